@@ -1,0 +1,88 @@
+// Package channel is the protocol between the agent and hareconcile-vrrpd: length-prefixed
+// JSON over a Unix socket. A request gets one response, except Subscribe, which gets a
+// response for every change until the connection ends.
+package channel
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/hareconcile/hareconcile/reconcile/resource"
+)
+
+// Version is the protocol version spoken; a peer may also speak Version-1.
+const Version = 1
+
+// A Request is one message to vrrpd. Exactly one of the pointers is set.
+type Request struct {
+	Version   int        `json:"version"`
+	Config    *Config    `json:"config,omitempty"`    // replace the whole configuration, in place
+	Track     *Track     `json:"track,omitempty"`     // the agent's word on plugin trackers
+	Resign    *Resign    `json:"resign,omitempty"`    // give up mastership now
+	Query     *Query     `json:"query,omitempty"`     // report Status
+	Subscribe *Subscribe `json:"subscribe,omitempty"` // report Status now and after every change
+}
+
+// A Response answers a Request.
+type Response struct {
+	Version int     `json:"version"`
+	Error   string  `json:"error,omitempty"`
+	Status  *Status `json:"status,omitempty"`
+}
+
+// Config is everything that vrrpd should run.
+type Config struct {
+	Instances []resource.VRRPInstance `json:"instances"`
+	Trackers  []resource.VRRPTracker  `json:"trackers"`
+}
+
+// Track says how plugin trackers are, by key ("plugin/NAME"): "up", "down" or "" for unknown.
+type Track struct {
+	States map[resource.TrackerKey]string `json:"states"`
+}
+
+// Resign makes the named instances (all if none is named) send priority 0 and become BACKUP.
+type Resign struct {
+	Instances []string `json:"instances,omitempty"` // vrrp_instance ID names
+}
+
+// Query asks for Status.
+type Query struct{}
+
+// Subscribe asks for a stream of Status.
+type Subscribe struct{}
+
+// Status is what vrrpd is doing.
+type Status struct {
+	Config    Config           `json:"config"`
+	Instances []InstanceStatus `json:"instances"`
+	Trackers  []TrackerStatus  `json:"trackers"`
+	// Repairs counts addresses that were missing or altered and were put back.
+	Repairs uint64 `json:"repairs"`
+	// Pauses counts the times the process did not run for longer than a down interval.
+	Pauses uint64 `json:"pauses"`
+}
+
+// InstanceStatus is one virtual router now.
+type InstanceStatus struct {
+	Name     string     `json:"name"`  // vrrp_instance ID name
+	State    string     `json:"state"` // MASTER, BACKUP, FAULT or INIT
+	Reason   string     `json:"reason"`
+	Since    time.Time  `json:"since"`
+	Priority uint8      `json:"priority"`
+	Master   netip.Addr `json:"master,omitzero"` // address of the master last heard, while BACKUP
+	// Transitions counts state changes since vrrpd first started this instance; adoption keeps it.
+	Transitions uint64 `json:"transitions"`
+	// Conflicts are virtual addresses that somebody else put on this host.
+	Conflicts []string `json:"conflicts,omitempty"`
+	// Held are the virtual addresses that this node holds now.
+	Held []string `json:"held,omitempty"`
+	// Adverts counts packets by what became of them: "sent", "received", and one key for each reason to reject.
+	Adverts map[string]uint64 `json:"adverts,omitempty"`
+}
+
+// TrackerStatus is one tracker now.
+type TrackerStatus struct {
+	Key   resource.TrackerKey `json:"key"`
+	State string              `json:"state"` // "up", "down" or "" for unknown
+}

@@ -1,0 +1,151 @@
+// Package control is the agent's API: JSON over HTTP on a Unix socket, its server and its client.
+//
+//	GET  /v1/status    Status
+//	GET  /v1/events    a stream of Status, one JSON document a line, now and after every change
+//	GET  /v1/plan      planfile.File for the agent's target revision
+//	POST /v1/apply     ApplyRequest -> ApplyResult
+//	GET  /v1/snapshot  Snapshot
+package control
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/hareconcile/hareconcile/internal/channel"
+	"github.com/hareconcile/hareconcile/internal/revision"
+	"github.com/hareconcile/hareconcile/reconcile"
+	"github.com/hareconcile/hareconcile/reconcile/planfile"
+	"github.com/hareconcile/hareconcile/reconcile/resource"
+)
+
+// A Phase is what the agent is about.
+type Phase string
+
+// The phases.
+const (
+	Starting  Phase = "starting"  // no revision yet
+	Converged Phase = "converged" // live is what the revision wants
+	Applying  Phase = "applying"
+	Degraded  Phase = "degraded" // a change failed or a conflict stands; retried
+)
+
+// Status is an agent at one moment.
+type Status struct {
+	FormatVersion string    `json:"format_version"`
+	Version       string    `json:"hareconcile_version"`
+	Node          string    `json:"node"`
+	Cluster       string    `json:"cluster,omitempty"`
+	Started       time.Time `json:"started"`
+	Phase         Phase     `json:"phase"`
+	// Message says why the phase is what it is, in a sentence.
+	Message  string            `json:"message,omitempty"`
+	Revision planfile.Revision `json:"revision"`
+	// ConvergedAt is when the revision in force was first seen to be fully applied.
+	ConvergedAt time.Time         `json:"converged_at,omitzero"`
+	Source      Source            `json:"source"`
+	Refused     *revision.Refused `json:"refused,omitempty"` // the newest commit, if it was refused
+	Instances   []Instance        `json:"vrrp_instances"`
+	Services    []Service         `json:"virtual_servers"`
+	Trackers    []Tracker         `json:"trackers"`
+	Drift       Drift             `json:"drift"`
+	Conflicts   []Conflict        `json:"conflicts"`
+	VRRPD       string            `json:"vrrpd"` // "up", or why it cannot be reached
+	// Findings are the advisory policies that spoke up on the revision in force.
+	Findings []reconcile.Finding `json:"findings,omitempty"`
+}
+
+// Source is the state of the git source.
+type Source struct {
+	URL string `json:"url"`
+	// LastSuccess is the last time the remote answered; its age is what people look at.
+	LastSuccess time.Time `json:"last_success,omitzero"`
+	Error       string    `json:"error,omitempty"`
+}
+
+// An Instance is a VRRP instance with its name in the cluster file.
+type Instance struct {
+	Name string `json:"name"`
+	channel.InstanceStatus
+}
+
+// A Service is a virtual server of this node with its servers' verdicts.
+type Service struct {
+	Name    string   `json:"name"`
+	Service string   `json:"service"` // "tcp 192.0.2.1:80"
+	Servers []Server `json:"servers"`
+	Sorry   bool     `json:"sorry"` // the sorry pool is in service
+}
+
+// A Server is one server of a Service.
+type Server struct {
+	Name    string            `json:"name"`
+	Address string            `json:"address"`
+	Weight  int               `json:"weight"` // as it is in force now
+	Verdict reconcile.Verdict `json:"verdict"`
+	Message string            `json:"message,omitempty"`
+	Since   time.Time         `json:"since,omitzero"`
+}
+
+// A Tracker is a tracker with its name in the cluster file.
+type Tracker struct {
+	Name    string            `json:"name"`
+	Verdict reconcile.Verdict `json:"verdict"`
+	Message string            `json:"message,omitempty"`
+}
+
+// Drift counts what others changed and the agent or vrrpd put back.
+type Drift struct {
+	Total uint64      `json:"total"`
+	Last  []DriftItem `json:"last"` // newest first, at most 16
+}
+
+// A DriftItem is one repair.
+type DriftItem struct {
+	Time     time.Time `json:"time"`
+	Resource string    `json:"resource"` // kind/name
+	Action   string    `json:"action"`   // what was done to repair it
+}
+
+// A Conflict is an object in the way.
+type Conflict struct {
+	Resource string `json:"resource"`
+	Detail   string `json:"detail"`
+}
+
+// An ApplyRequest asks for exactly the plan that a person approved.
+type ApplyRequest struct {
+	// Plan is the approved plan; it is refused as stale if the agent would now do otherwise.
+	Plan planfile.File `json:"plan"`
+}
+
+// ApplyResult says what was done.
+type ApplyResult struct {
+	Applied []string `json:"applied"` // "create sysctl/net/..."
+	Failed  []string `json:"failed,omitempty"`
+}
+
+// An APIError is what every refusal looks like.
+type APIError struct {
+	Code    string `json:"code"` // "stale", "denied", "not_ready", "invalid" or "internal"
+	Message string `json:"message"`
+}
+
+// Error implements error.
+func (e *APIError) Error() string { return e.Message }
+
+// A Snapshot is enough to plan for a node elsewhere: `plan -against SNAPSHOT`.
+type Snapshot struct {
+	FormatVersion string           `json:"format_version"`
+	Node          string           `json:"node"`
+	Taken         time.Time        `json:"taken"`
+	Facts         *reconcile.Facts `json:"facts,omitempty"`
+	Owned         []Object         `json:"owned"`
+	Foreign       []Object         `json:"foreign"`
+}
+
+// An Object is one resource in a Snapshot.
+type Object struct {
+	Kind  resource.Kind   `json:"kind"`
+	Name  string          `json:"name"`
+	Value json.RawMessage `json:"value"`
+}

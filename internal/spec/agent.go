@@ -1,0 +1,42 @@
+package spec
+
+import "time"
+
+// An Agent is agent.hcl: what the host's owner fixes and a repository cannot change.
+type Agent struct {
+	NodeName string `json:"node_name"`
+	DataDir  string `json:"data_dir"` // default /var/lib/hareconcile
+	Socket   string `json:"socket"`   // default /run/hareconcile/agent.sock
+	// VRRPSocket is where hareconcile-vrrpd listens; default /run/hareconcile/vrrpd.sock.
+	VRRPSocket string    `json:"vrrp_socket"`
+	Source     GitSource `json:"source"`
+	// TrustedFrom is the first commit that this node may trust (a hash, at least 7 digits).
+	TrustedFrom string  `json:"trusted_from,omitempty"`
+	Plugins     Plugins `json:"plugins"`
+	// PolicyDir holds the host's own policies; the repository cannot weaken them. Empty means none.
+	PolicyDir string `json:"policy_dir,omitempty"`
+	// RepoPolicyDir is the folder of policies beside cluster.hcl; default "policies".
+	RepoPolicyDir string `json:"repo_policy_dir"`
+	// PlanOnly makes the agent report what it would do and do nothing (reconcile { mode = "plan-only" }).
+	PlanOnly bool `json:"plan_only"`
+}
+
+// A GitSource is a branch of a repository and a folder in it.
+type GitSource struct {
+	Name       string        `json:"name"`
+	URL        string        `json:"url"` // file, ssh or https
+	Branch     string        `json:"branch"`
+	Path       string        `json:"path"` // folder of cluster.hcl; "" is the root
+	Interval   time.Duration `json:"interval"`
+	Timeout    time.Duration `json:"timeout"`
+	Identity   string        `json:"identity_file,omitempty"`
+	KnownHosts string        `json:"known_hosts_file,omitempty"`
+	TokenFile  string        `json:"token_file,omitempty"`
+	CAFile     string        `json:"ca_file,omitempty"`
+}
+
+// Plugins says where plugin binaries are and who runs them.
+type Plugins struct {
+	Dir  string `json:"dir"`            // default /usr/libexec/hareconcile/plugins
+	User string `json:"user,omitempty"` // default hareconcile-plugin; nobody where that does not exist
+}

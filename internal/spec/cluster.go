@@ -1,0 +1,132 @@
+// Package spec holds what people write: a cluster as one node sees it, validated by
+// package hcl and never modified afterwards. It travels as JSON from the compile child.
+package spec
+
+import (
+	"net/netip"
+	"time"
+)
+
+// An Origin says where in the cluster's files something was written.
+type Origin struct {
+	Address string `json:"address"` // block address, such as vrrp_instance.web or virtual_server.web["http"]
+	File    string `json:"file"`    // relative to the cluster's folder
+	Line    int    `json:"line"`
+}
+
+// A Cluster is everything that the cluster file says, evaluated for one node.
+type Cluster struct {
+	Name string `json:"name"`
+	// Node is the node whose view this is (the `node.*` context).
+	Node            string          `json:"node"`
+	RequiredVersion string          `json:"required_version,omitempty"`
+	Nodes           []Node          `json:"nodes"`
+	Rollout         Rollout         `json:"rollout"`
+	Trackers        []Tracker       `json:"trackers,omitempty"`
+	Instances       []VRRPInstance  `json:"vrrp_instances,omitempty"`
+	Pools           []Pool          `json:"pools,omitempty"`
+	VirtualServers  []VirtualServer `json:"virtual_servers,omitempty"`
+	Moved           []Moved         `json:"moved,omitempty"`
+}
+
+// A Node is one host of the cluster.
+type Node struct {
+	Origin  Origin     `json:"origin"`
+	Name    string     `json:"name"`
+	Address netip.Addr `json:"address"`
+}
+
+// Rollout bounds what one push may do.
+type Rollout struct {
+	// MaxDestroyPercent is the share of managed objects that one plan may delete; 0 means no bound was written.
+	MaxDestroyPercent int `json:"max_destroy_percent,omitempty"`
+}
+
+// A Tracker watches one thing: either Interface or Plugin is set.
+type Tracker struct {
+	Origin    Origin `json:"origin"`
+	Name      string `json:"name"`
+	Interface string `json:"interface,omitempty"`
+	// Plugin is the track plugin's name; the rest applies to plugins only.
+	Plugin   string        `json:"plugin,omitempty"`
+	Config   []byte        `json:"config,omitempty"` // JSON object, checked against the plugin's schema
+	Interval time.Duration `json:"interval,omitempty"`
+	Timeout  time.Duration `json:"timeout,omitempty"`
+	Rise     int           `json:"rise,omitempty"`
+	Fall     int           `json:"fall,omitempty"`
+	// Hold is how long the last known state counts once the tracker cannot be measured.
+	Hold time.Duration `json:"hold,omitempty"`
+	// OnUnknown is "down" or "up": what counts after Hold, and before the first verdict.
+	OnUnknown string `json:"on_unknown,omitempty"`
+}
+
+// A VRRPInstance is one virtual router over several nodes.
+type VRRPInstance struct {
+	Origin    Origin           `json:"origin"`
+	Name      string           `json:"name"`
+	Interface string           `json:"interface"`
+	VRID      uint8            `json:"virtual_router_id"`
+	Version   int              `json:"version"`
+	Interval  time.Duration    `json:"advert_interval"`
+	Priority  map[string]uint8 `json:"priority"` // by node; its keys are the nodes that take part
+	Preempt   bool             `json:"preempt"`
+	Addresses []netip.Prefix   `json:"addresses"`
+	// Source has a member's address on this segment where it is not the node's own.
+	Source map[string]netip.Addr `json:"source,omitempty"`
+	Gates  []string              `json:"gates,omitempty"` // names of trackers
+}
+
+// A Pool is a set of servers that are checked together.
+type Pool struct {
+	Origin Origin `json:"origin"`
+	Name   string `json:"name"`
+	Port   uint16 `json:"port"`
+	// OnFail is "weight_zero" or "remove".
+	OnFail  string   `json:"on_fail"`
+	Servers []Server `json:"servers"`
+	Checks  []Check  `json:"checks,omitempty"` // all must pass
+}
+
+// A Server is one member of a pool.
+type Server struct {
+	Origin  Origin     `json:"origin"`
+	Name    string     `json:"name"`
+	Address netip.Addr `json:"address"`
+	Port    uint16     `json:"port"` // the pool's, unless written
+	Weight  int        `json:"weight"`
+}
+
+// A Check is how every server of a pool is probed.
+type Check struct {
+	Origin   Origin        `json:"origin"`
+	Type     string        `json:"type"`             // "http" or "tcp"
+	Path     string        `json:"path,omitempty"`   // http
+	Method   string        `json:"method,omitempty"` // http
+	Host     string        `json:"host,omitempty"`   // http; default: the server's address
+	Status   []int         `json:"status,omitempty"` // http; the codes that pass
+	Interval time.Duration `json:"interval"`
+	Timeout  time.Duration `json:"timeout"`
+	Rise     int           `json:"rise"`
+	Fall     int           `json:"fall"`
+}
+
+// A VirtualServer is one IPVS service on the nodes of a VRRP instance.
+type VirtualServer struct {
+	Origin    Origin     `json:"origin"`
+	Name      string     `json:"name"` // with the for_each key, as in web["http"]
+	On        string     `json:"on"`   // name of the VRRP instance
+	Address   netip.Addr `json:"address"`
+	Port      uint16     `json:"port"`
+	Protocol  string     `json:"protocol"`  // "tcp" or "udp"
+	Scheduler string     `json:"scheduler"` // ipvsadm -s
+	Forward   string     `json:"forward"`   // "dr"
+	Pool      string     `json:"pool"`
+	Sorry     string     `json:"sorry,omitempty"` // pool used while nothing in Pool is in service
+}
+
+// Moved says that what was known of From is now known of To.
+type Moved struct {
+	Origin Origin `json:"origin"`
+	From   string `json:"from"` // block address, such as pool.web
+	To     string `json:"to"`
+}

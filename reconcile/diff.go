@@ -1,0 +1,55 @@
+package reconcile
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/hareconcile/hareconcile/reconcile/resource"
+)
+
+// Diff returns the plan from live to t. Kinds are created and updated in resource.Order;
+// deletions come last and in the reverse order. Where t was made without Facts, fields
+// that checks and roles drive are not compared, and Plan.Uncompared counts them.
+func Diff(live Live, t Target) Plan {
+	var p Plan
+	var del []Change
+	want := t.Set
+	if !t.FactsKnown {
+		want, p.Uncompared = t.assumeRuntime(live)
+	}
+	for id, after := range want {
+		have, owned := live.Owned[id]
+		foreign, exists := live.Foreign[id]
+		c := Change{ID: id, After: after, Origin: t.Origins[id]}
+		switch {
+		case owned && have == after:
+			continue
+		case owned:
+			c.Action, c.Before = Update, have
+		case exists && foreign == after:
+			c.Action, c.Before = Adopt, foreign
+		case exists:
+			p.Conflicts = append(p.Conflicts, Conflict{id, foreign, after, t.Origins[id]})
+			continue
+		default:
+			c.Action = Create
+		}
+		p.Changes = append(p.Changes, c)
+	}
+	for id, have := range live.Owned {
+		if _, ok := want[id]; !ok {
+			del = append(del, Change{Action: Delete, ID: id, Before: have})
+		}
+	}
+	slices.SortFunc(p.Changes, func(a, b Change) int { return compareIDs(a.ID, b.ID) })
+	slices.SortFunc(del, func(a, b Change) int { return compareIDs(b.ID, a.ID) })
+	slices.SortFunc(p.Conflicts, func(a, b Conflict) int { return compareIDs(a.ID, b.ID) })
+	p.Changes = append(p.Changes, del...)
+	return p
+}
+
+func compareIDs(a, b resource.ID) int {
+	return cmp.Or(
+		cmp.Compare(slices.Index(resource.Order, a.Kind), slices.Index(resource.Order, b.Kind)),
+		cmp.Compare(a.Name, b.Name))
+}

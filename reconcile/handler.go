@@ -1,0 +1,91 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+
+	"github.com/hareconcile/hareconcile/reconcile/resource"
+)
+
+// Live is what a Handler finds on the host.
+type Live struct {
+	// Owned are the objects that hareconcile made or adopted. Only these are ever deleted.
+	Owned resource.Set
+	// Foreign are objects of the kind that somebody else made.
+	Foreign resource.Set
+}
+
+// A Handler observes and changes every resource of one Kind on this host.
+// Apply must succeed when the change was already made: applying twice equals once.
+type Handler interface {
+	Kind() resource.Kind
+	Observe(ctx context.Context) (Live, error)
+	Apply(ctx context.Context, c Change) error
+}
+
+// Observe collects the live state of all the handlers' kinds.
+func Observe(ctx context.Context, hs []Handler) (Live, error) {
+	all := Live{Owned: resource.Set{}, Foreign: resource.Set{}}
+	for _, h := range hs {
+		l, err := h.Observe(ctx)
+		if err != nil {
+			return Live{}, fmt.Errorf("observe %s: %w", h.Kind(), err)
+		}
+		maps.Copy(all.Owned, l.Owned)
+		maps.Copy(all.Foreign, l.Foreign)
+	}
+	return all, nil
+}
+
+// A ChangeError is a Change that a Handler could not make.
+type ChangeError struct {
+	Change Change
+	Err    error
+}
+
+// Error implements error.
+func (e *ChangeError) Error() string {
+	return fmt.Sprintf("%s %s: %v", e.Change.Action, e.Change.ID, e.Err)
+}
+
+// Unwrap returns the handler's error.
+func (e *ChangeError) Unwrap() error { return e.Err }
+
+// Apply carries out p in order. After a failure the later changes of the same kind, and
+// every deletion, are left out, so nothing is broken before what replaces it was made;
+// other kinds go on. done, if not nil, hears of each change that was made. The error
+// joins a *ChangeError for every failure.
+func (p Plan) Apply(ctx context.Context, hs []Handler, done func(Change)) error {
+	byKind := map[resource.Kind]Handler{}
+	for _, h := range hs {
+		byKind[h.Kind()] = h
+	}
+	var errs []error
+	failed := map[resource.Kind]bool{}
+	for _, c := range p.Changes {
+		if failed[c.ID.Kind] || (c.Action == Delete && len(errs) > 0) {
+			continue
+		}
+		if err := applyOne(ctx, byKind[c.ID.Kind], c); err != nil {
+			failed[c.ID.Kind] = true
+			errs = append(errs, &ChangeError{c, err})
+			continue
+		}
+		if done != nil {
+			done(c)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func applyOne(ctx context.Context, h Handler, c Change) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if h == nil {
+		return fmt.Errorf("no handler for kind %s on this node", c.ID.Kind)
+	}
+	return h.Apply(ctx, c)
+}
