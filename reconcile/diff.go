@@ -18,6 +18,9 @@ func Diff(live Live, t Target) Plan {
 		want, p.Uncompared = t.assumeRuntime(live)
 	}
 	for id, after := range want {
+		if slices.Contains(live.Unobserved, id.Kind) {
+			continue
+		}
 		have, owned := live.Owned[id]
 		foreign, exists := live.Foreign[id]
 		c := Change{ID: id, After: after, Origin: t.Origins[id]}

@@ -15,6 +15,8 @@ type Live struct {
 	Owned resource.Set
 	// Foreign are objects of the kind that somebody else made.
 	Foreign resource.Set
+	// Unobserved are the kinds that could not be read; Diff plans nothing for them.
+	Unobserved []resource.Kind
 }
 
 // A Handler observes and changes every resource of one Kind on this host.
@@ -25,18 +27,22 @@ type Handler interface {
 	Apply(ctx context.Context, c Change) error
 }
 
-// Observe collects the live state of all the handlers' kinds.
+// Observe collects the live state of all the handlers' kinds. A kind that cannot be read
+// is listed in Live.Unobserved and in the error; the rest of Live is good all the same.
 func Observe(ctx context.Context, hs []Handler) (Live, error) {
 	all := Live{Owned: resource.Set{}, Foreign: resource.Set{}}
+	var errs []error
 	for _, h := range hs {
 		l, err := h.Observe(ctx)
 		if err != nil {
-			return Live{}, fmt.Errorf("observe %s: %w", h.Kind(), err)
+			errs = append(errs, fmt.Errorf("observe %s: %w", h.Kind(), err))
+			all.Unobserved = append(all.Unobserved, h.Kind())
+			continue
 		}
 		maps.Copy(all.Owned, l.Owned)
 		maps.Copy(all.Foreign, l.Foreign)
 	}
-	return all, nil
+	return all, errors.Join(errs...)
 }
 
 // A ChangeError is a Change that a Handler could not make.
