@@ -1,0 +1,114 @@
+package vrrp
+
+import (
+	"net/netip"
+	"time"
+)
+
+// An Event is something that happened to a Machine.
+type Event interface{ event() }
+
+type (
+	// Start brings the virtual router up.
+	Start struct{}
+	// Adopt brings it up as MASTER: the process died and came back before any peer noticed.
+	Adopt struct{}
+	// Stop takes it down, giving mastership away at once.
+	Stop struct{}
+	// Resign gives mastership away and stays in the election.
+	Resign struct{}
+	// TimerFired says that the timer last set ran out.
+	TimerFired struct{}
+	// Received is an advertisement that Receive and Guard.Admit let through.
+	Received struct {
+		Priority uint8
+		Interval time.Duration
+		Source   netip.Addr
+	}
+	// Reprioritized changes our priority, as when a tracked check fails.
+	Reprioritized struct{ Priority uint8 }
+	// Reconfigured changes everything that the operator chose, in place.
+	Reconfigured struct{ Config Config }
+	// Gate says whether everything that the router depends on is there.
+	Gate struct{ Up bool }
+	// Woke says that the process did not run for so long that what it believed may be
+	// old. It comes before the adverts that queued meanwhile.
+	Woke struct{}
+)
+
+func (Start) event()         {}
+func (Adopt) event()         {}
+func (Stop) event()          {}
+func (Resign) event()        {}
+func (TimerFired) event()    {}
+func (Received) event()      {}
+func (Reprioritized) event() {}
+func (Reconfigured) event()  {}
+func (Gate) event()          {}
+func (Woke) event()          {}
+
+// A Verb says what an Action does.
+type Verb uint8
+
+// What a Machine can ask for.
+const (
+	// Advertise sends one advertisement with Priority.
+	Advertise Verb = iota + 1
+	// SetTimer replaces the machine's only timer by one that fires After from now.
+	SetTimer
+	// ShiftTimer moves the running timer by After, which may be negative.
+	ShiftTimer
+	// ClearTimer stops the timer.
+	ClearTimer
+	// Move reports a transition; the caller puts the addresses on the host or takes them off.
+	Move
+	// Announce repeats the gratuitous ARP for the addresses held.
+	Announce
+)
+
+// An Action is something that the caller must do for a Machine, in order.
+type Action struct {
+	Do       Verb
+	Priority uint8         // Advertise
+	After    time.Duration // SetTimer, ShiftTimer
+	From, To State         // Move
+	Why      Reason        // Move
+}
+
+// A Reason says why a Machine moved.
+type Reason uint8
+
+// The reasons to move.
+const (
+	Started Reason = iota + 1
+	Adopted
+	Owner
+	Silence
+	Outranked
+	Stopped
+	Resigned
+	GateDown
+	GateUp
+	Paused
+)
+
+var reasons = [...]string{
+	Started:   "started",
+	Adopted:   "adopted after a restart",
+	Owner:     "address owner",
+	Silence:   "no master was heard",
+	Outranked: "a better master was heard",
+	Stopped:   "stopped",
+	Resigned:  "resigned",
+	GateDown:  "a gate is down",
+	GateUp:    "all gates are up",
+	Paused:    "another master was heard after a pause",
+}
+
+// String returns the reason in words.
+func (r Reason) String() string {
+	if int(r) < len(reasons) {
+		return reasons[r]
+	}
+	return "unknown"
+}
