@@ -121,7 +121,8 @@ func (g *Guest) prepare(ctx context.Context, kernel string, c Config) error {
 	// A session of its own: a terminal's Ctrl-C is for the program that booted the guest.
 	g.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if !c.Linger {
-		g.cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
+		// Unlike SIGKILL, SIGTERM lets the kernel end the processes that run its programs.
+		g.cmd.SysProcAttr.Pdeathsig = syscall.SIGTERM
 	}
 	g.cmd.Cancel = func() error { return g.kill() }
 	g.cmd.WaitDelay = 2 * time.Second

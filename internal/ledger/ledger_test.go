@@ -1,0 +1,139 @@
+package ledger_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/hareconcile/hareconcile/internal/ledger"
+	"github.com/hareconcile/hareconcile/internal/nstest"
+	"github.com/hareconcile/hareconcile/reconcile/resource"
+)
+
+func sysctl(name string) resource.ID { return resource.ID{Kind: resource.KindSysctl, Name: name} }
+
+func open(t *testing.T, dir string) *ledger.Ledger {
+	t.Helper()
+	l, err := ledger.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestRecordsOutliveTheProcess(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "run")
+	l := open(t, dir)
+	must(t, l.Record(sysctl("net/b"), "0"))
+	must(t, l.Record(sysctl("net/a"), ""))
+	must(t, l.Record(sysctl("net/b"), "1")) // the first prior value counts
+	must(t, l.Record(resource.ID{Kind: resource.KindIPVSService, Name: "tcp 192.0.2.1:80"}, ""))
+	must(t, l.Record(sysctl("net/c"), "5"))
+	must(t, l.Forget(sysctl("net/c"), sysctl("net/never")))
+
+	l = open(t, dir)
+	if diff := cmp.Diff([]resource.ID{sysctl("net/a"), sysctl("net/b")}, l.IDs(resource.KindSysctl)); diff != "" {
+		t.Errorf("IDs (-want +got):\n%s", diff)
+	}
+	if prior, ok := l.Prior(sysctl("net/b")); prior != "0" || !ok {
+		t.Errorf("Prior = %q, %v, want 0, true", prior, ok)
+	}
+	if l.Has(sysctl("net/c")) {
+		t.Error("Has(forgotten) = true")
+	}
+	info, err := os.Stat(filepath.Join(dir, ledger.Name))
+	must(t, err)
+	if info.Mode().Perm() != 0o600 {
+		t.Errorf("mode = %v, want 0600", info.Mode().Perm())
+	}
+}
+
+func TestAnotherBootIsAnEmptyLedger(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, ledger.Name)
+	old := `{"version":1,"boot_id":"another","network_namespace":"net:[1]","objects":{"sysctl/net/a":{}}}`
+	must(t, os.WriteFile(path, []byte(old), 0o600))
+	l := open(t, dir)
+	if ids := l.IDs(resource.KindSysctl); len(ids) != 0 {
+		t.Errorf("IDs = %v, want none", ids)
+	}
+	if b, _ := os.ReadFile(path); string(b) != old {
+		t.Error("Open changed the file: reading must not write")
+	}
+	must(t, l.Record(sysctl("net/b"), ""))
+	if b, _ := os.ReadFile(path + ".old"); string(b) != old {
+		t.Errorf("%s.old = %q, want the old ledger", ledger.Name, b)
+	}
+	if !open(t, dir).Has(sysctl("net/b")) {
+		t.Error("the new record is not on disk")
+	}
+}
+
+func TestAnotherNamespaceIsAnEmptyLedger(t *testing.T) {
+	ns := nstest.New(t)
+	dir := t.TempDir()
+	must(t, open(t, dir).Record(sysctl("net/a"), ""))
+	ns.Do(func() {
+		if open(t, dir).Has(sysctl("net/a")) {
+			t.Error("the record holds in another network namespace")
+		}
+	})
+}
+
+func TestBadFilesAreErrors(t *testing.T) {
+	for content, want := range map[string]string{
+		`{"version":2}`:              "version is 2",
+		`{}`:                         "version is 0",
+		``:                           "unexpected end",
+		`[]`:                         "cannot unmarshal",
+		`{"version":1,"objects":[]}`: "cannot unmarshal",
+		"{\"version\":1}\x00garbage": "invalid character",
+	} {
+		dir := t.TempDir()
+		must(t, os.WriteFile(filepath.Join(dir, ledger.Name), []byte(content), 0o600))
+		if _, err := ledger.Open(dir); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("Open(%q) = %v, want an error with %q", content, err, want)
+		}
+	}
+}
+
+func TestAFailedWriteLeavesNoRecord(t *testing.T) {
+	dir := t.TempDir()
+	must(t, os.WriteFile(filepath.Join(dir, "file"), nil, 0o600))
+	l := open(t, filepath.Join(dir, "missing"))
+	must(t, os.Symlink("file/below", filepath.Join(dir, "missing")))
+	if err := l.Record(sysctl("net/a"), ""); err == nil || l.Has(sysctl("net/a")) {
+		t.Errorf("Record = %v and Has = %v, want an error and no record", err, l.Has(sysctl("net/a")))
+	}
+}
+
+func TestConcurrentUse(t *testing.T) {
+	l := open(t, t.TempDir())
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			for j := range 8 {
+				id := sysctl(fmt.Sprintf("net/%d/%d", i, j))
+				if err := l.Record(id, ""); err != nil || !l.Has(id) {
+					t.Errorf("Record(%s) = %v", id, err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if n := len(l.IDs(resource.KindSysctl)); n != 64 {
+		t.Errorf("%d records, want 64", n)
+	}
+}
