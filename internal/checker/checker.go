@@ -1,0 +1,126 @@
+// Package checker probes the servers of pools and tells when a verdict changes.
+package checker
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/hareconcile/hareconcile/internal/check"
+	"github.com/hareconcile/hareconcile/internal/check/probe"
+	"github.com/hareconcile/hareconcile/internal/rota"
+	"github.com/hareconcile/hareconcile/internal/spec"
+	"github.com/hareconcile/hareconcile/reconcile"
+)
+
+// A Job is one server of a pool. It is up while all its checks pass.
+type Job struct {
+	Ref     reconcile.ServerRef
+	Address netip.AddrPort
+	Checks  []spec.Check
+	// Initial counts from the first time that Ref is seen until samples say otherwise. A Job
+	// that is known keeps its verdict, and starts as Unknown if its address changed.
+	Initial reconcile.Verdict
+}
+
+// A Result is a server's verdict: sent when it changes, and when it was first measured.
+type Result struct {
+	Ref     reconcile.ServerRef
+	Verdict reconcile.Verdict
+	Message string // what the deciding check saw, such as "http: status 503, want 200"
+	At      time.Time
+}
+
+// concurrency bounds the probes under way: each costs a socket and, for its timeout, a goroutine.
+const concurrency = 256
+
+// An Engine runs Jobs.
+type Engine struct {
+	log     *slog.Logger
+	loop    *rota.Loop
+	results chan Result // never closed; unbuffered: the loop keeps what waits
+	prober  func(spec.Check) (probe.Prober, error)
+}
+
+// New returns an Engine without Jobs.
+func New(log *slog.Logger) *Engine {
+	return &Engine{log: log, loop: rota.New(concurrency), results: make(chan Result), prober: probe.New}
+}
+
+// Results returns the channel of verdicts. A reader that is late misses intermediate
+// verdicts of a server, never its last one.
+func (e *Engine) Results() <-chan Result { return e.results }
+
+// Set replaces the Jobs; those that stayed the same keep their state and schedule. It never
+// blocks and may be called from any goroutine.
+func (e *Engine) Set(jobs []Job) {
+	targets := make([]rota.Target, 0, len(jobs))
+	for _, j := range jobs {
+		t := rota.Target{Key: string(j.Ref), Subject: j.Address.String(), Initial: check.State(j.Initial)}
+		for _, c := range j.Checks {
+			p, err := e.prober(c)
+			if err != nil {
+				p = func(context.Context, netip.AddrPort) (string, error) { return "", err }
+			}
+			t.Checks = append(t.Checks, rota.Check{
+				Fingerprint: fingerprint(c),
+				Interval:    c.Interval,
+				Rules:       check.Rules{Rise: c.Rise, Fall: c.Fall},
+				Probe:       sample(c.Type, p, j.Address),
+			})
+		}
+		targets = append(targets, t)
+	}
+	e.loop.Set(targets)
+}
+
+// fingerprint is everything that makes c the check that it is, wherever it was written.
+func fingerprint(c spec.Check) string {
+	return fmt.Sprintf("%s %q %q %q %v %v", c.Type, c.Method, c.Host, c.Path, c.Status, c.Timeout)
+}
+
+func sample(kind string, p probe.Prober, target netip.AddrPort) rota.Probe {
+	return func(ctx context.Context) (check.State, string) {
+		message, err := p(ctx, target)
+		if err != nil {
+			return check.Down, kind + ": " + err.Error()
+		}
+		return check.Up, kind + ": " + message
+	}
+}
+
+// Run probes until ctx ends.
+func (e *Engine) Run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	wg.Go(func() { e.forward(ctx) })
+	return e.loop.Run(ctx)
+}
+
+// forward turns the loop's results into the engine's.
+func (e *Engine) forward(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case r := <-e.loop.Results():
+			out := Result{reconcile.ServerRef(r.Key), reconcile.Verdict(r.Verdict), r.Message, r.At}
+			e.log.Info("server verdict", "id", r.Key, "verdict", word(r.Verdict), "reason", r.Message)
+			select {
+			case <-ctx.Done():
+				return
+			case e.results <- out:
+			}
+		}
+	}
+}
+
+func word(s check.State) string {
+	if s == check.Unknown {
+		return "unknown"
+	}
+	return string(s)
+}
