@@ -24,8 +24,10 @@ type Runtime uint8
 const (
 	// RuntimeWeight may be 0 or the written weight.
 	RuntimeWeight Runtime = iota + 1
-	// RuntimePresence may be there or not.
+	// RuntimePresence may be there or not; in a new service it is.
 	RuntimePresence
+	// RuntimeSorry may be there or not; in a new service it is not.
+	RuntimeSorry
 )
 
 // Desired returns what node should be according to c. Without facts (nil) every server
@@ -74,24 +76,35 @@ func (b *builder) add(v resourceValue, o spec.Origin) {
 // resources that touched.
 func (t Target) assumeRuntime(live Live) (resource.Set, int) {
 	out := make(resource.Set, len(t.Set))
-	n := 0
 	for id, v := range t.Set {
-		r := t.Runtime[id]
-		if r != 0 {
-			n++
-		}
 		have, exists := live.Owned[id]
-		switch {
-		case r == RuntimePresence && !exists:
-			continue
-		case r == RuntimeWeight && exists:
+		switch t.Runtime[id] {
+		case RuntimeWeight:
 			if s, ok := have.(resource.IPVSServer); ok && s.Weight == 0 {
 				w := v.(resource.IPVSServer)
 				w.Weight = 0
 				v = w
 			}
+		case RuntimePresence:
+			service, _ := parent(v)
+			if _, known := live.Owned[service]; known && !exists {
+				continue
+			}
+		case RuntimeSorry:
+			if !exists {
+				continue
+			}
 		}
 		out[id] = v
 	}
-	return out, n
+	return out, len(t.Runtime)
+}
+
+// parent returns the resource without which v cannot be.
+func parent(v any) (resource.ID, bool) {
+	s, ok := v.(resource.IPVSServer)
+	if !ok {
+		return resource.ID{}, false
+	}
+	return resource.IPVSService{ServiceKey: s.Service}.ID(), true
 }

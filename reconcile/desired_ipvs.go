@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/hareconcile/hareconcile/internal/spec"
 	"github.com/hareconcile/hareconcile/reconcile/resource"
@@ -18,11 +19,11 @@ func (b *builder) virtualServer(vs spec.VirtualServer) {
 		b.director(vs, pool)
 		return
 	}
-	for _, s := range pool.Servers {
-		if vs.Forward == string(resource.ForwardDR) && s.Address == b.node.Address {
-			b.realServer(vs)
-			return
-		}
+	sorry, _ := b.cluster.Pool(vs.Sorry)
+	here := func(s spec.Server) bool { return s.Address == b.node.Address }
+	if vs.Forward == string(resource.ForwardDR) &&
+		(slices.ContainsFunc(pool.Servers, here) || slices.ContainsFunc(sorry.Servers, here)) {
+		b.realServer(vs)
 	}
 }
 
@@ -83,8 +84,12 @@ func (b *builder) director(vs spec.VirtualServer, pool spec.Pool) {
 		return
 	}
 	for _, s := range sorry.Servers {
-		if b.inService(sorry, s) {
-			b.t.Runtime[b.server(vs, key, s, s.Weight)] = RuntimePresence
+		if !b.inService(sorry, s) {
+			continue
+		}
+		id := b.server(vs, key, s, s.Weight)
+		if b.t.Origins[id] == s.Origin { // and not a server of the pool as well
+			b.t.Runtime[id] = RuntimeSorry
 		}
 	}
 }

@@ -9,19 +9,25 @@ import (
 
 // Diff returns the plan from live to t. Kinds are created and updated in resource.Order;
 // deletions come last and in the reverse order. Where t was made without Facts, fields
-// that checks and roles drive are not compared, and Plan.Uncompared counts them.
+// that checks and roles drive are not compared, and Plan.Uncompared counts them. While a
+// wanted kind is unobserved nothing is deleted but servers of services that stay.
 func Diff(live Live, t Target) Plan {
 	var p Plan
 	var del []Change
+	unsure := false // whether something wanted could not be looked at
 	want := t.Set
 	if !t.FactsKnown {
 		want, p.Uncompared = t.assumeRuntime(live)
 	}
 	for id, after := range want {
 		if slices.Contains(live.Unobserved, id.Kind) {
+			unsure = true
 			continue
 		}
 		have, owned := live.Owned[id]
+		if up, ok := parent(after); ok && !owned && inTheWay(live, want, up) {
+			continue // the conflict of the service speaks for its servers
+		}
 		foreign, exists := live.Foreign[id]
 		c := Change{ID: id, After: after, Origin: t.Origins[id]}
 		switch {
@@ -40,15 +46,27 @@ func Diff(live Live, t Target) Plan {
 		p.Changes = append(p.Changes, c)
 	}
 	for id, have := range live.Owned {
-		if _, ok := want[id]; !ok {
-			del = append(del, Change{Action: Delete, ID: id, Before: have})
+		if _, ok := want[id]; ok || slices.Contains(live.Unobserved, id.Kind) {
+			continue
 		}
+		up, _ := parent(have)
+		if _, stays := want[up]; unsure && !stays {
+			continue // what replaces it may not be there yet
+		}
+		del = append(del, Change{Action: Delete, ID: id, Before: have})
 	}
 	slices.SortFunc(p.Changes, func(a, b Change) int { return compareIDs(a.ID, b.ID) })
 	slices.SortFunc(del, func(a, b Change) int { return compareIDs(b.ID, a.ID) })
 	slices.SortFunc(p.Conflicts, func(a, b Conflict) int { return compareIDs(a.ID, b.ID) })
 	p.Changes = append(p.Changes, del...)
 	return p
+}
+
+// inTheWay reports whether id is wanted but held by somebody else's object that differs.
+func inTheWay(live Live, want resource.Set, id resource.ID) bool {
+	_, owned := live.Owned[id]
+	foreign, exists := live.Foreign[id]
+	return exists && !owned && foreign != want[id]
 }
 
 func compareIDs(a, b resource.ID) int {

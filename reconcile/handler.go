@@ -59,23 +59,30 @@ func (e *ChangeError) Error() string {
 // Unwrap returns the handler's error.
 func (e *ChangeError) Unwrap() error { return e.Err }
 
-// Apply carries out p in order. After a failure the later changes of the same kind, and
-// every deletion, are left out, so nothing is broken before what replaces it was made;
-// other kinds go on. done, if not nil, hears of each change that was made. The error
-// joins a *ChangeError for every failure.
+// Apply carries out p in order. After a failure the later changes of the same kind are
+// left out (for servers: those of the same service), and so is every deletion except that
+// of a server whose service stays: nothing is broken before what replaces it was made, and
+// yet a dead server leaves the table. done, if not nil, hears of each change that was made.
+// The error joins a *ChangeError for every failure.
 func (p Plan) Apply(ctx context.Context, hs []Handler, done func(Change)) error {
 	byKind := map[resource.Kind]Handler{}
 	for _, h := range hs {
 		byKind[h.Kind()] = h
 	}
-	var errs []error
-	failed := map[resource.Kind]bool{}
+	going := map[resource.ID]bool{}
 	for _, c := range p.Changes {
-		if failed[c.ID.Kind] || (c.Action == Delete && len(errs) > 0) {
+		going[c.ID] = c.Action == Delete
+	}
+	var errs []error
+	blocked := map[resource.ID]bool{}
+	for _, c := range p.Changes {
+		s, server := scope(c)
+		breaks := c.Action == Delete && (!server || going[s])
+		if blocked[s] || (breaks && len(errs) > 0) {
 			continue
 		}
 		if err := applyOne(ctx, byKind[c.ID.Kind], c); err != nil {
-			failed[c.ID.Kind] = true
+			blocked[s], blocked[c.ID] = true, true
 			errs = append(errs, &ChangeError{c, err})
 			continue
 		}
@@ -84,6 +91,18 @@ func (p Plan) Apply(ctx context.Context, hs []Handler, done func(Change)) error 
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// scope returns what a failure of c puts in doubt: a server's service, or the whole kind.
+func scope(c Change) (id resource.ID, server bool) {
+	v := c.After
+	if v == nil {
+		v = c.Before
+	}
+	if up, ok := parent(v); ok {
+		return up, true
+	}
+	return resource.ID{Kind: c.ID.Kind}, false
 }
 
 func applyOne(ctx context.Context, h Handler, c Change) error {

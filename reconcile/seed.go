@@ -22,11 +22,13 @@ func SeedVerdicts(c *spec.Cluster, live resource.Set) map[ServerRef]Verdict {
 		for _, s := range pool.Servers {
 			id := resource.IPVSServer{Service: key, Address: netip.AddrPortFrom(s.Address, s.Port)}.ID()
 			have, ok := live[id].(resource.IPVSServer)
-			switch {
-			case ok && have.Weight > 0:
-				out[NewServerRef(pool.Name, s.Name)] = Up
-			case ok || pool.OnFail == "remove":
-				out[NewServerRef(pool.Name, s.Name)] = Down
+			switch ref := NewServerRef(pool.Name, s.Name); {
+			case ok && (have.Weight > 0 || pool.OnFail == "remove"):
+				out[ref] = Up
+			case out[ref] == Up:
+				// Another virtual server sends it connections.
+			case ok && s.Weight > 0, pool.OnFail == "remove":
+				out[ref] = Down
 			}
 		}
 	}

@@ -11,7 +11,10 @@ import (
 )
 
 // An attribute is one field of a resource as people read it.
-type attribute struct{ name, value string }
+type attribute struct {
+	name, value string
+	empty       bool // an optional field that is not set
+}
 
 // attributes lists the fields of a resource's struct under their JSON names, in the order
 // of the struct. Nil has none.
@@ -24,7 +27,7 @@ func attributes(v any) []attribute {
 
 func appendFields(out []attribute, v reflect.Value) []attribute {
 	if v.Kind() != reflect.Struct {
-		return append(out, attribute{"value", formatValue(v)})
+		return append(out, attribute{name: "value", value: formatValue(v)})
 	}
 	for i := range v.NumField() {
 		f := v.Type().Field(i)
@@ -33,7 +36,11 @@ func appendFields(out []attribute, v reflect.Value) []attribute {
 			continue
 		}
 		if f.IsExported() {
-			out = append(out, attribute{fieldName(f), formatValue(v.Field(i))})
+			out = append(out, attribute{
+				name:  fieldName(f),
+				value: formatValue(v.Field(i)),
+				empty: strings.HasSuffix(f.Tag.Get("json"), ",omitempty") && v.Field(i).IsZero(),
+			})
 		}
 	}
 	return out

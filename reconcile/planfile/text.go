@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/hareconcile/hareconcile/internal/spec"
 	"github.com/hareconcile/hareconcile/reconcile"
@@ -103,6 +104,7 @@ func (p *printer) header(kind resource.Kind, name string, o *spec.Origin, phrase
 }
 
 func (p *printer) list(a reconcile.Action, attrs []attribute, suffix string) {
+	attrs = slices.DeleteFunc(attrs, func(at attribute) bool { return at.empty })
 	width := nameWidth(attrs)
 	for _, at := range attrs {
 		p.printf("      %s %-*s = %s%s\n", p.symbol(a), width, at.name, at.value, suffix)
