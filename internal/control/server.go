@@ -1,0 +1,202 @@
+package control
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/hareconcile/hareconcile/reconcile/planfile"
+)
+
+const (
+	maxConns   = 64       // connections at once
+	maxStreams = 16       // event streams at once, so that watchers leave room for the rest
+	maxBody    = 32 << 20 // bytes of a document in either direction
+	bodyWait   = 10 * time.Second
+	writeWait  = 10 * time.Second
+	applyWait  = 10 * time.Minute
+)
+
+// A Backend is what the API serves: the agent.
+type Backend interface {
+	Status() Status
+	// Changed returns a channel that is closed when Status next differs from what it
+	// returns after this call.
+	Changed() <-chan struct{}
+	Plan(ctx context.Context) (planfile.File, error)
+	// Apply carries out an approved plan, or refuses it with an *APIError.
+	Apply(ctx context.Context, r ApplyRequest) (ApplyResult, error)
+	Snapshot(ctx context.Context) (Snapshot, error)
+}
+
+// Serve answers requests on l until ctx ends, and closes l.
+func Serve(ctx context.Context, l net.Listener, b Backend, log *slog.Logger) error {
+	s := &server{b: b, log: log, streams: make(chan struct{}, maxStreams)} // one place for each stream
+	srv := &http.Server{
+		Handler:           s.routes(),
+		ReadHeaderTimeout: 5 * time.Second,
+		IdleTimeout:       30 * time.Second,
+		MaxHeaderBytes:    8 << 10,
+		BaseContext:       func(net.Listener) context.Context { return ctx },
+		ConnContext:       withPeer,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}
+	done := make(chan error, 1) // Serve returns once, also when nobody waits any more
+	go func() { done <- srv.Serve(limit(l, maxConns)) }()
+	select {
+	case err := <-done:
+		return fmt.Errorf("serve the control API: %w", err)
+	case <-ctx.Done():
+	}
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
+	if srv.Shutdown(stop) != nil {
+		srv.Close()
+	}
+	<-done
+	return nil
+}
+
+// A server holds what the API's handlers share.
+type server struct {
+	b       Backend
+	log     *slog.Logger
+	streams chan struct{}
+}
+
+func (s *server) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/status", s.one(func(context.Context) (any, error) { return s.b.Status(), nil }))
+	mux.HandleFunc("GET /v1/plan", s.one(func(ctx context.Context) (any, error) { return s.b.Plan(ctx) }))
+	mux.HandleFunc("GET /v1/snapshot", s.one(func(ctx context.Context) (any, error) { return s.b.Snapshot(ctx) }))
+	mux.HandleFunc("GET /v1/events", s.events)
+	mux.HandleFunc("POST /v1/apply", s.apply)
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		reply(w, http.StatusNotFound, &APIError{"invalid", "there is no " + r.Method + " " + r.URL.Path})
+	})
+	return mux
+}
+
+// one answers with a single document.
+func (s *server) one(get func(context.Context) (any, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		v, err := get(r.Context())
+		if err != nil {
+			refuse(w, err)
+			return
+		}
+		reply(w, http.StatusOK, v)
+	}
+}
+
+// events writes the status now and after every change; a slow reader skips some.
+func (s *server) events(w http.ResponseWriter, r *http.Request) {
+	select {
+	case s.streams <- struct{}{}:
+		defer func() { <-s.streams }()
+	default:
+		refuse(w, &APIError{"not_ready", fmt.Sprintf("%d clients follow the events already", maxStreams)})
+		return
+	}
+	rc := http.NewResponseController(w)
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	for {
+		changed := s.b.Changed()
+		b, err := json.Marshal(s.b.Status())
+		if err != nil || rc.SetWriteDeadline(time.Now().Add(writeWait)) != nil {
+			return
+		}
+		if _, err := w.Write(append(b, '\n')); err != nil || rc.Flush() != nil {
+			return
+		}
+		select {
+		case <-changed:
+		case <-r.Context().Done():
+			return
+		}
+	}
+}
+
+func (s *server) apply(w http.ResponseWriter, r *http.Request) {
+	// A server-wide ReadTimeout would end requests that only wait for their answer.
+	rc := http.NewResponseController(w)
+	_ = rc.SetReadDeadline(time.Now().Add(bodyWait))
+	req, err := readApply(http.MaxBytesReader(w, r.Body, maxBody))
+	_ = rc.SetReadDeadline(time.Time{})
+	if err != nil {
+		refuse(w, &APIError{"invalid", err.Error()})
+		return
+	}
+	p := peerOf(r.Context())
+	// The reader of this log asks who did it: one line when it is asked for, one when it is over.
+	log := s.log.With("uid", p.uid, "pid", p.pid, "revision", req.Plan.Revision.Commit)
+	log.Info("apply requested", "changes", len(req.Plan.Changes))
+	ctx, cancel := context.WithTimeout(r.Context(), applyWait)
+	defer cancel()
+	res, err := s.b.Apply(ctx, req)
+	if err != nil {
+		log.Warn("apply refused", "err", err)
+		refuse(w, err)
+		return
+	}
+	log.Info("apply done", "applied", len(res.Applied), "failed", len(res.Failed))
+	reply(w, http.StatusOK, res)
+}
+
+// readApply reads an ApplyRequest with the plan's typed values.
+func readApply(r io.Reader) (ApplyRequest, error) {
+	var raw struct {
+		Plan json.RawMessage `json:"plan"`
+	}
+	if err := json.NewDecoder(r).Decode(&raw); err != nil {
+		return ApplyRequest{}, fmt.Errorf("read the request: %w", err)
+	}
+	f, err := planfile.Decode(bytes.NewReader(raw.Plan))
+	if err != nil {
+		return ApplyRequest{}, fmt.Errorf("read the request's plan: %w", err)
+	}
+	return ApplyRequest{Plan: f}, nil
+}
+
+// httpStatus says how a refusal looks in HTTP.
+var httpStatus = map[string]int{
+	"stale":     http.StatusConflict,
+	"denied":    http.StatusForbidden,
+	"not_ready": http.StatusServiceUnavailable,
+	"invalid":   http.StatusBadRequest,
+	"internal":  http.StatusInternalServerError,
+}
+
+// refuse writes err as an APIError.
+func refuse(w http.ResponseWriter, err error) {
+	var api *APIError
+	if !errors.As(err, &api) {
+		api = &APIError{"internal", err.Error()}
+	}
+	code, ok := httpStatus[api.Code]
+	if !ok {
+		code = http.StatusInternalServerError
+	}
+	reply(w, code, api)
+}
+
+// reply writes one JSON document. A client that has gone is nobody's error.
+func reply(w http.ResponseWriter, code int, v any) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		code = http.StatusInternalServerError
+		b, _ = json.Marshal(&APIError{"internal", err.Error()})
+	}
+	w.Header().Set("Content-Type", "application/json")
+	rc := http.NewResponseController(w)
+	_ = rc.SetWriteDeadline(time.Now().Add(writeWait))
+	w.WriteHeader(code)
+	_, _ = w.Write(append(b, '\n'))
+}
