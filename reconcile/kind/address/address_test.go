@@ -1,0 +1,152 @@
+package address
+
+import (
+	"net/netip"
+	"os"
+	"slices"
+	"testing"
+
+	"github.com/hareconcile/hareconcile/internal/ledger"
+	"github.com/hareconcile/hareconcile/internal/nstest"
+	"github.com/hareconcile/hareconcile/internal/sys"
+	"github.com/hareconcile/hareconcile/reconcile"
+	"github.com/hareconcile/hareconcile/reconcile/reconciletest"
+	"github.com/hareconcile/hareconcile/reconcile/resource"
+)
+
+func addr(prefix, device string) resource.Address {
+	return resource.Address{Prefix: netip.MustParsePrefix(prefix), Device: device}
+}
+
+// each runs f in a namespace with a second device, with marks and with the ledger that old
+// kernels need.
+func each(t *testing.T, f func(t *testing.T, ns *nstest.NS, hs []reconcile.Handler)) {
+	t.Run("mark", func(t *testing.T) { inNamespace(t, &handler{}, f) })
+	t.Run("ledger", func(t *testing.T) {
+		ns := nstest.New(t)
+		ns.Do(func() {
+			l, err := ledger.Open(t.TempDir())
+			if err != nil {
+				t.Fatal(err)
+			}
+			inNamespace(t, &handler{ledger: l}, f)
+		})
+	})
+}
+
+func inNamespace(t *testing.T, h *handler, f func(*testing.T, *nstest.NS, []reconcile.Handler)) {
+	ns := nstest.New(t)
+	ns.Run("ip", "link", "add", "br0", "type", "bridge")
+	ns.Run("ip", "link", "set", "br0", "up")
+	ns.Do(func() { f(t, ns, []reconcile.Handler{h}) })
+}
+
+func TestConformance(t *testing.T) {
+	each(t, func(t *testing.T, ns *nstest.NS, hs []reconcile.Handler) {
+		ns.Run("ip", "addr", "add", "198.51.100.7/24", "dev", "br0")
+		reconciletest.TestAll(t, hs,
+			reconciletest.Set(addr("192.0.2.1/32", "lo")),
+			reconciletest.Set(addr("192.0.2.1/32", "lo"), addr("2001:db8::1/128", "lo"), addr("192.0.2.2/24", "br0")),
+			reconciletest.Set(addr("192.0.2.1/24", "lo"), addr("192.0.2.2/32", "lo")),
+			reconciletest.Set(addr("192.0.2.1/24", "br0")))
+	})
+}
+
+func TestAdoption(t *testing.T) {
+	each(t, func(t *testing.T, ns *nstest.NS, hs []reconcile.Handler) {
+		ns.Run("ip", "addr", "add", "192.0.2.1/32", "dev", "lo")
+		reconciletest.Adopt(t, hs, addr("192.0.2.1/32", "lo"))
+	})
+}
+
+func TestAnAddressElsewhereIsAConflict(t *testing.T) {
+	for _, foreign := range [][]string{{"192.0.2.1/32", "br0"}, {"192.0.2.1/24", "lo"}} {
+		each(t, func(t *testing.T, ns *nstest.NS, hs []reconcile.Handler) {
+			ns.Run("ip", "addr", "add", foreign[0], "dev", foreign[1])
+			reconciletest.Conflict(t, hs, addr("192.0.2.1/32", "lo"))
+		})
+	}
+}
+
+func TestAnAddressOfVRRPIsNotOurs(t *testing.T) {
+	each(t, func(t *testing.T, ns *nstest.NS, hs []reconcile.Handler) {
+		vip := sys.Address{Prefix: netip.MustParsePrefix("192.0.2.1/24"), Device: "br0", Proto: sys.VRRPProto}
+		if err := sys.AddAddress(vip); err != nil {
+			t.Fatal(err)
+		}
+		live := reconciletest.Observe(t, hs...)
+		id := addr("192.0.2.1/24", "br0").ID()
+		if live.Owned[id] != nil || live.Foreign[id] != nil {
+			t.Errorf("live = %v, want nothing of vrrpd", live)
+		}
+		c := reconcile.Change{Action: reconcile.Delete, ID: id}
+		if err := hs[0].Apply(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+		all, err := sys.Addresses()
+		if err != nil || !slices.ContainsFunc(all, func(a sys.Address) bool { return a.Prefix == vip.Prefix && a.Proto == sys.VRRPProto }) {
+			t.Errorf("addresses = %v, %v, want vrrpd's still there", all, err)
+		}
+	})
+}
+
+func TestAMoveThatWasBrokenOffIsFinished(t *testing.T) {
+	each(t, func(t *testing.T, ns *nstest.NS, hs []reconcile.Handler) {
+		h := hs[0].(*handler)
+		for _, a := range []resource.Address{addr("192.0.2.1/32", "lo"), addr("192.0.2.1/24", "br0")} {
+			if err := h.add(a); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want := reconciletest.Set(addr("192.0.2.1/24", "br0"))
+		if plan := reconciletest.Apply(t, hs, want); plan.Count(reconcile.Update) != 1 {
+			t.Errorf("plan = %+v, want one update", plan)
+		}
+		if plan := reconciletest.Plan(t, hs, want); !plan.Empty() {
+			t.Errorf("second plan = %+v, want nothing", plan)
+		}
+		reconciletest.Apply(t, hs, resource.Set{})
+		if got := ns.Run("ip", "-o", "addr", "show", "to", "192.0.2.1"); got != "" {
+			t.Errorf("addresses = %s, want none left", got)
+		}
+	})
+}
+
+func TestAnAddressDeletedByHandComesBack(t *testing.T) {
+	each(t, func(t *testing.T, ns *nstest.NS, hs []reconcile.Handler) {
+		want := reconciletest.Set(addr("192.0.2.1/32", "lo"))
+		reconciletest.Apply(t, hs, want)
+		ns.Run("ip", "addr", "del", "192.0.2.1/32", "dev", "lo")
+		if plan := reconciletest.Apply(t, hs, want); len(plan.Changes) != 1 {
+			t.Errorf("plan = %+v, want one change", plan)
+		}
+		if live := reconciletest.Observe(t, hs...); live.Owned[addr("192.0.2.1/32", "lo").ID()] == nil {
+			t.Errorf("owned = %v, want the address back", live.Owned)
+		}
+	})
+}
+
+func TestDeletingTheFirstOfASubnetLeavesTheOthers(t *testing.T) {
+	each(t, func(t *testing.T, ns *nstest.NS, hs []reconcile.Handler) {
+		if err := os.WriteFile("/proc/sys/net/ipv4/conf/br0/promote_secondaries", []byte("0"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		reconciletest.Apply(t, hs, reconciletest.Set(addr("192.0.2.1/24", "br0")))
+		ns.Run("ip", "addr", "add", "192.0.2.7/24", "dev", "br0")
+		reconciletest.Apply(t, hs, resource.Set{})
+		live := reconciletest.Observe(t, hs...)
+		if foreign := addr("192.0.2.7/24", "br0"); live.Foreign[foreign.ID()] != any(foreign) || len(live.Owned) != 0 {
+			t.Errorf("live = %v, want %v to be foreign and nothing owned", live, foreign)
+		}
+	})
+}
+
+func TestADeviceThatDoesNotExist(t *testing.T) {
+	each(t, func(t *testing.T, ns *nstest.NS, hs []reconcile.Handler) {
+		a := addr("192.0.2.1/32", "none0")
+		c := reconcile.Change{Action: reconcile.Create, ID: a.ID(), After: a}
+		if err := hs[0].Apply(t.Context(), c); err == nil {
+			t.Error("Apply succeeded, want an error")
+		}
+	})
+}
