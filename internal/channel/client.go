@@ -91,7 +91,7 @@ const (
 
 // Watch subscribes to vrrpd's status and calls f with each until ctx ends. While vrrpd
 // cannot be reached it calls f with an error and tries again with backoff. f is called
-// from one goroutine, and must not keep the Status. Watch returns nil when ctx ends.
+// from one goroutine, and the Status is f's to keep. Watch returns nil when ctx ends.
 func Watch(ctx context.Context, path string, f func(*Status, error)) error {
 	wait := retryMin
 	for {

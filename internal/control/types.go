@@ -97,6 +97,8 @@ type Tracker struct {
 type Drift struct {
 	Total uint64      `json:"total"`
 	Last  []DriftItem `json:"last"` // newest first, at most 16
+	// PollInterval is how often what sends no events is looked at now.
+	PollInterval time.Duration `json:"poll_interval"`
 }
 
 // A DriftItem is one repair.
