@@ -1,0 +1,203 @@
+package gitsource
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestFetchFollowsTheBranch(t *testing.T) {
+	w := newRepo(t)
+	first := w.commitFile("cluster.hcl", "one")
+	c := w.source()
+	if got := fetch(t, c); got != first {
+		t.Fatalf("Fetch = %s, want %s", got, first)
+	}
+	if got := fetch(t, c); got != first {
+		t.Errorf("Fetch of nothing new = %s, want %s", got, first)
+	}
+	second := w.commitFile("cluster.hcl", "two")
+	w.git("tag", "-a", "-m", "x", "v1")
+	if got := fetch(t, c); got != second {
+		t.Errorf("Fetch = %s, want %s", got, second)
+	}
+	if tags, _ := filepath.Glob(c.Dir + "/refs/tags/*"); len(tags) != 0 {
+		t.Errorf("Fetch brought tags %q", tags)
+	}
+	w.git("reset", "-q", "--hard", first)
+	if got := fetch(t, c); got != first {
+		t.Errorf("Fetch of a rewound branch = %s, want %s: judging is Select's business", got, first)
+	}
+	c.URL = w.dir
+	if got := fetch(t, c); got != first {
+		t.Errorf("Fetch(%s) = %s, want %s", c.URL, got, first)
+	}
+}
+
+func TestFetchOfABareRepositoryWithGarbageCollection(t *testing.T) {
+	w := newRepo(t)
+	w.commitFile("cluster.hcl", strings.Repeat("a line\n", 2000))
+	bare := filepath.Join(t.TempDir(), "origin.git")
+	w.git("clone", "-q", "--bare", w.dir, bare)
+	w.git("remote", "add", "origin", bare)
+	c := w.source()
+	c.URL = "file://" + bare
+	fetch(t, c)
+	for k := range 5 {
+		w.commitFile("cluster.hcl", strings.Repeat("a line\n", 2000)+fmt.Sprint(k))
+	}
+	w.git("push", "-q", "origin", "main")
+	w.git("-C", bare, "gc", "-q")
+	if got, want := fetch(t, c), w.git("rev-parse", "HEAD"); got != want {
+		t.Errorf("Fetch = %s, want %s", got, want)
+	}
+}
+
+func TestFetchSaysWhatIsWrong(t *testing.T) {
+	w := newRepo(t)
+	empty := w.source()
+	fetchError(t, empty, "the repository has no commit yet")
+	w.commitFile("cluster.hcl", "one")
+	c := w.source()
+	c.Branch = "prod"
+	fetchError(t, c, `there is no branch "prod"`)
+	c.Branch = "../x"
+	fetchError(t, c, "is no branch name")
+	c = w.source()
+	c.URL = "file:///nonexistent/repository.git"
+	fetchError(t, c, "repository not found")
+	for url, want := range map[string]string{
+		"git://example.org/x":           `scheme "git" is not supported`,
+		"http://example.org/x":          `scheme "http" is not supported`,
+		"ext::sh -c id":                 "no file, ssh or https address",
+		"relative/path":                 "no file, ssh or https address",
+		"file://host/path":              "file:// needs an absolute path",
+		"https://u:hunter2@example.org": "put it into token_file",
+		"https://":                      "needs a host",
+		"ssh://git@127.0.0.1/x":         "needs identity_file",
+		"git@127.0.0.1:x.git":           "needs identity_file",
+		"https://%zz":                   "cannot be parsed",
+	} {
+		c := w.source()
+		c.URL = url
+		fetchError(t, c, want)
+	}
+}
+
+func TestFetchRepairsADamagedCopy(t *testing.T) {
+	w := newRepo(t)
+	want := w.commitFile("cluster.hcl", "one")
+	damage := map[string]func(dir string) error{
+		"no objects": func(dir string) error { return os.RemoveAll(dir + "/objects") },
+		"truncated pack": func(dir string) error {
+			packs, err := filepath.Glob(dir + "/objects/pack/*.pack")
+			if err != nil || len(packs) != 1 {
+				return fmt.Errorf("packs %q, %v", packs, err)
+			}
+			return os.Truncate(packs[0], 12)
+		},
+		"torn ref":    func(dir string) error { return os.Truncate(dir+"/refs/heads/main", 7) },
+		"empty ref":   func(dir string) error { return os.Truncate(dir+"/refs/heads/main", 0) },
+		"broken head": func(dir string) error { return os.WriteFile(dir+"/HEAD", []byte("junk"), 0o644) },
+		"no folder":   func(dir string) error { return os.RemoveAll(dir) },
+		"half made":   func(dir string) error { return os.WriteFile(dir+"/objects/pack/tmp_pack_1", []byte("PACK"), 0o600) },
+		"broken config": func(dir string) error {
+			return os.WriteFile(dir+"/config", []byte("[core\n"), 0o644)
+		},
+	}
+	for name, do := range damage {
+		t.Run(name, func(t *testing.T) {
+			c := w.source()
+			fetch(t, c)
+			if err := do(c.Dir); err != nil {
+				t.Fatal(err)
+			}
+			tip, err := Fetch(t.Context(), c, func(string) {})
+			if err == nil {
+				_, err = Select(c.Dir, Request{Tip: tip, TrustedFrom: want})
+			}
+			if err != nil { // not seen while fetching; the caller asks for a new copy
+				c.Fresh = true
+				tip = fetch(t, c)
+			}
+			if s := selected(t, c.Dir, Request{Tip: tip, TrustedFrom: want}); s.Commit != want {
+				t.Errorf("after repair Select = %+v, want %s", s, want)
+			}
+			if left, _ := filepath.Glob(c.Dir + "/objects/pack/tmp_*"); len(left) != 0 {
+				t.Errorf("left behind: %q", left)
+			}
+		})
+	}
+}
+
+func TestFetchKeepsTheCopyWhenTheRemoteIsGone(t *testing.T) {
+	w := newRepo(t)
+	first := w.commitFile("cluster.hcl", "one")
+	c := w.source()
+	fetch(t, c)
+	c.Fresh = true
+	c.URL = "file:///nonexistent.git"
+	fetchError(t, c, "not found")
+	if s := selected(t, c.Dir, Request{Tip: first, TrustedFrom: first}); s.Commit != first {
+		t.Errorf("Select = %+v, want the old copy intact", s)
+	}
+}
+
+func TestFetchMakesOnePackOfMany(t *testing.T) {
+	w := newRepo(t)
+	lost := w.commitFile("cluster.hcl", "lost")
+	c := w.source()
+	c.Keep = lost
+	fetch(t, c)
+	w.git("checkout", "-q", "--orphan", "other")
+	w.commitFile("cluster.hcl", "0")
+	w.git("branch", "-q", "-M", "main")
+	var tip string
+	for k := range maxPacks + 1 {
+		w.commitFile("cluster.hcl", fmt.Sprint("content ", k))
+		tip = fetch(t, c)
+	}
+	packs, err := filepath.Glob(c.Dir + "/objects/pack/*.pack")
+	if err != nil || len(packs) > 2 {
+		t.Errorf("%d packs, %v, want them packed into one", len(packs), err)
+	}
+	s := selected(t, c.Dir, Request{Tip: tip, Base: lost})
+	if s.Rejected == nil || !strings.Contains(s.Rejected.Reason, "rewritten") {
+		t.Errorf("Select = %+v, want the kept commit to be known and the branch rewritten", s)
+	}
+}
+
+func TestFetchGivesUpOnASilentRemote(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	w := newRepo(t)
+	keys := newKeys(t)
+	for _, c := range []Config{
+		{URL: "https://" + l.Addr().String() + "/x.git"},
+		{URL: "ssh://git@" + l.Addr().String() + "/x.git", Identity: keys.identity, KnownHosts: keys.knownHosts(l.Addr().String())},
+	} {
+		c.Branch, c.Dir, c.Timeout = "main", w.source().Dir, 300*time.Millisecond
+		start := time.Now()
+		fetchError(t, c, "no answer within 300ms")
+		if d := time.Since(start); d > 5*time.Second {
+			t.Errorf("Fetch(%s) gave up after %v", c.URL, d)
+		}
+	}
+	c := w.source()
+	c.URL = "https://127.0.0.1:1/x.git"
+	fetchError(t, c, "connection refused")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	c.URL = "https://" + l.Addr().String() + "/x.git"
+	if _, err := Fetch(ctx, c, func(string) {}); err == nil {
+		t.Error("Fetch with a cancelled context succeeded")
+	}
+}

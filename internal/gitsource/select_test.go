@@ -1,0 +1,214 @@
+package gitsource
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func selected(t *testing.T, dir string, q Request) *Selection {
+	t.Helper()
+	s, err := Select(dir, q)
+	if err != nil {
+		t.Fatalf("Select(%+v): %v", q, err)
+	}
+	return s
+}
+
+func rejected(t *testing.T, dir string, q Request, stage string, want ...string) {
+	t.Helper()
+	s := selected(t, dir, q)
+	if s.Rejected == nil || s.Rejected.Stage != stage {
+		t.Errorf("Select(%+v) = %+v, want it rejected at %s", q, s, stage)
+		return
+	}
+	for _, w := range want {
+		if !strings.Contains(s.Rejected.Reason, w) {
+			t.Errorf("reason %q, want it to say %q", s.Rejected.Reason, w)
+		}
+	}
+	if s.Files != nil {
+		t.Errorf("a rejected commit gave files")
+	}
+}
+
+func TestSelectReadsTheFolder(t *testing.T) {
+	w := newRepo(t)
+	w.write("README.md", "not read")
+	w.write("clusters/web/cluster.hcl", "c")
+	w.write("clusters/web/conf.d/a.hcl", "a")
+	w.write("clusters/web/prod.hcvars", "v")
+	w.write("clusters/web/policies/p.hcl", "p")
+	w.write("clusters/web/haproxy.schema.json", "{}")
+	w.write("clusters/web/notes.txt", strings.Repeat("x", maxFile+1))
+	tip := w.commit("Add web\x1b[31m\n\nbody")
+	c := w.source()
+	fetch(t, c)
+	s := selected(t, c.Dir, Request{Tip: tip, TrustedFrom: tip[:7], Path: "clusters/web/"})
+	want := map[string][]byte{
+		"cluster.hcl": []byte("c"), "conf.d/a.hcl": []byte("a"), "prod.hcvars": []byte("v"),
+		"policies/p.hcl": []byte("p"), "haproxy.schema.json": []byte("{}"),
+	}
+	if d := cmp.Diff(want, s.Files); d != "" {
+		t.Errorf("files (-want +got):\n%s", d)
+	}
+	if s.Subject != "Add web\uFFFD[31m" || s.Author != "Ada <ada@example.org>" || s.Committed.IsZero() {
+		t.Errorf("Select = %q by %q at %v", s.Subject, s.Author, s.Committed)
+	}
+	rejected(t, c.Dir, Request{Tip: tip, TrustedFrom: tip, Path: "clusters/db"}, "verify", `no folder "clusters/db"`)
+	rejected(t, c.Dir, Request{Tip: tip, TrustedFrom: tip, Path: "README.md"}, "verify", `no folder "README.md"`)
+}
+
+func TestFirstContactNeedsTrustedFrom(t *testing.T) {
+	w := newRepo(t)
+	first := w.commitFile("cluster.hcl", "one")
+	tip := w.commitFile("cluster.hcl", "two")
+	c := w.source()
+	fetch(t, c)
+	for _, trusted := range []string{first, first[:7], tip} {
+		if s := selected(t, c.Dir, Request{Tip: tip, TrustedFrom: trusted}); s.Rejected != nil {
+			t.Errorf("trusted_from %s: %v", trusted, s.Rejected)
+		}
+	}
+	rejected(t, c.Dir, Request{Tip: tip}, "select", "first contact", fmt.Sprintf("set trusted_from = %q", tip))
+	rejected(t, c.Dir, Request{Tip: first, TrustedFrom: tip}, "select", "does not descend", first[:12], tip)
+	rejected(t, c.Dir, Request{Tip: tip, TrustedFrom: "1234567"}, "select", "does not descend")
+	for _, bad := range []string{tip[:6], strings.ToUpper(tip), "main", tip + "0"} {
+		if s := selected(t, c.Dir, Request{Tip: tip, TrustedFrom: bad}); s.Rejected == nil {
+			t.Errorf("trusted_from %q was taken", bad)
+		}
+	}
+}
+
+func TestOnlyDescendantsFollow(t *testing.T) {
+	w := newRepo(t)
+	first := w.commitFile("cluster.hcl", "one")
+	second := w.commitFile("cluster.hcl", "two")
+	c := w.source()
+	fetch(t, c)
+	if s := selected(t, c.Dir, Request{Tip: second, Base: first, TrustedFrom: first}); s.Rejected != nil || s.Unchanged {
+		t.Errorf("Select of a descendant = %+v", s)
+	}
+	rejected(t, c.Dir, Request{Tip: first, Base: second, TrustedFrom: first}, "select", "rewound", first[:12], second[:12])
+
+	w.git("reset", "-q", "--hard", first)
+	forced := w.commitFile("cluster.hcl", "other two")
+	c.Keep = second
+	if got := fetch(t, c); got != forced {
+		t.Fatalf("Fetch = %s, want %s", got, forced)
+	}
+	rejected(t, c.Dir, Request{Tip: forced, Base: second, TrustedFrom: first}, "select", "rewritten", forced[:12], second[:12])
+	if s := selected(t, c.Dir, Request{Tip: forced, Base: second, TrustedFrom: forced}); s.Rejected != nil {
+		t.Errorf("the owner named the rewritten commit and it is refused: %v", s.Rejected)
+	}
+
+	w.git("checkout", "-q", "--orphan", "unrelated")
+	w.commitFile("cluster.hcl", "root")
+	w.git("branch", "-q", "-M", "main")
+	unrelated := fetch(t, c)
+	rejected(t, c.Dir, Request{Tip: unrelated, Base: second, TrustedFrom: first}, "select", "rewritten", unrelated[:12], second[:12])
+	gone := strings.Repeat("ab", 20)
+	rejected(t, c.Dir, Request{Tip: unrelated, Base: gone, TrustedFrom: unrelated}, "select", "not in this repository", gone[:12])
+	if _, err := Select(c.Dir, Request{Tip: gone, Base: first}); err == nil {
+		t.Error("Select of a commit that is not there succeeded")
+	}
+}
+
+func TestMergedBranchesFollow(t *testing.T) {
+	w := newRepo(t)
+	first := w.commitFile("cluster.hcl", "one")
+	w.git("checkout", "-q", "-b", "topic")
+	w.commitFile("conf.d/a.hcl", "a")
+	w.git("checkout", "-q", "main")
+	main := w.commitFile("conf.d/b.hcl", "b")
+	w.git("merge", "-q", "--no-ff", "-m", "Merge topic", "topic")
+	c := w.source()
+	tip := fetch(t, c)
+	for _, base := range []string{first, main} {
+		if s := selected(t, c.Dir, Request{Tip: tip, Base: base}); s.Rejected != nil {
+			t.Errorf("merge after %s: %v", base, s.Rejected)
+		}
+	}
+}
+
+func TestUnchangedFolder(t *testing.T) {
+	w := newRepo(t)
+	first := w.commitFile("web/cluster.hcl", "one")
+	w.commitFile("README.md", "elsewhere")
+	tip := w.commitFile("web/notes.txt", "does not count")
+	c := w.source()
+	fetch(t, c)
+	q := Request{Tip: tip, Base: first, Path: "web"}
+	if s := selected(t, c.Dir, q); !s.Unchanged || s.Files != nil {
+		t.Errorf("Select = %+v, want it unchanged", s)
+	}
+	q.Reread = true
+	if s := selected(t, c.Dir, q); s.Unchanged || len(s.Files) != 1 {
+		t.Errorf("Select with Reread = %+v, want the files", s)
+	}
+}
+
+func TestHostileTreesAreRejected(t *testing.T) {
+	tests := map[string]struct {
+		make func(w workRepo)
+		want string
+	}{
+		"symlink":        {func(w workRepo) { w.link("/etc/passwd", "web/secret.hcl") }, `"secret.hcl" is a symbolic link`},
+		"folder symlink": {func(w workRepo) { w.link("/etc", "web/conf.d") }, `"conf.d" is a symbolic link`},
+		"submodule": {func(w workRepo) {
+			w.git("update-index", "--add", "--cacheinfo", "160000,"+strings.Repeat("12", 20)+",web/sub")
+		}, `"sub" is a submodule`},
+		"huge file": {func(w workRepo) { w.write("web/big.hcl", strings.Repeat("x", maxFile+1)) }, `"big.hcl" has 262145 bytes`},
+		"large tree": {func(w workRepo) {
+			for k := range 5 {
+				w.write(fmt.Sprintf("web/%d.hcl", k), strings.Repeat("x", maxFile))
+			}
+		}, "together have more than 1048576 bytes"},
+		"many files": {func(w workRepo) {
+			for k := range maxFiles + 1 {
+				w.write(fmt.Sprintf("web/%d.hcl", k), "")
+			}
+		}, "more than 256 files"},
+		"deep folders": {func(w workRepo) { w.write("web/"+strings.Repeat("d/", 20)+"x.hcl", "") }, "nested deeper than 8"},
+		"foreign name": {func(w workRepo) { w.write("web/a\xff.hcl", "") }, "a name that no repository should have"},
+		"backslash":    {func(w workRepo) { w.write(`web/..\x.hcl`, "") }, "a name that no repository should have"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			w := newRepo(t)
+			first := w.commitFile("web/cluster.hcl", "one")
+			tt.make(w)
+			if name != "submodule" {
+				w.git("add", "-A")
+			}
+			w.git("commit", "-q", "-m", name)
+			c := w.source()
+			tip := fetch(t, c)
+			rejected(t, c.Dir, Request{Tip: tip, Base: first, Path: "web"}, "verify", tt.want)
+		})
+	}
+}
+
+func TestImpossibleDatesDoNotStopACommit(t *testing.T) {
+	w := newRepo(t)
+	w.write("cluster.hcl", "one")
+	w.git("add", "-A")
+	t.Setenv("GIT_COMMITTER_DATE", "@99999999999999 +0000")
+	w.git("commit", "-q", "-m", "from the year 3170843")
+	c := w.source()
+	tip := fetch(t, c)
+	if s := selected(t, c.Dir, Request{Tip: tip, TrustedFrom: tip}); !s.Committed.IsZero() {
+		t.Errorf("committed at %v, want no time", s.Committed)
+	}
+}
+
+func (w workRepo) link(to, name string) {
+	w.t.Helper()
+	if err := os.Symlink(to, filepath.Join(w.dir, name)); err != nil {
+		w.t.Fatal(err)
+	}
+}
