@@ -1,0 +1,161 @@
+// Package agent is the loop that owns a node's Cluster, Facts and status: every input
+// becomes an entry in its inbox, and every pass goes from observe to apply.
+package agent
+
+import (
+	"context"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/hareconcile/hareconcile/internal/channel"
+	"github.com/hareconcile/hareconcile/internal/checker"
+	"github.com/hareconcile/hareconcile/internal/control"
+	"github.com/hareconcile/hareconcile/internal/revision"
+	"github.com/hareconcile/hareconcile/internal/spec"
+	"github.com/hareconcile/hareconcile/reconcile"
+	"github.com/hareconcile/hareconcile/reconcile/resource"
+	"golang.org/x/sync/errgroup"
+)
+
+// A Source fetches, verifies and compiles commits, and judges plans by the policies in force.
+type Source interface {
+	// Next returns the newest revision, nil if there is none newer than last, a
+	// *revision.Refused if the newest may not be applied, or why the remote is unreachable.
+	Next(ctx context.Context, last *revision.Revision) (*revision.Revision, error)
+	// Policy returns what the policies say of going from prior (nil at first) to next by plan.
+	Policy(ctx context.Context, next, prior *revision.Revision, plan reconcile.Plan, managed int) ([]reconcile.Finding, error)
+}
+
+// A Store keeps the last good revision.
+type Store interface {
+	SaveGood(*revision.Revision) error
+	LoadGood() (*revision.Revision, error)
+}
+
+// Config is what an Agent is made of.
+type Config struct {
+	Node     string
+	Version  string
+	BootID   string
+	Git      spec.GitSource
+	PlanOnly bool
+	Handlers []reconcile.Handler
+	Source   Source
+	Store    Store
+	// SetChecks and SetTrackers replace what is probed; they must not block.
+	SetChecks   func([]checker.Job)
+	SetTrackers func([]spec.Tracker)
+	// SendTrack tells vrrpd how plugin trackers are, over a connection that it keeps.
+	SendTrack func(context.Context, channel.Track) error
+	Log       *slog.Logger
+}
+
+// An Agent reconciles one node. Create it with New and start it with Run; the methods
+// that report events may be called at any time from any goroutine and never block.
+type Agent struct {
+	cfg   Config
+	inbox *inbox
+	// requests run on the loop's goroutine; never closed, unbuffered so that a caller knows it was taken.
+	requests chan func(context.Context)
+	// save has room for one revision, the newest wins; never closed.
+	save chan *revision.Revision
+	// track has room for one set of states, the newest wins; never closed.
+	track  chan map[resource.TrackerKey]string
+	status atomic.Pointer[published]
+
+	// The fields below belong to the loop's goroutine.
+
+	started    time.Time
+	rev        *revision.Revision // in force; nil at first
+	facts      reconcile.Facts
+	results    map[reconcile.ServerRef]checker.Result
+	trackers   map[string]trackerState
+	vrrp       *channel.Status
+	vrrpErr    error
+	lastWant   resource.Set // what was last applied in full or in part, to tell drift from news
+	live       reconcile.Live
+	observed   time.Duration // what the last observation took
+	failures   int           // passes in a row that failed
+	saved      bool          // rev has converged once and was handed to the store
+	phase      control.Phase
+	message    string
+	converged  time.Time
+	source     control.Source
+	refused    *revision.Refused
+	findings   []reconcile.Finding
+	conflicts  []reconcile.Conflict
+	drift      control.Drift
+	vrrpRepair uint64 // the part of vrrpd's repair counter that is in drift already
+	told       map[resource.TrackerKey]string
+}
+
+type trackerState struct {
+	verdict reconcile.Verdict
+	message string
+}
+
+// New returns an Agent that has done nothing yet.
+func New(cfg Config) *Agent {
+	a := &Agent{
+		cfg:      cfg,
+		inbox:    newInbox(),
+		requests: make(chan func(context.Context)),
+		save:     make(chan *revision.Revision, 1),
+		track:    make(chan map[resource.TrackerKey]string, 1),
+		facts: reconcile.Facts{
+			Servers:  map[reconcile.ServerRef]reconcile.Verdict{},
+			Roles:    map[string]string{},
+			Trackers: map[string]reconcile.Verdict{},
+		},
+		results:  map[reconcile.ServerRef]checker.Result{},
+		trackers: map[string]trackerState{},
+		phase:    control.Starting,
+		message:  "no revision yet",
+		source:   control.Source{URL: cfg.Git.URL},
+	}
+	a.status.Store(&published{changed: make(chan struct{})})
+	return a
+}
+
+// Run reconciles until ctx ends. It leaves the data plane as it is.
+func (a *Agent) Run(ctx context.Context) error {
+	a.started = time.Now()
+	a.loadGood(ctx)
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return a.loop(ctx) })
+	g.Go(func() error { return a.follow(ctx) })
+	g.Go(func() error { return a.keep(ctx) })
+	g.Go(func() error { return a.tell(ctx) })
+	return g.Wait()
+}
+
+// loadGood puts the last good revision in force, without git and without policies: it passed them.
+func (a *Agent) loadGood(ctx context.Context) {
+	rev, err := a.cfg.Store.LoadGood()
+	switch {
+	case err != nil:
+		a.message = "last good revision: " + err.Error()
+		a.cfg.Log.Error("last good revision cannot be used", "err", err)
+	case rev != nil:
+		a.install(ctx, rev, nil)
+		a.saved = true
+		a.cfg.Log.Info("last good revision loaded", "revision", rev.Short())
+	}
+	a.publish()
+}
+
+// keep writes revisions that converged to the store, off the loop: disks block.
+func (a *Agent) keep(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case rev := <-a.save:
+			if err := a.cfg.Store.SaveGood(rev); err != nil {
+				a.cfg.Log.Error("last good revision not written; a restart without git would use an older one",
+					"revision", rev.Short(), "err", err)
+			}
+		}
+	}
+}

@@ -1,0 +1,120 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"time"
+
+	"github.com/hareconcile/hareconcile/internal/control"
+	"github.com/hareconcile/hareconcile/reconcile"
+	"github.com/hareconcile/hareconcile/reconcile/planfile"
+)
+
+// errNotReady answers while there is no revision to plan.
+var errNotReady = &control.APIError{Code: "not_ready", Message: "the agent has no revision yet; see hareconcile status"}
+
+// Plan returns what the agent would do now for the revision in force.
+func (a *Agent) Plan(ctx context.Context) (planfile.File, error) {
+	var (
+		f   planfile.File
+		err error
+	)
+	if e := a.do(ctx, func(ctx context.Context) { f, _, _, err = a.plan(ctx) }); e != nil {
+		return planfile.File{}, e
+	}
+	return f, err
+}
+
+// Apply carries out the plan that a person approved, if it is still what the agent would do.
+func (a *Agent) Apply(ctx context.Context, req control.ApplyRequest) (control.ApplyResult, error) {
+	var (
+		res control.ApplyResult
+		err error
+	)
+	if e := a.do(ctx, func(ctx context.Context) { res, err = a.applyApproved(ctx, req.Plan) }); e != nil {
+		return control.ApplyResult{}, e
+	}
+	return res, err
+}
+
+func (a *Agent) plan(ctx context.Context) (planfile.File, reconcile.Plan, reconcile.Target, error) {
+	if a.rev == nil {
+		return planfile.File{}, reconcile.Plan{}, reconcile.Target{}, errNotReady
+	}
+	target, err := reconcile.Desired(a.rev.Cluster, a.cfg.Node, &a.facts)
+	if err != nil {
+		return planfile.File{}, reconcile.Plan{}, target, err
+	}
+	plan, err := a.observe(ctx, target)
+	if err != nil {
+		return planfile.File{}, plan, target, err
+	}
+	f := planfile.New(planfile.Meta{
+		Version: a.cfg.Version, Node: a.cfg.Node, BootID: a.cfg.BootID, Revision: planRevision(a),
+		Digest: a.rev.Digest, Created: time.Now().UTC(), FactsKnown: true,
+	}, plan, len(a.live.Owned), a.findings)
+	return f, plan, target, nil
+}
+
+func (a *Agent) applyApproved(ctx context.Context, approved planfile.File) (control.ApplyResult, error) {
+	now, plan, target, err := a.plan(ctx)
+	if err != nil {
+		return control.ApplyResult{}, err
+	}
+	if approved.Node != a.cfg.Node {
+		return control.ApplyResult{}, &control.APIError{Code: "invalid",
+			Message: fmt.Sprintf("the plan is for node %q and this is %q", approved.Node, a.cfg.Node)}
+	}
+	if now.Fingerprint() != approved.Fingerprint() {
+		return control.ApplyResult{}, &control.APIError{Code: "stale",
+			Message: "the plan is stale: the revision or the live state changed after it was made; plan again"}
+	}
+	var res control.ApplyResult
+	err = plan.Apply(ctx, a.cfg.Handlers, func(c reconcile.Change) {
+		a.applied(c)
+		res.Applied = append(res.Applied, c.Action.String()+" "+c.ID.String())
+	})
+	if err == nil {
+		a.lastWant = maps.Clone(target.Set)
+	}
+	for _, e := range unjoin(err) {
+		res.Failed = append(res.Failed, e.Error())
+	}
+	a.refresh(plan)
+	a.conflicts = plan.Conflicts
+	a.settle(nil, err)
+	return res, nil
+}
+
+// unjoin returns the errors that errors.Join put together.
+func unjoin(err error) []error {
+	var many interface{ Unwrap() []error }
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &many):
+		return many.Unwrap()
+	}
+	return []error{err}
+}
+
+// Snapshot returns facts and live state, enough to plan for this node elsewhere.
+func (a *Agent) Snapshot(ctx context.Context) (control.Snapshot, error) {
+	var (
+		live  reconcile.Live
+		facts reconcile.Facts
+		err   error
+	)
+	e := a.do(ctx, func(ctx context.Context) {
+		live, err = reconcile.Observe(ctx, a.cfg.Handlers)
+		facts = reconcile.Facts{
+			Servers: maps.Clone(a.facts.Servers), Roles: maps.Clone(a.facts.Roles), Trackers: maps.Clone(a.facts.Trackers),
+		}
+	})
+	if err := errors.Join(e, err); err != nil {
+		return control.Snapshot{}, err
+	}
+	return control.NewSnapshot(a.cfg.Node, time.Now().UTC(), live, &facts)
+}

@@ -1,0 +1,152 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hareconcile/hareconcile/internal/control"
+	"github.com/hareconcile/hareconcile/internal/revision"
+	"github.com/hareconcile/hareconcile/internal/spec"
+	"github.com/hareconcile/hareconcile/reconcile"
+)
+
+// follow fetches the branch at its interval and brings new revisions into force.
+func (a *Agent) follow(ctx context.Context) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	var last *revision.Revision
+	if err := a.do(ctx, func(context.Context) { last = a.rev }); err != nil {
+		return nil
+	}
+	state := control.Source{URL: a.cfg.Git.URL}
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-timer.C:
+		}
+		refused, err := a.advance(ctx, &last)
+		if err != nil && ctx.Err() == nil {
+			if state.Error != err.Error() {
+				a.cfg.Log.Warn("source cannot be read; the revision in force stays", "err", err)
+			}
+			state.Error = err.Error()
+		} else {
+			state.LastSuccess, state.Error = time.Now(), ""
+		}
+		s := state
+		a.inbox.put(func(n *news) { n.source, n.refused = &s, refused })
+		timer.Reset(a.cfg.Git.Interval)
+	}
+}
+
+// advance looks for a revision newer than last and puts it in force. It returns a refusal,
+// which is an answer of the source, apart from errors, which are not.
+func (a *Agent) advance(ctx context.Context, last **revision.Revision) (*revision.Refused, error) {
+	rev, err := a.cfg.Source.Next(ctx, *last)
+	if err == nil && rev != nil {
+		err = a.revise(ctx, rev, *last)
+	}
+	var refused *revision.Refused
+	switch {
+	case errors.As(err, &refused):
+		return refused, nil
+	case err != nil:
+		return nil, err
+	case rev != nil:
+		*last = rev
+	}
+	return nil, nil
+}
+
+// revise plans the step from prior to rev, has the policies judge it, and installs rev.
+// Everything up to the last step leaves the node as it is.
+func (a *Agent) revise(ctx context.Context, rev, prior *revision.Revision) error {
+	var (
+		plan    reconcile.Plan
+		managed int
+		planErr error
+	)
+	if err := a.do(ctx, func(ctx context.Context) { plan, managed, planErr = a.preview(ctx, rev) }); err != nil {
+		return err
+	}
+	refuse := func(stage, reason string) error {
+		a.cfg.Log.Warn("revision refused", "revision", rev.Short(), "stage", stage, "err", reason)
+		return &revision.Refused{Commit: rev.Commit, Subject: rev.Subject, Stage: stage, Reason: reason}
+	}
+	if planErr != nil {
+		return refuse("plan", planErr.Error())
+	}
+	findings, err := a.cfg.Source.Policy(ctx, rev, prior, plan, managed)
+	if err != nil {
+		return refuse("policy", err.Error())
+	}
+	for _, f := range findings {
+		if f.Denies() {
+			return refuse("policy", denial(f))
+		}
+	}
+	return a.do(ctx, func(ctx context.Context) {
+		a.install(ctx, rev, findings)
+		a.pass(ctx)
+	})
+}
+
+// denial says which policy denied what.
+func denial(f reconcile.Finding) string {
+	what := f.Message
+	if f.Subject != "" {
+		what = f.Subject + ": " + what
+	}
+	return fmt.Sprintf("policy %s (%s:%d): %s", f.Policy, f.File, f.Line, what)
+}
+
+// preview returns what rev would change, and how many objects are managed now. Objects in
+// the way are an error: a push that could be applied in part only is not applied.
+func (a *Agent) preview(ctx context.Context, rev *revision.Revision) (reconcile.Plan, int, error) {
+	target, err := reconcile.Desired(rev.Cluster, a.cfg.Node, &a.facts)
+	if err != nil {
+		return reconcile.Plan{}, 0, err
+	}
+	plan, err := a.observe(ctx, target)
+	if err != nil && a.rev == nil {
+		// The first revision may come before vrrpd does; the pass that follows says so and retries.
+		a.cfg.Log.Warn("live state is incomplete", "revision", rev.Short(), "err", err)
+		err = nil
+	}
+	if err == nil && len(plan.Conflicts) > 0 && a.rev != nil {
+		c := plan.Conflicts[0]
+		err = fmt.Errorf("%s exists and was not made by hareconcile (%s:%d asks for it); remove it or take it out of the cluster file",
+			c.ID, c.Origin.File, c.Origin.Line)
+	}
+	return plan, len(a.live.Owned), err
+}
+
+// install puts rev in force: from now on every pass is made with it.
+func (a *Agent) install(ctx context.Context, rev *revision.Revision, findings []reconcile.Finding) {
+	first := a.rev == nil
+	a.rev, a.findings, a.saved = rev, findings, false
+	a.phase, a.message = control.Applying, "applying "+rev.Short()
+	a.move(rev.Cluster.Moved)
+	if first {
+		a.seed(ctx, rev.Cluster)
+	}
+	a.forget(rev.Cluster)
+	a.cfg.SetChecks(jobs(rev.Cluster, a.cfg.Node, a.facts))
+	a.cfg.SetTrackers(pluginTrackers(rev.Cluster, a.cfg.Node))
+}
+
+// seed takes the verdicts over that an earlier agent left in the kernel's table.
+func (a *Agent) seed(ctx context.Context, c *spec.Cluster) {
+	live, err := reconcile.Observe(ctx, a.cfg.Handlers)
+	if err != nil {
+		a.cfg.Log.Warn("live state is incomplete", "err", err)
+	}
+	for ref, v := range reconcile.SeedVerdicts(c, live.Owned) {
+		a.facts.Servers[ref] = v
+	}
+	// What was there at the start is news to nobody: only later changes by others are drift.
+	a.lastWant = nil
+}

@@ -1,0 +1,149 @@
+package agent
+
+import (
+	"net/netip"
+	"slices"
+
+	"github.com/hareconcile/hareconcile/internal/control"
+	"github.com/hareconcile/hareconcile/internal/spec"
+	"github.com/hareconcile/hareconcile/reconcile"
+	"github.com/hareconcile/hareconcile/reconcile/planfile"
+	"github.com/hareconcile/hareconcile/reconcile/resource"
+)
+
+// published is a status with the signal that it was replaced.
+type published struct {
+	status  control.Status
+	changed chan struct{} // closed by the loop when a newer status was published
+}
+
+// Status returns the agent's state as of the end of its last pass.
+func (a *Agent) Status() control.Status { return a.status.Load().status }
+
+// Changed returns a channel that is closed when a newer Status than the present one is there.
+func (a *Agent) Changed() <-chan struct{} { return a.status.Load().changed }
+
+// publish makes the loop's state visible.
+func (a *Agent) publish() {
+	a.offerTrack()
+	next := &published{status: a.snapshotStatus(), changed: make(chan struct{})}
+	close(a.status.Swap(next).changed)
+}
+
+func (a *Agent) snapshotStatus() control.Status {
+	s := control.Status{
+		FormatVersion: planfile.FormatVersion,
+		Version:       a.cfg.Version,
+		Node:          a.cfg.Node,
+		Started:       a.started,
+		Phase:         a.phase,
+		Message:       a.message,
+		ConvergedAt:   a.converged,
+		Source:        a.source,
+		Refused:       a.refused,
+		Drift:         control.Drift{Total: a.drift.Total, Last: slices.Clone(a.drift.Last), PollInterval: a.nextPoll()},
+		VRRPD:         "up",
+	}
+	if a.vrrpErr != nil {
+		s.VRRPD = a.vrrpErr.Error()
+	} else if a.vrrp == nil {
+		s.VRRPD = "not asked yet"
+	}
+	for _, c := range a.conflicts {
+		s.Conflicts = append(s.Conflicts, control.Conflict{
+			Resource: c.ID.String(), Detail: "exists and was not made by hareconcile",
+		})
+	}
+	for _, f := range a.findings {
+		if f.Result != "pass" {
+			s.Findings = append(s.Findings, f)
+		}
+	}
+	if a.rev != nil {
+		s.Cluster = a.rev.Cluster.Name
+		s.Revision = planRevision(a)
+		a.clusterStatus(&s, a.rev.Cluster)
+	}
+	return s
+}
+
+// clusterStatus adds what has names in the cluster file.
+func (a *Agent) clusterStatus(s *control.Status, c *spec.Cluster) {
+	if a.vrrp != nil {
+		for _, i := range a.vrrp.Instances {
+			s.Instances = append(s.Instances, control.Instance{Name: instanceName(c, i.Name), InstanceStatus: i})
+			for _, addr := range i.Conflicts {
+				s.Conflicts = append(s.Conflicts, control.Conflict{
+					Resource: "vrrp_instance/" + i.Name,
+					Detail:   "virtual address " + addr + " is on this host and was not put there by hareconcile",
+				})
+			}
+		}
+	}
+	for _, vs := range c.VirtualServers {
+		if i, _ := c.Instance(vs.On); i.Priority[a.cfg.Node] != 0 {
+			s.Services = append(s.Services, a.service(c, vs))
+		}
+	}
+	for _, t := range c.Trackers {
+		if st, ok := a.trackers[t.Name]; ok {
+			s.Trackers = append(s.Trackers, control.Tracker{Name: t.Name, Verdict: st.verdict, Message: st.message})
+		} else if v, ok := a.vrrpTracker(t); ok {
+			s.Trackers = append(s.Trackers, control.Tracker{Name: t.Name, Verdict: v})
+		}
+	}
+}
+
+func (a *Agent) service(c *spec.Cluster, vs spec.VirtualServer) control.Service {
+	key := resource.ServiceKey{Protocol: vs.Protocol, Address: netip.AddrPortFrom(vs.Address, vs.Port)}
+	out := control.Service{Name: vs.Name, Service: key.String()}
+	add := func(pool string, sorry bool) {
+		p, _ := c.Pool(pool)
+		for _, srv := range p.Servers {
+			addr := netip.AddrPortFrom(srv.Address, srv.Port)
+			have, ok := a.live.Owned[resource.IPVSServer{Service: key, Address: addr}.ID()].(resource.IPVSServer)
+			if sorry && !ok {
+				continue
+			}
+			out.Sorry = out.Sorry || sorry
+			r := a.results[reconcile.NewServerRef(p.Name, srv.Name)]
+			v := a.facts.Servers[reconcile.NewServerRef(p.Name, srv.Name)]
+			if len(p.Checks) == 0 {
+				v = reconcile.Up
+			}
+			out.Servers = append(out.Servers, control.Server{
+				Name: srv.Name, Address: addr.String(), Weight: have.Weight, Verdict: v, Message: r.Message, Since: r.At,
+			})
+		}
+	}
+	add(vs.Pool, false)
+	add(vs.Sorry, true)
+	return out
+}
+
+func (a *Agent) vrrpTracker(t spec.Tracker) (reconcile.Verdict, bool) {
+	if a.vrrp == nil || t.Interface == "" {
+		return reconcile.Unknown, false
+	}
+	key := resource.VRRPTracker{Type: "interface", Target: t.Interface}.Key()
+	for _, s := range a.vrrp.Trackers {
+		if s.Key == key {
+			return reconcile.Verdict(s.State), true
+		}
+	}
+	return reconcile.Unknown, false
+}
+
+// instanceName returns the name in the cluster file of the instance that the kernel's key means.
+func instanceName(c *spec.Cluster, key string) string {
+	for _, i := range c.Instances {
+		if (resource.VRRPInstance{Interface: i.Interface, VRID: i.VRID}).ID().Name == key {
+			return i.Name
+		}
+	}
+	return key
+}
+
+func planRevision(a *Agent) planfile.Revision {
+	return planfile.Revision{Ref: a.rev.Ref, Commit: a.rev.Commit, Subject: a.rev.Subject}
+}
