@@ -1,0 +1,221 @@
+package hcl
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	hcl2 "github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/function"
+)
+
+// maxReferences bounds how many references may lead on to others.
+const maxReferences = 100
+
+// sensitive marks the values of sensitive variables and all that is made of them.
+type sensitive struct{}
+
+// An evaluator computes one view of a program, on demand: whatever an expression refers to
+// is evaluated first, attribute by attribute.
+type evaluator struct {
+	*program
+	node      *nodeContext // nil while the nodes themselves are not known
+	functions map[string]function.Function
+	slots     map[string]*slot
+	stack     []string // keys of slots in progress
+	instances map[string][]*instance
+	made      int // blocks made by for_each and dynamic
+}
+
+type nodeContext struct{ name, address string }
+
+// A slot is a value that is computed once.
+type slot struct {
+	done  bool
+	value cty.Value
+}
+
+// A scope holds what for_each and dynamic add to the names.
+type scope struct {
+	parent *scope
+	name   string
+	value  cty.Value
+}
+
+func newEvaluator(p *program, n *nodeContext) *evaluator {
+	p.meter = &meter{}
+	return &evaluator{
+		program: p, node: n, functions: functions(p),
+		slots: map[string]*slot{}, instances: map[string][]*instance{},
+	}
+}
+
+// memo computes a value once, and reports a value that needs itself.
+func (ev *evaluator) memo(key string, at hcl2.Range, compute func() cty.Value) cty.Value {
+	if s, ok := ev.slots[key]; ok {
+		if !s.done {
+			from := slices.Index(ev.stack, key)
+			ev.report.errorf(at, "A value depends on itself", "%s -> %s", strings.Join(ev.stack[from:], " -> "), key)
+		}
+		return s.value
+	}
+	if len(ev.stack) >= maxReferences {
+		ev.report.errorf(at, "The references are nested too deep", "At most %d values may lead from one to the next.", maxReferences)
+		return cty.DynamicVal
+	}
+	s := &slot{value: cty.DynamicVal}
+	ev.slots[key] = s
+	ev.stack = append(ev.stack, key)
+	s.value = compute()
+	ev.stack = ev.stack[:len(ev.stack)-1]
+	s.done = true
+	return s.value
+}
+
+// eval returns the value of an expression, or an unknown value after reporting why there is none.
+func (ev *evaluator) eval(e hclsyntax.Expression, s *scope) cty.Value {
+	p := ev.prepare(e)
+	names := &names{}
+	for _, t := range p.refs {
+		ev.resolve(t, s, names)
+	}
+	ctx := &hcl2.EvalContext{Variables: names.variables(), Functions: ev.functions}
+	v, diags := p.expr.Value(ctx)
+	if ev.meter.over != nil {
+		ev.report.hcl(ev.meter.over)
+		return cty.DynamicVal
+	}
+	if diags.HasErrors() {
+		if marked(ctx.Variables) {
+			diags = withheld(diags)
+		}
+		ev.report.hcl(diags)
+		return cty.DynamicVal
+	}
+	return v
+}
+
+func marked(vars map[string]cty.Value) bool {
+	for _, v := range vars {
+		if v.ContainsMarked() {
+			return true
+		}
+	}
+	return false
+}
+
+// withheld drops the reasons of mistakes, which may quote a sensitive value.
+func withheld(diags hcl2.Diagnostics) hcl2.Diagnostics {
+	var out hcl2.Diagnostics
+	for _, d := range diags {
+		out = append(out, &hcl2.Diagnostic{Severity: d.Severity, Summary: "The expression has no value",
+			Detail: "It uses a sensitive value, so the reason is not shown.", Subject: d.Subject})
+	}
+	return out
+}
+
+// resolve adds what one reference needs to the names.
+func (ev *evaluator) resolve(t hcl2.Traversal, s *scope, n *names) {
+	root, at := t.RootName(), t.SourceRange()
+	for ; s != nil; s = s.parent {
+		if s.name == root {
+			n.set(s.value, root)
+			return
+		}
+	}
+	switch root {
+	case "var", "local":
+		name, ok := step(t, 1)
+		if !ok {
+			ev.report.errorf(at, "A name is missing", "Write %s.NAME.", root)
+			n.set(cty.DynamicVal, root)
+			return
+		}
+		v := cty.DynamicVal
+		if root == "var" {
+			v = ev.variable(name, at)
+		} else {
+			v = ev.local(name, at)
+		}
+		n.set(v, root, name)
+	case "node":
+		n.set(ev.nodeValue(t), root)
+	default:
+		if def, ok := clusterFile.block(root); ok && def.each {
+			ev.resolveBlock(def, t, n)
+			return
+		}
+		ev.report.errorf(at, "Unknown name", "Nothing is named %q here.%s", root, ev.suggest(root))
+		n.set(cty.DynamicVal, root)
+	}
+}
+
+func (ev *evaluator) suggest(root string) string {
+	names := []string{"var", "local", "node", "vrrp_instance", "tracker", "pool", "virtual_server"}
+	if s := nearest(root, names); s != "" {
+		return fmt.Sprintf(" Did you mean %q?", s)
+	}
+	for _, b := range ev.blocks["variable"] {
+		if len(b.Labels) == 1 && b.Labels[0] == root {
+			return fmt.Sprintf(` Did you mean "var.%s"?`, root)
+		}
+	}
+	for _, b := range ev.blocks["locals"] {
+		if _, ok := b.Body.Attributes[root]; ok {
+			return fmt.Sprintf(` Did you mean "local.%s"?`, root)
+		}
+	}
+	if root == "each" {
+		return " each.key and each.value exist in blocks with for_each."
+	}
+	return ""
+}
+
+func (ev *evaluator) nodeValue(t hcl2.Traversal) cty.Value {
+	if ev.node == nil {
+		ev.report.errorf(t.SourceRange(), "The node is not known here", "node.* exists only in what is evaluated for each node: not in cluster, variable, include and hareconcile blocks.")
+		return cty.DynamicVal
+	}
+	known := []string{"name", "address"}
+	if name, ok := step(t, 1); ok && !slices.Contains(known, name) {
+		ev.report.errorf(t.SourceRange(), "Unknown name", "node has no %q.%s", name, didYouMean(name, known))
+		return cty.DynamicVal
+	}
+	return cty.ObjectVal(map[string]cty.Value{
+		"name": cty.StringVal(ev.node.name), "address": cty.StringVal(ev.node.address),
+	})
+}
+
+func (ev *evaluator) local(name string, at hcl2.Range) cty.Value {
+	for _, b := range ev.blocks["locals"] {
+		if a, ok := b.Body.Attributes[name]; ok {
+			return ev.memo("local."+name, at, func() cty.Value { return ev.eval(a.Expr, nil) })
+		}
+	}
+	var known []string
+	for _, b := range ev.blocks["locals"] {
+		for n := range b.Body.Attributes {
+			known = append(known, n)
+		}
+	}
+	ev.report.errorf(at, "Unknown name", "No local value is named %q.%s", name, didYouMean(name, known))
+	return cty.DynamicVal
+}
+
+// step returns the name at one step of a reference, written as .name or ["name"].
+func step(t hcl2.Traversal, i int) (string, bool) {
+	if i >= len(t) {
+		return "", false
+	}
+	switch s := t[i].(type) {
+	case hcl2.TraverseAttr:
+		return s.Name, true
+	case hcl2.TraverseIndex:
+		if s.Key.Type() == cty.String {
+			return s.Key.AsString(), true
+		}
+	}
+	return "", false
+}

@@ -1,0 +1,195 @@
+package hcl
+
+import (
+	"fmt"
+	"math/big"
+	"net/netip"
+	"path"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/zclconf/go-cty/cty"
+)
+
+// A kind says how an attribute's value is converted and what it may be.
+type kind struct {
+	name  string // for people: "duration", "number from 1 to 255"
+	typ   cty.Type
+	check func(cty.Value) string // the problem with a value, or ""
+	ref   string                 // block type of a reference
+	many  bool                   // a list of references
+	any   bool                   // any type; check sees the value as it is
+	raw   bool                   // never evaluated
+}
+
+// A reference is what vrrp_instance.web means where a block is wanted.
+type reference struct{ block, name string }
+
+// A secretName is what secret("name") means: a reference that the host resolves.
+type secretName struct{ name string }
+
+var (
+	referenceType = cty.CapsuleWithOps("block reference", reflect.TypeFor[reference](), &cty.CapsuleOps{
+		RawEquals: func(a, b any) bool { return *a.(*reference) == *b.(*reference) },
+	})
+	secretType = cty.CapsuleWithOps("secret", reflect.TypeFor[secretName](), &cty.CapsuleOps{
+		RawEquals: func(a, b any) bool { return *a.(*secretName) == *b.(*secretName) },
+	})
+)
+
+var (
+	stringKind   = kind{name: "string", typ: cty.String}
+	boolKind     = kind{name: "boolean", typ: cty.Bool}
+	stringsKind  = kind{name: "list of strings", typ: cty.List(cty.String)}
+	addressKind  = kind{name: "IPv4 address", typ: cty.String, check: checkAddress}
+	prefixKind   = kind{name: "prefix", typ: cty.String, check: checkPrefix}
+	prefixesKind = kind{name: "list of prefixes", typ: cty.List(cty.String), check: each(checkPrefix)}
+	addressMap   = kind{name: "map of IPv4 addresses", typ: cty.Map(cty.String), check: each(checkAddress)}
+	percentKind  = kind{name: "percentage", typ: cty.String, check: checkPercent}
+	anyKind      = kind{name: "any value", any: true}
+	rawKind      = kind{name: "expression", raw: true}
+)
+
+func refKind(block string) kind  { return kind{name: "reference to a " + block, ref: block} }
+func refsKind(block string) kind { return kind{name: "list of " + block + "s", ref: block, many: true} }
+func intKind(lo, hi int64) kind  { return number(lo, hi) }
+func portKind() kind             { return number(1, 65535) }
+func mapOf(k kind) kind {
+	return kind{name: "map of " + k.name + " by node", typ: cty.Map(k.typ), check: each(k.check)}
+}
+func listOf(k kind) kind {
+	return kind{name: "list of " + k.name, typ: cty.List(k.typ), check: each(k.check)}
+}
+func choice(values ...string) kind {
+	return kind{name: oneOf(values), typ: cty.String, check: checkChoice(values)}
+}
+
+func number(lo, hi int64) kind {
+	return kind{
+		name: fmt.Sprintf("number from %d to %d", lo, hi),
+		typ:  cty.Number,
+		check: func(v cty.Value) string {
+			i, acc := v.AsBigFloat().Int64()
+			if acc != big.Exact || i < lo || i > hi {
+				return fmt.Sprintf("It is %s; a whole number from %d to %d is needed.", v.AsBigFloat().Text('g', 12), lo, hi)
+			}
+			return ""
+		},
+	}
+}
+
+func durationKind(lo, hi time.Duration) kind {
+	return kind{
+		name: fmt.Sprintf("duration from %s to %s", short(lo), short(hi)),
+		typ:  cty.String,
+		check: func(v cty.Value) string {
+			d, err := time.ParseDuration(v.AsString())
+			if err != nil {
+				return fmt.Sprintf(`%q is not a duration. Write a number and a unit, such as "500ms", "5s" or "2m".`, v.AsString())
+			}
+			if d < lo || d > hi {
+				return fmt.Sprintf("%s is out of range: from %s to %s.", v.AsString(), short(lo), short(hi))
+			}
+			return ""
+		},
+	}
+}
+
+// short writes 1m0s as 1m and 24h0m0s as 24h.
+func short(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
+func each(check func(cty.Value) string) func(cty.Value) string {
+	return func(v cty.Value) string {
+		for it := v.ElementIterator(); it.Next(); {
+			key, elem := it.Element()
+			if elem.IsNull() || !elem.IsKnown() {
+				return "An element has no value."
+			}
+			if check == nil {
+				continue
+			}
+			if problem := check(elem); problem != "" {
+				if key.Type() == cty.String && v.Type().IsMapType() {
+					return fmt.Sprintf("At key %q: %s", key.AsString(), problem)
+				}
+				return problem
+			}
+		}
+		return ""
+	}
+}
+
+func checkChoice(values []string) func(cty.Value) string {
+	return func(v cty.Value) string {
+		for _, c := range values {
+			if v.AsString() == c {
+				return ""
+			}
+		}
+		return fmt.Sprintf("It is %q; it may be %s.%s", v.AsString(), oneOf(values), didYouMean(v.AsString(), values))
+	}
+}
+
+func checkAddress(v cty.Value) string {
+	a, err := netip.ParseAddr(v.AsString())
+	if err != nil {
+		if p, err := netip.ParsePrefix(v.AsString()); err == nil {
+			return fmt.Sprintf("%q has a prefix length. Write %q, or host(%q).", v.AsString(), p.Addr(), v.AsString())
+		}
+		return fmt.Sprintf("%q is not an IP address.", v.AsString())
+	}
+	return usable(a)
+}
+
+func checkPrefix(v cty.Value) string {
+	p, err := netip.ParsePrefix(v.AsString())
+	if err != nil {
+		if a, err := netip.ParseAddr(v.AsString()); err == nil {
+			return fmt.Sprintf(`%q has no prefix length. Write %q, or the length of its network.`, v.AsString(), netip.PrefixFrom(a, a.BitLen()))
+		}
+		return fmt.Sprintf(`%q is not an address with a prefix length, such as "192.0.2.1/24".`, v.AsString())
+	}
+	return usable(p.Addr())
+}
+
+// usable says why an address cannot be a host's. IPv6 is refused until all of it works.
+func usable(a netip.Addr) string {
+	switch {
+	case a.Is6():
+		return fmt.Sprintf("%s is IPv6, which is not supported in this version.", a)
+	case a.IsUnspecified() || a.IsMulticast() || a == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
+		return fmt.Sprintf("%s is not the address of a host.", a)
+	}
+	return ""
+}
+
+func checkPercent(v cty.Value) string {
+	if _, ok := percent(v.AsString()); !ok {
+		return fmt.Sprintf(`%q is not a percentage from "1%%" to "100%%".`, v.AsString())
+	}
+	return ""
+}
+
+func percent(s string) (int, bool) {
+	digits, ok := strings.CutSuffix(s, "%")
+	n, err := strconv.Atoi(digits)
+	return n, ok && err == nil && n >= 1 && n <= 100 && len(digits) <= 3
+}
+
+var pathKind = kind{name: "absolute path", typ: cty.String, check: func(v cty.Value) string {
+	if s := v.AsString(); !path.IsAbs(s) || path.Clean(s) != s || strings.ContainsFunc(s, func(c rune) bool { return c < ' ' }) {
+		return fmt.Sprintf("%.200q is not a clean absolute path.", s)
+	}
+	return ""
+}}

@@ -1,0 +1,91 @@
+package hcl
+
+import "time"
+
+// agentFile is what /etc/hareconcile/agent.hcl may hold.
+var agentFile = &block{
+	doc: "The host's own file, /etc/hareconcile/agent.hcl: what the host's owner fixes and no repository can change. It has no variables and no references.",
+	attrs: []attribute{
+		{name: "node_name", kind: stringKind, required: true, doc: "Which node of the cluster this host is."},
+		{name: "data_dir", kind: pathKind, def: `"/var/lib/hareconcile"`, doc: "Where the last good revision is kept."},
+		{name: "socket", kind: pathKind, def: `"/run/hareconcile/agent.sock"`, doc: "Where the agent listens for the command line."},
+		{name: "vrrp_socket", kind: pathKind, def: `"/run/hareconcile/vrrpd.sock"`, doc: "Where hareconcile-vrrpd listens."},
+	},
+	blocks: append([]*block{
+		{
+			name: "source", labels: []string{"type", "name"}, single: true, doc: `Where the cluster comes from: a branch of a git repository. The only type is "git".`,
+			attrs: append([]attribute{
+				{name: "url", kind: stringKind, required: true, doc: "A file, ssh or https URL, an absolute path, or user@host:path."},
+				{name: "ref", kind: anyKind, required: true, doc: "What to follow: `{ branch = \"main\" }`."},
+				{name: "path", kind: stringKind, doc: "The folder of cluster.hcl in the repository; its root if it is absent."},
+				{name: "interval", kind: durationKind(time.Second, 24*time.Hour), def: `"60s"`, doc: "The time between two fetches."},
+				{name: "timeout", kind: durationKind(time.Second, time.Hour), def: `"60s"`, doc: "How long a fetch may take."},
+				{name: "identity_file", kind: pathKind, doc: "ssh: the private key."},
+				{name: "known_hosts_file", kind: pathKind, doc: "ssh: the servers' keys."},
+				{name: "token_file", kind: pathKind, doc: "https: a file with a token, or USER:PASSWORD."},
+				{name: "ca_file", kind: pathKind, doc: "https: the certificates to trust, in PEM."},
+			}, laterAttrs("jitter")...),
+		},
+		{
+			name: "verify", single: true, doc: "What a commit has to be before it counts.",
+			attrs: append([]attribute{
+				{name: "trusted_from", kind: stringKind, doc: "The first commit that this host trusts, at least 7 hexadecimal digits. Without it the first one seen is."},
+			}, laterAttrs("mode", "allowed_signers_file", "gpg_keys", "refuse_rewind")...),
+		},
+		{
+			name: "reconcile", single: true, doc: "What the agent does with a difference.",
+			attrs: append([]attribute{
+				{name: "mode", kind: choice("apply", "plan-only"), def: `"apply"`, doc: "Whether it applies plans or only reports them."},
+			}, laterAttrs("drift", "prune", "allow_empty")...),
+			blocks: laterBlocks("retry"),
+		},
+		{
+			name: "policies", single: true, doc: "Where policies are, beside those that are built in.",
+			attrs: []attribute{
+				{name: "mandatory_dir", kind: pathKind, doc: "The host's own policies; a repository cannot weaken them."},
+				{name: "repo_dir", kind: stringKind, def: `"policies"`, doc: "The repository's policies, beside cluster.hcl."},
+			},
+		},
+		{
+			name: "plugins", single: true, doc: "Where plugins are and who runs them.",
+			attrs: append([]attribute{
+				{name: "dir", kind: pathKind, def: `"/usr/libexec/hareconcile/plugins"`, doc: "The folder of the binaries."},
+				{name: "user", kind: stringKind, def: `"hareconcile-plugin"`, doc: "The user that runs them; nobody where it does not exist."},
+			}, laterAttrs("allow_exec", "memory_limit")...),
+		},
+	}, laterBlocks("trial", "webhook", "metrics", "notify", "coordination")...),
+}
+
+// labFile is what lab.hcl may hold.
+var labFile = &block{
+	doc: "lab.hcl beside cluster.hcl says what `hareconcile lab` needs to know beyond the cluster. It has no variables and no references.",
+	blocks: []*block{
+		{
+			name: "segment", labels: []string{"name"}, doc: "One link layer: a bridge that joins the hosts' eth0; a host's second segment is its eth1, and so on.",
+			attrs: []attribute{
+				{name: "prefix", kind: prefixKind, required: true, doc: "The network, which holds its nodes' addresses."},
+				{name: "nodes", kind: stringsKind, required: true, doc: "The cluster's nodes on it."},
+			},
+		},
+		{
+			name: "host", labels: []string{"name"}, doc: "A host that is no node of the cluster, such as a client.",
+			attrs: []attribute{
+				{name: "segment", kind: stringKind, required: true, doc: "The segment it is on."},
+				{name: "address", kind: addressKind, required: true, doc: "Its address there."},
+			},
+		},
+		{
+			name: "serve", labels: []string{"host"}, doc: "A web server on a node or a host.",
+			attrs: []attribute{
+				{name: "body", kind: stringKind, required: true, doc: "What it answers."},
+				{name: "port", kind: portKind(), def: "80", doc: "Where it listens."},
+			},
+		},
+		{
+			name: "restart", single: true, doc: "How the lab's supervisor restarts what died, as the units do.",
+			attrs: []attribute{
+				{name: "delay", kind: durationKind(10*time.Millisecond, time.Minute), def: `"100ms"`, doc: "The time between a death and the restart."},
+			},
+		},
+	},
+}

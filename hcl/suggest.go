@@ -1,0 +1,66 @@
+package hcl
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// didYouMean returns " Did you mean ...?" if one of the names is near what was written.
+func didYouMean(written string, names []string) string {
+	if s := nearest(written, names); s != "" {
+		return fmt.Sprintf(" Did you mean %q?", s)
+	}
+	return ""
+}
+
+// nearest returns the name that is written with the fewest edits, or "" if none is near.
+func nearest(written string, names []string) string {
+	if len(written) > 64 {
+		return ""
+	}
+	best, least := "", max(1, min(3, len(written)/2))+1
+	sorted := slices.Clone(names)
+	slices.Sort(sorted)
+	for _, n := range sorted {
+		if len(n) > 64 {
+			continue
+		}
+		if d := distance(strings.ToLower(written), strings.ToLower(n)); d < least {
+			best, least = n, d
+		}
+	}
+	return best
+}
+
+// distance is the number of insertions, deletions and replacements between a and b.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := 1
+			if a[i] == b[j] {
+				cost = 0
+			}
+			diagonal, row[j+1] = row[j+1], min(diagonal+cost, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
+
+// oneOf lists choices for a sentence: "a", "b" or "c".
+func oneOf(choices []string) string {
+	quoted := make([]string, len(choices))
+	for i, c := range choices {
+		quoted[i] = fmt.Sprintf("%q", c)
+	}
+	if len(quoted) < 2 {
+		return strings.Join(quoted, "")
+	}
+	return strings.Join(quoted[:len(quoted)-1], ", ") + " or " + quoted[len(quoted)-1]
+}

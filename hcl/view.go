@@ -1,0 +1,169 @@
+package hcl
+
+import (
+	"fmt"
+	"net/netip"
+
+	hcl2 "github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+
+	"github.com/hareconcile/hareconcile/internal/spec"
+)
+
+// A view is the cluster as one node sees it, and where each part was written.
+type view struct {
+	ev      *evaluator
+	cluster *spec.Cluster
+	at      map[string]*instance // by block address
+}
+
+// view evaluates everything for one node and applies the rules.
+func (p *program) view(base *spec.Cluster, n spec.Node) *view {
+	c := *base
+	c.Node = n.Name
+	v := &view{
+		ev:      newEvaluator(p, &nodeContext{n.Name, n.Address.String()}),
+		cluster: &c, at: map[string]*instance{},
+	}
+	for _, b := range p.blocks["locals"] {
+		for _, name := range sortedKeys(b.Body.Attributes) {
+			v.ev.local(name, b.Body.Attributes[name].NameRange)
+		}
+	}
+	for _, in := range v.ev.all(trackerBlock) {
+		c.Trackers = append(c.Trackers, v.tracker(in))
+	}
+	for _, in := range v.ev.all(vrrpBlock) {
+		c.Instances = append(c.Instances, v.instance(in))
+	}
+	for _, in := range v.ev.all(poolBlock) {
+		c.Pools = append(c.Pools, v.pool(in))
+	}
+	for _, in := range v.ev.all(virtualServerBlock) {
+		c.VirtualServers = append(c.VirtualServers, v.virtualServer(in))
+	}
+	for k, b := range p.blocks["moved"] {
+		if m, ok := v.moved(b, k); ok {
+			c.Moved = append(c.Moved, m)
+		}
+	}
+	if !p.report.hasErrors() {
+		v.rules()
+	}
+	return v
+}
+
+// note remembers where a block was written and returns its origin.
+func (v *view) note(in *instance) spec.Origin {
+	v.at[in.address] = in
+	return in.origin()
+}
+
+// fail reports a rule that an attribute of a block breaks.
+func (v *view) fail(o spec.Origin, attr, summary, format string, args ...any) {
+	at := hcl2.Range{Filename: o.File}
+	if in, ok := v.at[o.Address]; ok {
+		at = in.attrRange(attr)
+	}
+	v.ev.report.errorf(at, summary, format, args...)
+}
+
+func (v *view) instance(in *instance) spec.VRRPInstance {
+	i := spec.VRRPInstance{
+		Origin:    v.note(in),
+		Name:      in.name,
+		Interface: in.device("interface"),
+		VRID:      uint8(in.int("virtual_router_id")),
+		Version:   in.int("version"),
+		Interval:  in.duration("advert_interval"),
+		Priority:  map[string]uint8{},
+		Preempt:   v.preempt(in),
+		Gates:     in.strings("gates"),
+	}
+	for name, p := range in.entries("priority") {
+		i.Priority[name] = uint8(integer(p))
+	}
+	for _, s := range in.strings("addresses") {
+		if p, err := netip.ParsePrefix(s); err == nil {
+			i.Addresses = append(i.Addresses, p)
+		}
+	}
+	for name, s := range in.entries("source") {
+		if a, err := netip.ParseAddr(s.AsString()); err == nil {
+			if i.Source == nil {
+				i.Source = map[string]netip.Addr{}
+			}
+			i.Source[name] = a
+		}
+	}
+	return i
+}
+
+func (v *view) preempt(in *instance) bool {
+	got, ok := in.get("preempt")
+	if !ok {
+		return true
+	}
+	at := in.attrRange("preempt")
+	if got.Type().IsObjectType() && got.Type().HasAttribute("delay") {
+		notYet(v.ev.report, at, "preempt = { delay }", title(in.def.name, nil))
+		return true
+	}
+	s, ok := v.ev.convert(got, attribute{name: "preempt", kind: choice("immediate", "never")}, at, title(in.def.name, nil))
+	return ok && !s.IsNull() && s.AsString() == "immediate"
+}
+
+func (v *view) pool(in *instance) spec.Pool {
+	p := spec.Pool{
+		Origin: v.note(in), Name: in.name,
+		Port: uint16(in.int("port")), OnFail: in.string("on_fail"),
+	}
+	seen := map[string]bool{}
+	for _, s := range in.children("server") {
+		if seen[s.name] {
+			v.ev.report.errorf(s.at, "The name is taken", "Pool %q has another server %q.", p.Name, s.name)
+			continue
+		}
+		seen[s.name] = true
+		server := spec.Server{
+			Origin: v.note(s), Name: s.name, Address: s.addr("address"),
+			Port: p.Port, Weight: s.int("weight"),
+		}
+		if s.written("port") {
+			server.Port = uint16(s.int("port"))
+		}
+		p.Servers = append(p.Servers, server)
+	}
+	if len(p.Servers) == 0 {
+		v.ev.report.errorf(in.at, "The pool has no server", `Write server "NAME" { address = "192.0.2.10" }.`)
+	}
+	for _, c := range in.children("check") {
+		p.Checks = append(p.Checks, v.check(c))
+	}
+	return p
+}
+
+func (v *view) virtualServer(in *instance) spec.VirtualServer {
+	return spec.VirtualServer{
+		Origin: v.note(in), Name: in.name,
+		On:        in.string("on"),
+		Address:   in.addr("address"),
+		Port:      uint16(in.int("port")),
+		Protocol:  in.string("protocol"),
+		Scheduler: in.string("scheduler"),
+		Forward:   in.string("forward"),
+		Pool:      in.string("pool"),
+		Sorry:     in.string("sorry"),
+	}
+}
+
+// moved reads a rename; its addresses name blocks and are not evaluated.
+func (v *view) moved(b *hclsyntax.Block, k int) (spec.Moved, bool) {
+	from, ok := v.address(b, "from")
+	to, ok2 := v.address(b, "to")
+	if !ok || !ok2 {
+		return spec.Moved{}, false
+	}
+	in := v.ev.instance(movedBlock, b, fmt.Sprintf("moved[%d]", k), nil)
+	return spec.Moved{Origin: v.note(in), From: from, To: to}, true
+}

@@ -1,0 +1,155 @@
+package hcl
+
+import (
+	"encoding/json"
+	"fmt"
+
+	hcl2 "github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/ext/typeexpr"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/convert"
+	ctyjson "github.com/zclconf/go-cty/cty/json"
+
+	"github.com/hareconcile/hareconcile/internal/spec"
+)
+
+// secretKey marks a secret in a plugin's configuration: {"$secret": "name"}.
+const secretKey = "$secret"
+
+// pluginOnly are the attributes that mean nothing to an interface tracker.
+var pluginOnly = []string{"config", "interval", "timeout", "rise", "fall", "hold", "on_unknown"}
+
+func (v *view) tracker(in *instance) spec.Tracker {
+	t := spec.Tracker{Origin: v.note(in), Name: in.name, Interface: in.device("interface"), Plugin: in.string("plugin")}
+	dev, plugin := in.body.Attributes["interface"] != nil, in.body.Attributes["plugin"] != nil
+	switch {
+	case dev == plugin:
+		v.ev.report.errorf(in.at, "The tracker watches nothing, or two things", "Write either interface = \"eth0\" or plugin = \"NAME\".")
+		return t
+	case dev:
+		for _, name := range pluginOnly {
+			if in.body.Attributes[name] != nil {
+				v.ev.report.errorf(in.attrRange(name), fmt.Sprintf("%s does not fit", name), "An interface tells by itself when it goes down; %s is for plugins.", name)
+			}
+		}
+		return t
+	}
+	if t.Plugin != "" && !namePattern.MatchString(t.Plugin) {
+		v.ev.report.errorf(in.attrRange("plugin"), "Not a name", "%.80q cannot be a plugin. %s", t.Plugin, nameRule)
+		return t
+	}
+	t.Interval, t.Timeout = in.duration("interval"), in.duration("timeout")
+	t.Rise, t.Fall = in.int("rise"), in.int("fall")
+	t.Hold, t.OnUnknown = in.duration("hold"), in.string("on_unknown")
+	if t.Timeout > t.Interval && t.Interval > 0 {
+		v.ev.report.errorf(in.attrRange("timeout"), "The timeout is longer than the interval", "A question that takes %s would meet the next one, after %s.", t.Timeout, t.Interval)
+	}
+	t.Config = v.config(in, t.Plugin)
+	return t
+}
+
+// config checks a plugin's configuration against its schema and returns it as JSON.
+func (v *view) config(in *instance, plugin string) []byte {
+	at := in.attrRange("config")
+	got := cty.EmptyObjectVal
+	if in.body.Attributes["config"] != nil {
+		var ok bool
+		if got, ok = in.get("config"); !ok {
+			return nil
+		}
+	}
+	if !got.Type().IsObjectType() && !got.Type().IsMapType() {
+		v.ev.report.errorf(at, "Wrong type", "config is an object, such as { socket = \"/run/x.sock\" }.")
+		return nil
+	}
+	if holds(got, referenceType) {
+		v.ev.report.errorf(at, "A block cannot be used here", "Name the block's attribute, as in vrrp_instance.web.addresses.")
+		return nil
+	}
+	if !v.checkConfig(got, plugin, at) {
+		return nil
+	}
+	plain, err := cty.Transform(got, func(_ cty.Path, e cty.Value) (cty.Value, error) {
+		if e.Type().Equals(secretType) && !e.IsNull() && e.IsKnown() {
+			return cty.ObjectVal(map[string]cty.Value{secretKey: cty.StringVal(e.EncapsulatedValue().(*secretName).name)}), nil
+		}
+		return e, nil
+	})
+	if err != nil {
+		v.ev.report.errorf(at, "Wrong type", "A secret in a list or map needs the other elements to be secrets, too.")
+		return nil
+	}
+	b, err := json.Marshal(ctyjson.SimpleJSONValue{Value: plain})
+	if err != nil {
+		v.ev.report.errorf(at, "Wrong type", "config cannot be written as JSON: %v.", err)
+		return nil
+	}
+	return b
+}
+
+// A pluginSchema is NAME.schema.json.
+type pluginSchema struct {
+	Attributes map[string]struct {
+		Type        string `json:"type"`
+		Required    bool   `json:"required"`
+		Description string `json:"description"`
+	} `json:"attributes"`
+}
+
+// checkConfig compares a configuration with its plugin's schema. Without a schema it warns.
+func (v *view) checkConfig(got cty.Value, plugin string, at hcl2.Range) bool {
+	b, ok := v.ev.schemas[plugin]
+	if !ok {
+		v.ev.report.add(Warning, at, "The plugin's configuration was not checked",
+			fmt.Sprintf("There is no %s.schema.json beside cluster.hcl, so only the plugin itself can say whether it is right.", plugin))
+		return true
+	}
+	var schema pluginSchema
+	if err := json.Unmarshal(b, &schema); err != nil {
+		v.ev.report.errorf(at, "The plugin's schema cannot be read", "%s.schema.json: %v.", plugin, err)
+		return false
+	}
+	known := sortedKeys(schema.Attributes)
+	good := true
+	have := got.AsValueMap()
+	for _, name := range sortedKeys(have) {
+		want, ok := schema.Attributes[name]
+		if !ok {
+			v.ev.report.errorf(at, "Unknown attribute", "Plugin %q has no attribute %q.%s", plugin, name, didYouMean(name, known))
+			good = false
+			continue
+		}
+		good = v.checkConfigValue(have[name], plugin, name, want.Type, at) && good
+	}
+	for _, name := range known {
+		if e, ok := have[name]; schema.Attributes[name].Required && (!ok || e.IsNull()) {
+			v.ev.report.errorf(at, fmt.Sprintf("%s is missing", name), "Plugin %q needs it: %s", plugin, schema.Attributes[name].Description)
+			good = false
+		}
+	}
+	return good
+}
+
+// checkConfigValue compares one value with the type that a schema wants, in the syntax of variables.
+func (v *view) checkConfigValue(got cty.Value, plugin, name, want string, at hcl2.Range) bool {
+	if want == "" || got.IsNull() || got.Type().Equals(secretType) {
+		return true
+	}
+	if scan(plugin, []byte(want)).HasErrors() {
+		return false
+	}
+	e, diags := hclsyntax.ParseExpression([]byte(want), plugin+".schema.json", hcl2.InitialPos)
+	if !diags.HasErrors() {
+		var typ cty.Type
+		if typ, diags = typeexpr.TypeConstraint(e); !diags.HasErrors() {
+			if _, err := convert.Convert(got, typ); err != nil {
+				v.ev.report.errorf(at, "Wrong type", "%s of plugin %q is a %s, and this is %s.", name, plugin, want, friendly(got))
+				return false
+			}
+			return true
+		}
+	}
+	v.ev.report.errorf(at, "The plugin's schema cannot be read", "%s.schema.json: %q is no type.", plugin, want)
+	return false
+}
