@@ -1,0 +1,334 @@
+package ipvs
+
+import (
+	"errors"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/cloudflare/ipvs"
+
+	"github.com/hareconcile/hareconcile/internal/ledger"
+	"github.com/hareconcile/hareconcile/internal/nstest"
+	"github.com/hareconcile/hareconcile/reconcile"
+	"github.com/hareconcile/hareconcile/reconcile/reconciletest"
+	"github.com/hareconcile/hareconcile/reconcile/resource"
+)
+
+// env is one host: its table, and our handlers for it.
+type env struct {
+	client ipvs.Client // what somebody else uses
+	ledger *ledger.Ledger
+	hs     []reconcile.Handler
+}
+
+func newEnv(t *testing.T, dial func() (ipvs.Client, error)) env {
+	t.Helper()
+	l, err := ledger.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := env{ledger: l, hs: []reconcile.Handler{&services{&table{dial: dial}, l}, &servers{&table{dial: dial}, l}}}
+	if e.client, err = dial(); err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// TestFake runs every story on a table in memory, TestKernel on the kernel's.
+func TestFake(t *testing.T) {
+	for _, s := range stories {
+		t.Run(s.name, func(t *testing.T) {
+			f := &fake{}
+			s.f(t, newEnv(t, func() (ipvs.Client, error) { return f, nil }))
+		})
+	}
+}
+
+func TestKernel(t *testing.T) {
+	if nstest.UML(t) {
+		return
+	}
+	for _, s := range append(stories, kernelStories...) {
+		t.Run(s.name, func(t *testing.T) {
+			nstest.New(t).Do(func() { s.f(t, newEnv(t, ipvs.New)) })
+		})
+	}
+	t.Run("available", func(t *testing.T) {
+		if err := Available(); err != nil {
+			t.Errorf("Available() = %v, want nil", err)
+		}
+	})
+}
+
+type story struct {
+	name string
+	f    func(*testing.T, env)
+}
+
+var stories = []story{
+	{"conformance", conformance},
+	{"adoption of a service with its servers", adoption},
+	{"a different foreign service is a conflict and its servers stay", conflict},
+	{"an equal service with persistence is a conflict", persistent},
+	{"what no cluster file can ask for is left alone", strange},
+	{"a foreign server in our service stays", foreignServer},
+	{"a weight changed by hand is changed back", weight},
+	{"a table flushed by hand is made again", flushed},
+	{"a record without an object is harmless", staleRecord},
+	{"an object made meanwhile is not taken", meanwhile},
+}
+
+var kernelStories = []story{
+	{"an unknown scheduler is named", scheduler},
+	{"ipvsadm agrees", ipvsadm},
+}
+
+func service(address, scheduler string) resource.IPVSService {
+	protocol, ap, _ := strings.Cut(address, " ")
+	return resource.IPVSService{
+		ServiceKey: resource.ServiceKey{Protocol: protocol, Address: netip.MustParseAddrPort(ap)},
+		Scheduler:  scheduler,
+	}
+}
+
+func server(s resource.IPVSService, address string, f resource.Forward, weight int) resource.IPVSServer {
+	return resource.IPVSServer{Service: s.ServiceKey, Address: netip.MustParseAddrPort(address), Forward: f, Weight: weight}
+}
+
+var (
+	web  = service("tcp 192.0.2.1:80", "wrr")
+	rs1  = server(web, "10.0.1.21:80", resource.ForwardDR, 2)
+	rs2  = server(web, "10.0.1.22:80", resource.ForwardDR, 1)
+	self = server(web, "127.0.0.1:80", resource.ForwardLocal, 1)
+)
+
+func conformance(t *testing.T, e env) {
+	other := service("tcp 203.0.113.1:80", "rr")
+	e.create(t, other)
+	dns := service("udp 192.0.2.1:53", "rr")
+	v6 := service("tcp [2001:db8::1]:443", "wlc")
+	reweighted := rs1
+	reweighted.Weight = 0
+	rr := web
+	rr.Scheduler = "rr"
+	reconciletest.TestAll(t, e.hs,
+		reconciletest.Set(web),
+		reconciletest.Set(web, rs1, rs2),
+		reconciletest.Set(web, reweighted, rs2, self),
+		reconciletest.Set(rr, rs1, dns, server(dns, "10.0.1.21:53", resource.ForwardDR, 1)),
+		reconciletest.Set(v6, server(v6, "[2001:db8::21]:443", resource.ForwardDR, 7)),
+		reconciletest.Set(web, self))
+}
+
+func adoption(t *testing.T, e env) {
+	e.create(t, web, rs1)
+	want := reconciletest.Set(web, rs1, rs2)
+	plan := reconciletest.Apply(t, e.hs, want)
+	if plan.Count(reconcile.Adopt) != 2 || plan.Count(reconcile.Create) != 1 || len(plan.Changes) != 3 {
+		t.Fatalf("plan = %+v, want two adoptions and one creation", plan)
+	}
+	if second := reconciletest.Plan(t, e.hs, want); !second.Empty() {
+		t.Fatalf("second plan = %+v, want nothing", second)
+	}
+	reconciletest.Apply(t, e.hs, resource.Set{})
+	if live := reconciletest.Observe(t, e.hs...); len(live.Owned)+len(live.Foreign) != 0 {
+		t.Fatalf("live = %v, want nothing", live)
+	}
+	e.create(t, web)
+	reconciletest.Adopt(t, e.hs, web)
+}
+
+func conflict(t *testing.T, e env) {
+	e.create(t, service("tcp 192.0.2.1:80", "rr"), rs1)
+	before := reconciletest.Observe(t, e.hs...)
+	plan := reconciletest.Apply(t, e.hs, reconciletest.Set(web, rs1, rs2))
+	if len(plan.Changes) != 0 || len(plan.Conflicts) != 1 || plan.Conflicts[0].ID != web.ID() {
+		t.Errorf("plan = %+v, want one conflict over %s and no change", plan, web.ID())
+	}
+	create := reconcile.Change{Action: reconcile.Create, ID: rs2.ID(), After: rs2}
+	if err := e.hs[1].Apply(t.Context(), create); err == nil || !strings.Contains(err.Error(), "not ours") {
+		t.Errorf("Apply(%s) = %v, want an error: the service is not ours", rs2.ID(), err)
+	}
+	after := reconciletest.Observe(t, e.hs...)
+	if len(after.Owned) != 0 || len(after.Foreign) != len(before.Foreign) {
+		t.Errorf("live = %v, want %v", after, before)
+	}
+}
+
+func persistent(t *testing.T, e env) {
+	s := kernelService(web.ServiceKey, web.Scheduler)
+	s.Flags, s.Timeout = ipvs.ServicePersistent, 300
+	if err := e.client.CreateService(s); err != nil {
+		t.Fatal(err)
+	}
+	reconciletest.Conflict(t, e.hs, web)
+}
+
+func strange(t *testing.T, e env) {
+	mark := ipvs.Service{FWMark: 7, Family: ipvs.INET, Scheduler: "rr", Netmask: kernelService(web.ServiceKey, "").Netmask}
+	masq := service("tcp 203.0.113.2:80", "rr")
+	e.create(t, masq)
+	for _, err := range []error{
+		e.client.CreateService(mark),
+		e.client.CreateDestination(mark, ipvs.Destination{Address: netip.MustParseAddr("10.0.1.9"), Port: 80, Family: ipvs.INET, FwdMethod: ipvs.DirectRoute, Weight: 1}),
+		e.client.CreateDestination(kernelService(masq.ServiceKey, ""), ipvs.Destination{Address: netip.MustParseAddr("10.0.1.9"), Port: 8080, Family: ipvs.INET, FwdMethod: ipvs.Masquerade, Weight: 1, UpperThreshold: 9, LowerThreshold: 3}),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	reconciletest.TestAll(t, e.hs, reconciletest.Set(web, rs1))
+	list, err := e.client.Services()
+	if err != nil || len(list) != 2 {
+		t.Errorf("services = %v, %v, want the two of somebody else", list, err)
+	}
+	reconciletest.Apply(t, e.hs, reconciletest.Set(web))
+	reconciletest.Conflict(t, e.hs[1:], server(masq, "10.0.1.9:8080", resource.ForwardDR, 1))
+}
+
+func foreignServer(t *testing.T, e env) {
+	reconciletest.Apply(t, e.hs, reconciletest.Set(web, rs1))
+	e.create(t, rs2)
+	live := reconciletest.Observe(t, e.hs...)
+	if live.Foreign[rs2.ID()] != any(rs2) {
+		t.Errorf("foreign = %v, want %s in it", live.Foreign, rs2.ID())
+	}
+	if plan := reconciletest.Plan(t, e.hs, reconciletest.Set(web, rs1)); !plan.Empty() {
+		t.Errorf("plan = %+v, want nothing", plan)
+	}
+	heavy := rs2
+	heavy.Weight = 9
+	if plan := reconciletest.Plan(t, e.hs, reconciletest.Set(web, rs1, heavy)); len(plan.Conflicts) != 1 {
+		t.Errorf("plan = %+v, want one conflict", plan)
+	}
+}
+
+func weight(t *testing.T, e env) {
+	want := reconciletest.Set(web, rs1, rs2)
+	reconciletest.Apply(t, e.hs, want)
+	d, err := kernelServer(rs1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Weight = 50
+	if err := e.client.UpdateDestination(kernelService(web.ServiceKey, ""), d); err != nil {
+		t.Fatal(err)
+	}
+	plan := reconciletest.Apply(t, e.hs, want)
+	if len(plan.Changes) != 1 || plan.Changes[0].Action != reconcile.Update || plan.Changes[0].ID != rs1.ID() {
+		t.Errorf("plan = %+v, want one update of %s", plan, rs1.ID())
+	}
+	if live := reconciletest.Observe(t, e.hs...); live.Owned[rs1.ID()] != any(rs1) {
+		t.Errorf("live = %v, want %v", live.Owned[rs1.ID()], rs1)
+	}
+}
+
+func flushed(t *testing.T, e env) {
+	want := reconciletest.Set(web, rs1, rs2)
+	reconciletest.Apply(t, e.hs, want)
+	if err := e.client.RemoveService(kernelService(web.ServiceKey, "")); err != nil {
+		t.Fatal(err)
+	}
+	if plan := reconciletest.Apply(t, e.hs, want); plan.Count(reconcile.Create) != 3 {
+		t.Errorf("plan = %+v, want three creations", plan)
+	}
+	if plan := reconciletest.Plan(t, e.hs, want); !plan.Empty() {
+		t.Errorf("second plan = %+v, want nothing", plan)
+	}
+}
+
+func staleRecord(t *testing.T, e env) {
+	if err := errors.Join(e.ledger.Record(web.ID(), ""), e.ledger.Record(rs1.ID(), ""), e.ledger.Record(rs2.ID(), "")); err != nil {
+		t.Fatal(err)
+	}
+	reconciletest.TestAll(t, e.hs, reconciletest.Set(web, rs1))
+	if e.ledger.Has(rs2.ID()) || e.ledger.Has(web.ID()) {
+		t.Error("the ledger still lists what is gone")
+	}
+}
+
+func meanwhile(t *testing.T, e env) {
+	rr := service("tcp 192.0.2.1:80", "rr")
+	e.create(t, rr)
+	create := reconcile.Change{Action: reconcile.Create, ID: web.ID(), After: web}
+	if err := e.hs[0].Apply(t.Context(), create); err == nil || e.ledger.Has(web.ID()) {
+		t.Errorf("Apply = %v, recorded = %v, want an error and no record", err, e.ledger.Has(web.ID()))
+	}
+	create.After = rr
+	if err := e.hs[0].Apply(t.Context(), create); err != nil || !e.ledger.Has(rr.ID()) {
+		t.Errorf("Apply of an equal one = %v, want nil and a record", err)
+	}
+	e.create(t, rs1)
+	heavy := rs1
+	heavy.Weight = 9
+	create = reconcile.Change{Action: reconcile.Create, ID: rs1.ID(), After: heavy}
+	if err := e.hs[1].Apply(t.Context(), create); err == nil || e.ledger.Has(rs1.ID()) {
+		t.Errorf("Apply = %v, recorded = %v, want an error and no record", err, e.ledger.Has(rs1.ID()))
+	}
+}
+
+func scheduler(t *testing.T, e env) {
+	s := service("tcp 192.0.2.1:80", "nosuch")
+	err := e.hs[0].Apply(t.Context(), reconcile.Change{Action: reconcile.Create, ID: s.ID(), After: s})
+	if err == nil || !strings.Contains(err.Error(), "ip_vs_nosuch") || e.ledger.Has(s.ID()) {
+		t.Errorf("Apply = %v, want an error that names the module, and no record", err)
+	}
+}
+
+func ipvsadm(t *testing.T, e env) {
+	nstest.Need(t, "ipvsadm")
+	reconciletest.Apply(t, e.hs, reconciletest.Set(web, rs1, rs2, self))
+	got, err := os.ReadFile("/proc/thread-self/net/ip_vs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"C0000201:0050 wrr", "0A000115:0050      Route   2", "0A000116:0050      Route   1", "7F000001:0050      Local   1"} {
+		if !strings.Contains(string(got), want) {
+			t.Errorf("the table lacks %q:\n%s", want, got)
+		}
+	}
+}
+
+func TestWithoutTheModule(t *testing.T) {
+	l, err := ledger.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	dial := func() (ipvs.Client, error) { return nil, os.ErrNotExist }
+	hs := []reconcile.Handler{&services{&table{dial: dial}, l}, &servers{&table{dial: dial}, l}}
+	if live := reconciletest.Observe(t, hs...); len(live.Owned)+len(live.Foreign) != 0 {
+		t.Errorf("live = %v, want nothing", live)
+	}
+	for i, v := range []interface{ ID() resource.ID }{web, rs1} {
+		err := hs[i].Apply(t.Context(), reconcile.Change{Action: reconcile.Create, ID: v.ID(), After: v})
+		if !errors.Is(err, ErrNoModule) || l.Has(v.ID()) {
+			t.Errorf("Apply(%s) = %v, recorded = %v, want ErrNoModule and no record", v.ID(), err, l.Has(v.ID()))
+		}
+		if err := l.Record(v.ID(), ""); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := hs[i].Observe(t.Context()); !errors.Is(err, ErrNoModule) {
+			t.Errorf("Observe with %s in the ledger = %v, want ErrNoModule", v.ID(), err)
+		}
+	}
+}
+
+// create makes objects as somebody else would.
+func (e env) create(t *testing.T, values ...any) {
+	t.Helper()
+	for _, v := range values {
+		var err error
+		switch v := v.(type) {
+		case resource.IPVSService:
+			err = e.client.CreateService(kernelService(v.ServiceKey, v.Scheduler))
+		case resource.IPVSServer:
+			d, _ := kernelServer(v)
+			err = e.client.CreateDestination(kernelService(v.Service, ""), d)
+		}
+		if err != nil {
+			t.Fatalf("create %v: %v", v, err)
+		}
+	}
+}
