@@ -1,0 +1,177 @@
+package vrrpd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/hareconcile/hareconcile/internal/channel"
+)
+
+// Options are where vrrpd keeps its things.
+type Options struct {
+	Socket string // of the channel
+	State  string
+	Lock   string
+	Log    slog.Handler
+}
+
+// ErrLocked means that another process is the writer of VRRP addresses.
+var ErrLocked = errors.New("another process holds the lock")
+
+const (
+	memoryLimit  = 32 << 20
+	niceness     = -15
+	lockPatience = 2 * time.Second
+	// commandRoom is how many requests may wait for the loop.
+	commandRoom = 64
+)
+
+// Run runs virtual routers until ctx ends, resigns them, and returns nil. What they are
+// comes over the channel, or from the state that a predecessor left.
+func Run(ctx context.Context, o Options) error {
+	lock, err := takeLock(ctx, o.Lock)
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	ring := newRing(o.Log)
+	log := slog.New(ring)
+	stop := make(chan struct{})
+	var side sync.WaitGroup
+	side.Go(func() { ring.drain(stop) })
+	defer side.Wait()
+	defer close(stop)
+
+	commands := make(chan *command, commandRoom)
+	k, err := openKernel(commands)
+	if err != nil {
+		return err
+	}
+	defer k.close()
+	st, prev, err := openStore(o.State)
+	if err != nil {
+		log.Warn("no state to resume", "err", err)
+	}
+	notify, err := newNotifier()
+	if err != nil {
+		log.Warn("cannot talk to systemd", "err", err)
+	}
+	board := newBoard()
+	l := newLoop(k, k, st, board, notify, log)
+	srv := &server{commands: commands, wake: k.wake, board: board, done: make(chan struct{}), agent: map[context.Context]bool{}}
+	return drive(ctx, l, srv, st, prev, o)
+}
+
+// drive runs the loop, the writer of its state and the channel, and stops them in order.
+func drive(ctx context.Context, l *loop, srv *server, st *store, prev saved, o Options) error {
+	var writer, chans sync.WaitGroup
+	stop := make(chan struct{})
+	writer.Go(func() { st.run(stop, l.log) })
+	defer writer.Wait()
+	defer close(stop)
+
+	ended := make(chan error, 1) // the loop's one result
+	go func() {
+		runtime.LockOSThread()
+		_ = unix.Setpriority(unix.PRIO_PROCESS, 0, niceness) // best effort: this thread only
+		err := l.resume(prev)
+		if err == nil {
+			err = l.run()
+		}
+		ended <- err
+		close(srv.done)
+	}()
+	tune()
+
+	serving, cancel := context.WithCancel(ctx)
+	defer chans.Wait()
+	defer cancel()
+	lis, err := listen(o.Socket)
+	if err != nil {
+		l.log.Error("cannot serve the channel", "err", err) // the routers go on
+	} else {
+		chans.Go(func() {
+			if err := channel.Serve(serving, lis, srv); err != nil {
+				l.log.Error("channel ended", "err", err)
+			}
+		})
+	}
+	if err := l.notify.say("READY=1"); err != nil {
+		l.log.Warn("cannot talk to systemd", "err", err)
+	}
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	srv.commands <- &command{stop: true, reply: make(chan channel.Response, 1)}
+	srv.wake()
+	return <-ended
+}
+
+// tune keeps the garbage collector out of the way of a loop that allocates only when
+// something changes.
+func tune() {
+	debug.SetGCPercent(-1)
+	debug.SetMemoryLimit(memoryLimit)
+	runtime.GOMAXPROCS(min(2, runtime.NumCPU())) // one for the loop, one for all else
+}
+
+// listen makes the socket, which only its owner may use.
+func listen(path string) (net.Listener, error) {
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("remove old socket: %w", err)
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("listen: %w", err)
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		_ = l.Close()
+		return nil, fmt.Errorf("listen: %w", err)
+	}
+	return l, nil
+}
+
+// takeLock becomes the one writer. A predecessor that was just killed may take a moment
+// to let go.
+func takeLock(ctx context.Context, path string) (*os.File, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return nil, fmt.Errorf("make run directory: %w", err)
+	}
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open lock: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, lockPatience)
+	defer cancel()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil {
+			return f, nil
+		}
+		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
+			_ = f.Close()
+			return nil, fmt.Errorf("lock %s: %w", path, err)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			_ = f.Close()
+			return nil, fmt.Errorf("lock %s: %w", path, ErrLocked)
+		}
+	}
+}

@@ -1,0 +1,147 @@
+package vrrpd
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"github.com/hareconcile/hareconcile/internal/channel"
+	"github.com/hareconcile/hareconcile/internal/vrrp"
+)
+
+// A command is what another goroutine asks the loop to do.
+type command struct {
+	request  channel.Request
+	presence int                   // the agent's connections: +1 or -1
+	stop     bool                  // resign everywhere and end the loop
+	reply    chan channel.Response // with room for the one response
+}
+
+// command carries out c and answers it.
+func (l *loop) command(c *command) {
+	var resp channel.Response
+	switch q := c.request; {
+	case c.stop:
+		l.stop()
+	case c.presence != 0:
+		if l.present += c.presence; l.present == 0 {
+			l.agentSilent()
+		}
+	case q.Config != nil:
+		if err := l.configure(*q.Config); err != nil {
+			resp.Error = err.Error()
+		}
+	case q.Track != nil:
+		l.track(*q.Track)
+	case q.Resign != nil:
+		resp.Error = l.resign(q.Resign.Instances)
+	case q.Query != nil:
+		resp.Status = l.status()
+	}
+	if c.request.Config != nil && resp.Error == "" {
+		l.settle() // the answer means that it is in force
+		resp.Status = l.status()
+	}
+	c.reply <- resp
+}
+
+// stop resigns every router and withdraws its addresses.
+func (l *loop) stop() {
+	for _, r := range l.routers {
+		l.do(r, r.m.Step(vrrp.Stop{}))
+	}
+	l.stopped, l.changed = true, true
+}
+
+// resign makes routers give mastership away; it returns what was wrong.
+func (l *loop) resign(names []string) string {
+	for _, name := range names {
+		if !slices.ContainsFunc(l.routers, func(r *router) bool { return r.name == name }) {
+			return "no instance is named " + name
+		}
+	}
+	for _, r := range l.routers {
+		if len(names) == 0 || slices.Contains(names, r.name) {
+			l.do(r, r.m.Step(vrrp.Resign{}))
+		}
+	}
+	return ""
+}
+
+// A server brings requests to the loop.
+type server struct {
+	commands chan<- *command
+	wake     func()
+	board    *board
+	done     chan struct{} // closed when the loop has ended
+
+	mu    sync.Mutex
+	agent map[context.Context]bool // connections that speak for the agent
+}
+
+var stopping = channel.Response{Error: "vrrpd is stopping"}
+
+// submit hands c to the loop and waits for its answer.
+func (s *server) submit(ctx context.Context, c *command) channel.Response {
+	c.reply = make(chan channel.Response, 1)
+	select {
+	case s.commands <- c:
+		s.wake()
+	case <-ctx.Done():
+		return stopping
+	case <-s.done:
+		return stopping
+	}
+	select {
+	case r := <-c.reply:
+		return r
+	case <-ctx.Done():
+	case <-s.done:
+	}
+	return stopping
+}
+
+// Handle implements channel.Handler.
+func (s *server) Handle(ctx context.Context, r channel.Request, reply func(channel.Response) error) {
+	if r.Track != nil {
+		s.attend(ctx)
+	}
+	if r.Subscribe == nil {
+		_ = reply(s.submit(ctx, &command{request: r}))
+		return
+	}
+	s.attend(ctx)
+	var last *channel.Status
+	for {
+		status, news := s.board.read()
+		if status != nil && status != last {
+			last = status
+			if reply(channel.Response{Status: status}) != nil {
+				return
+			}
+		}
+		select {
+		case <-news:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// attend counts a connection as the agent's until it ends.
+func (s *server) attend(ctx context.Context) {
+	s.mu.Lock()
+	known := s.agent[ctx]
+	s.agent[ctx] = true
+	s.mu.Unlock()
+	if known {
+		return
+	}
+	s.submit(ctx, &command{presence: 1})
+	context.AfterFunc(ctx, func() {
+		s.mu.Lock()
+		delete(s.agent, ctx)
+		s.mu.Unlock()
+		s.submit(context.Background(), &command{presence: -1}) // ends with the loop
+	})
+}
