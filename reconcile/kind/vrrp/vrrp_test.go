@@ -1,0 +1,169 @@
+package vrrp_test
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hareconcile/hareconcile/internal/channel"
+	"github.com/hareconcile/hareconcile/reconcile"
+	"github.com/hareconcile/hareconcile/reconcile/kind/vrrp"
+	"github.com/hareconcile/hareconcile/reconcile/reconciletest"
+	"github.com/hareconcile/hareconcile/reconcile/resource"
+)
+
+// fake answers as vrrpd does and runs nothing.
+type fake struct {
+	mu     sync.Mutex
+	config channel.Config
+	sent   int // configurations received
+	refuse string
+}
+
+func (f *fake) Handle(_ context.Context, r channel.Request, reply func(channel.Response) error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	resp := channel.Response{Version: channel.Version}
+	switch {
+	case f.refuse != "":
+		resp.Error = f.refuse
+	case r.Config != nil:
+		f.config = *r.Config
+		f.sent++
+	}
+	if resp.Error == "" {
+		resp.Status = &channel.Status{Config: channel.Config{
+			Instances: slices.Clone(f.config.Instances), Trackers: slices.Clone(f.config.Trackers),
+		}}
+	}
+	_ = reply(resp)
+}
+
+func (f *fake) count() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.sent
+}
+
+func serve(t *testing.T, f *fake) []reconcile.Handler {
+	t.Helper()
+	socket := filepath.Join(t.TempDir(), "vrrpd.sock")
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- channel.Serve(ctx, l, f) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Serve = %v", err)
+		}
+	})
+	return handlers(socket)
+}
+
+func handlers(socket string) []reconcile.Handler {
+	return []reconcile.Handler{vrrp.NewTrackers(socket), vrrp.NewInstances(socket)}
+}
+
+var (
+	link   = resource.VRRPTracker{Type: "interface", Target: "eth1"}
+	plugin = resource.VRRPTracker{Type: "plugin", Target: "haproxy", Hold: resource.Duration(time.Minute), OnUnknown: "down"}
+)
+
+func instance(vrid, priority uint8, gates ...string) resource.VRRPInstance {
+	return resource.VRRPInstance{
+		Interface: "eth0", VRID: vrid, Version: 3, Priority: priority,
+		Interval: resource.Duration(time.Second), Preempt: true,
+		Addresses: resource.NewList("10.0.1.100/24"), Source: netip.MustParseAddr("10.0.1.11"),
+		Peers: resource.NewList("10.0.1.12"), Gates: resource.NewList(gates...),
+	}
+}
+
+func TestConformance(t *testing.T) {
+	reconciletest.TestAll(t, serve(t, &fake{}),
+		reconciletest.Set(instance(51, 200)),
+		reconciletest.Set(instance(51, 100, link.Key()), instance(52, 100), link),
+		reconciletest.Set(instance(51, 100, link.Key(), plugin.Key()), link, plugin),
+		reconciletest.Set(instance(51, 100, plugin.Key()), instance(7, 1), plugin))
+}
+
+func TestOneChangeIsSentOnce(t *testing.T) {
+	f := &fake{}
+	hs := serve(t, f)
+	reconciletest.Apply(t, hs, reconciletest.Set(instance(51, 200), instance(52, 100), link))
+	before := f.count()
+	plan := reconciletest.Apply(t, hs, reconciletest.Set(instance(51, 150), instance(52, 100), link))
+	if n := f.count() - before; n != 1 || len(plan.Changes) != 1 {
+		t.Errorf("%d configurations for %d changes, want 1 for 1", n, len(plan.Changes))
+	}
+	if err := plan.Apply(t.Context(), hs, nil); err != nil || f.count()-before != 1 {
+		t.Errorf("applied twice: %v and %d configurations, want none more", err, f.count()-before)
+	}
+}
+
+func TestChangesOfTheTwoKindsDoNotOverwriteEachOther(t *testing.T) {
+	hs := serve(t, &fake{})
+	var wg sync.WaitGroup
+	for vrid := uint8(1); vrid <= 10; vrid++ {
+		i := instance(vrid, 100)
+		tr := resource.VRRPTracker{Type: "interface", Target: "eth" + string(rune('0'+vrid%10))}
+		for k, v := range []interface{ ID() resource.ID }{tr, i} {
+			wg.Go(func() {
+				if err := hs[k].Apply(t.Context(), reconcile.Change{Action: reconcile.Create, ID: v.ID(), After: v}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+	}
+	wg.Wait()
+	if n := len(reconciletest.Observe(t, hs...).Owned); n != 20 {
+		t.Errorf("%d elements, want 20", n)
+	}
+}
+
+func TestWithoutVRRPD(t *testing.T) {
+	dir := t.TempDir()
+	hs := handlers(filepath.Join(dir, "none.sock"))
+	if live := reconciletest.Observe(t, hs...); len(live.Owned)+len(live.Foreign) != 0 {
+		t.Errorf("live = %v, want nothing", live)
+	}
+	i := instance(51, 100)
+	create := reconcile.Change{Action: reconcile.Create, ID: i.ID(), After: i}
+	if err := hs[1].Apply(t.Context(), create); err == nil || !strings.Contains(err.Error(), "does not run on this node") {
+		t.Errorf("Apply = %v, want an error that says so", err)
+	}
+
+	dead := filepath.Join(dir, "dead.sock")
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: dead, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.SetUnlinkOnClose(false)
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, h := range handlers(dead) {
+		if _, err := h.Observe(t.Context()); err == nil {
+			t.Errorf("Observe of %s through a dead socket succeeded, want an error", h.Kind())
+		}
+	}
+}
+
+func TestARefusalIsAnError(t *testing.T) {
+	f := &fake{refuse: "no such interface"}
+	hs := serve(t, f)
+	i := instance(51, 100)
+	err := hs[1].Apply(t.Context(), reconcile.Change{Action: reconcile.Create, ID: i.ID(), After: i})
+	if err == nil || !strings.Contains(err.Error(), "no such interface") {
+		t.Errorf("Apply = %v, want vrrpd's reason", err)
+	}
+}
