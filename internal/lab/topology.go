@@ -1,0 +1,139 @@
+package lab
+
+import (
+	"fmt"
+	"net/netip"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hareconcile/hareconcile/internal/spec"
+)
+
+// settings is what the topology does not learn from the cluster's files.
+type settings struct {
+	name, dir, bin string
+	trusted        string        // the repository's first commit
+	interval       time.Duration // of the agents' fetch
+	uml            bool
+}
+
+// topology turns what people wrote into what the daemon builds.
+func topology(c *spec.Cluster, l *spec.Lab, s settings) (config, error) {
+	cfg := config{Name: s.name, Dir: s.dir, Bin: s.bin, Delay: l.RestartDelay, UML: s.uml}
+	for _, seg := range l.Segments {
+		cfg.Segments = append(cfg.Segments, seg.Name)
+	}
+	for _, n := range c.Nodes {
+		h := hostPlan{Name: n.Name, Node: true}
+		for k, seg := range l.Segments {
+			if slices.Contains(seg.Nodes, n.Name) {
+				h.link(k, netip.PrefixFrom(addressOn(c, n, seg.Prefix), seg.Prefix.Bits()))
+			}
+		}
+		if len(h.Links) == 0 {
+			return cfg, fmt.Errorf("node %q is on no segment of lab.hcl", n.Name)
+		}
+		h.node(c, s)
+		cfg.Hosts = append(cfg.Hosts, h)
+	}
+	for _, x := range l.Hosts {
+		k := slices.IndexFunc(l.Segments, func(seg spec.Segment) bool { return seg.Name == x.Segment })
+		if k < 0 {
+			return cfg, fmt.Errorf("host %q is on segment %q, which lab.hcl does not have", x.Name, x.Segment)
+		}
+		h := hostPlan{Name: x.Name}
+		h.link(k, netip.PrefixFrom(x.Address, l.Segments[k].Prefix.Bits()))
+		cfg.Hosts = append(cfg.Hosts, h)
+	}
+	for _, v := range l.Serves {
+		k := slices.IndexFunc(cfg.Hosts, func(h hostPlan) bool { return h.Name == v.Host })
+		if k < 0 {
+			return cfg, fmt.Errorf("serve %q names no host of the lab", v.Host)
+		}
+		cfg.Hosts[k].serve(v)
+	}
+	return cfg, cfg.addHostsFile()
+}
+
+// addressOn returns a node's address on a segment: its own, the one that a VRRP instance
+// uses there, or else the segment's address with the host part of the node's own.
+func addressOn(c *spec.Cluster, n spec.Node, p netip.Prefix) netip.Addr {
+	if p.Contains(n.Address) {
+		return n.Address
+	}
+	for _, i := range c.Instances {
+		if a, ok := i.Source[n.Name]; ok && p.Contains(a) {
+			return a
+		}
+	}
+	host, out := n.Address.AsSlice(), p.Masked().Addr().AsSlice()
+	for k := 1; k <= min(len(host), len(out)); k++ {
+		keep := min(8, max(0, p.Bits()-8*(len(out)-k))) // network bits of this byte
+		out[len(out)-k] |= host[len(host)-k] & (0xff >> keep)
+	}
+	a, _ := netip.AddrFromSlice(out)
+	return a
+}
+
+func (h *hostPlan) link(segment int, prefix netip.Prefix) {
+	h.Links = append(h.Links, linkPlan{fmt.Sprintf("eth%d", len(h.Links)), segment, prefix.String()})
+}
+
+// node gives a host what every node of the cluster runs.
+func (h *hostPlan) node(c *spec.Cluster, s settings) {
+	h.file("/etc/hareconcile/agent.hcl", agentConfig(h.Name, s))
+	for _, i := range c.Instances {
+		if _, ok := i.Priority[h.Name]; ok {
+			h.Services = append(h.Services, servicePlan{"vrrpd", []string{filepath.Join(s.bin, "hareconcile-vrrpd")}})
+			break
+		}
+	}
+	h.Services = append(h.Services, servicePlan{"agent", []string{
+		filepath.Join(s.bin, "hareconcile"), "agent", "-config", "/etc/hareconcile/agent.hcl",
+	}})
+}
+
+func (h *hostPlan) file(path, content string) {
+	h.Files = append(h.Files, filePlan{path, content})
+}
+
+// addHostsFile lets every host call the others by name.
+func (c *config) addHostsFile() error {
+	var b strings.Builder
+	b.WriteString("127.0.0.1 localhost\n::1 localhost\n")
+	for _, h := range c.Hosts {
+		for _, l := range h.Links {
+			p, err := netip.ParsePrefix(l.Prefix)
+			if err != nil {
+				return fmt.Errorf("address of %s: %w", h.Name, err)
+			}
+			fmt.Fprintf(&b, "%s %s\n", p.Addr(), h.Name)
+		}
+	}
+	for k := range c.Hosts {
+		c.Hosts[k].file("/etc/hosts", b.String())
+	}
+	return nil
+}
+
+// agentConfig returns a node's agent.hcl.
+func agentConfig(node string, s settings) string {
+	return fmt.Sprintf(`node_name = %q
+
+source "git" "lab" {
+  url      = %q
+  ref      = { branch = "main" }
+  interval = %q
+}
+
+verify {
+  trusted_from = %q
+}
+
+plugins {
+  dir = %q
+}
+`, node, "file://"+filepath.Join(s.dir, repository), s.interval, s.trusted, s.bin)
+}
