@@ -2,6 +2,7 @@ package probe
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -65,7 +66,7 @@ func forever(head, text string, pause time.Duration) func(net.Conn) {
 	return func(c net.Conn) {
 		readHeader(c)
 		fmt.Fprint(c, head)
-		tick := time.NewTicker(max(pause, time.Microsecond))
+		tick := time.NewTicker(cmp.Or(pause, time.Hour))
 		defer tick.Stop()
 		for {
 			if _, err := fmt.Fprint(c, text); err != nil {

@@ -1,0 +1,135 @@
+package sdk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"runtime/debug"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// A diagnostic is one mistake in a configuration.
+type diagnostic struct{ Attribute, Message string }
+
+// configure makes an instance, or says what is wrong with the configuration.
+func configure(ctx context.Context, t Tracker, config []byte) (*instance, []diagnostic) {
+	v, err := ParseValue(t.Schema(), config)
+	if err != nil {
+		return nil, diagnostics(err)
+	}
+	var i Instance
+	err = contain(func() (err error) { i, err = t.New(ctx, v); return })
+	if err == nil && i == nil {
+		err = errors.New("the plugin made no instance")
+	}
+	if err != nil {
+		return nil, diagnostics(err)
+	}
+	return &instance{i: i}, nil
+}
+
+// diagnostics takes apart an error that may be a join of AttributeErrors.
+func diagnostics(err error) []diagnostic {
+	if join, ok := err.(interface{ Unwrap() []error }); ok {
+		var out []diagnostic
+		for _, e := range join.Unwrap() {
+			out = append(out, diagnostics(e)...)
+		}
+		return out
+	}
+	var a *AttributeError
+	if errors.As(err, &a) {
+		return []diagnostic{{a.Attribute, oneLine(a.Err.Error())}}
+	}
+	return []diagnostic{{"", oneLine(err.Error())}}
+}
+
+// An instance is an Instance of which at most one check runs at a time.
+type instance struct {
+	i    Instance
+	busy atomic.Bool
+}
+
+// defaultTimeout bounds a check of a host that named no deadline.
+const defaultTimeout = 10 * time.Second
+
+// check makes one check. Of the time until ctx ends the plugin's code may use 80 %; if it
+// has not returned after 90 %, it is left behind and the answer is Unknown, so that a
+// stuck check never looks like a dead plugin.
+func (i *instance) check(ctx context.Context) Result {
+	left := defaultTimeout
+	if d, ok := ctx.Deadline(); ok {
+		left = time.Until(d)
+	}
+	if !i.busy.CompareAndSwap(false, true) {
+		return Result{Unknown, "the previous check has not returned"}
+	}
+	inner, cancel := context.WithTimeout(ctx, left*8/10)
+	done := make(chan Result, 1) // the result of a check that was left behind is dropped
+	go func() {
+		defer i.busy.Store(false)
+		defer cancel()
+		done <- i.once(inner)
+	}()
+	late := time.NewTimer(left * 9 / 10)
+	defer late.Stop()
+	select {
+	case r := <-done:
+		return r
+	case <-late.C:
+		return Result{Unknown, fmt.Sprintf("no result within %v", (left * 9 / 10).Round(time.Millisecond))}
+	case <-ctx.Done():
+		return Result{Unknown, "the check was cancelled"}
+	}
+}
+
+func (i *instance) once(ctx context.Context) (r Result) {
+	err := contain(func() (err error) { r, err = i.i.Check(ctx); return })
+	switch {
+	case err != nil:
+		r = Result{Unknown, err.Error()}
+	case r.Verdict != Up && r.Verdict != Down:
+		r.Verdict = Unknown
+	}
+	r.Message = oneLine(r.Message)
+	return r
+}
+
+func (i *instance) close() {
+	if c, ok := i.i.(io.Closer); ok {
+		if err := contain(c.Close); err != nil {
+			slog.Warn("close instance", "err", err)
+		}
+	}
+}
+
+// contain turns a panic of the plugin's code into an error: one instance must not take the
+// others with it.
+func contain(f func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			slog.Error("panic", "value", fmt.Sprint(p), "stack", string(debug.Stack()))
+			err = fmt.Errorf("panic: %v", p)
+		}
+	}()
+	return f()
+}
+
+// maxMessage bounds what is sent to the host.
+const maxMessage = 1024
+
+func oneLine(s string) string {
+	if len(s) > maxMessage {
+		s = s[:maxMessage]
+	}
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(s, "?"))
+}

@@ -1,0 +1,100 @@
+// Package sdktest tests plugins: their trackers in the test's own process, and their
+// binaries as a host sees them.
+package sdktest
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/go-plugin"
+	"google.golang.org/grpc"
+
+	pluginv1 "github.com/hareconcile/hareconcile/plugins/proto/hareconcile/plugin/v1"
+	"github.com/hareconcile/hareconcile/plugins/sdk"
+)
+
+// A Case is one configuration and what comes of it.
+type Case struct {
+	Name   string
+	Config string // JSON
+	// Mistakes are the attributes that must be blamed, in order; then there is no check.
+	Mistakes []string
+	Want     sdk.Verdict
+	Message  string        // must be part of the result's message
+	Timeout  time.Duration // of the check; 5 s if zero
+}
+
+// Run puts every case through a tracker, over gRPC as in the agent.
+func Run(t *testing.T, tracker sdk.Tracker, cases []Case) {
+	t.Helper()
+	set := sdk.Plugins(&sdk.Config{Name: "test", Version: "0", Track: tracker})
+	client, server := plugin.TestPluginGRPCConn(t, false, set)
+	t.Cleanup(func() { _ = client.Close(); server.Stop() })
+	for _, c := range cases {
+		t.Run(c.Name, func(t *testing.T) {
+			mistakes := configure(t, client.Conn, c.Name, c.Config)
+			if !slices.Equal(mistakes, c.Mistakes) {
+				t.Fatalf("mistakes in %q, want %q", mistakes, c.Mistakes)
+			}
+			if len(c.Mistakes) > 0 {
+				return
+			}
+			got := check(t, client.Conn, c.Name, c.Timeout)
+			if got.Verdict != c.Want || !strings.Contains(got.Message, c.Message) {
+				t.Errorf("result %s %q, want %s %q", got.Verdict, got.Message, c.Want, c.Message)
+			}
+			forget(t, client.Conn, c.Name)
+		})
+	}
+}
+
+// configure makes an instance and returns the attributes that were blamed.
+func configure(t *testing.T, conn *grpc.ClientConn, instance, config string) (mistakes []string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	r, err := pluginv1.NewPluginClient(conn).Configure(ctx,
+		&pluginv1.ConfigureRequest{Instance: instance, Config: []byte(config)})
+	if err != nil {
+		t.Fatalf("configure: %v", err)
+	}
+	for _, d := range r.Diagnostics {
+		if d.Message == "" {
+			t.Errorf("the diagnostic about %q says nothing", d.Attribute)
+		}
+		mistakes = append(mistakes, d.Attribute)
+	}
+	return mistakes
+}
+
+func forget(t *testing.T, conn *grpc.ClientConn, instance string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	if _, err := pluginv1.NewPluginClient(conn).Forget(ctx, &pluginv1.ForgetRequest{Instance: instance}); err != nil {
+		t.Errorf("forget: %v", err)
+	}
+}
+
+// check makes one check and insists that the answer comes within the deadline.
+func check(t *testing.T, conn *grpc.ClientConn, instance string, timeout time.Duration) sdk.Result {
+	t.Helper()
+	if timeout == 0 {
+		timeout = 5 * time.Second
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), timeout)
+	defer cancel()
+	r, err := pluginv1.NewTrackClient(conn).Check(ctx, &pluginv1.CheckRequest{Instance: instance})
+	if err != nil {
+		t.Fatalf("check: %v", err)
+	}
+	verdicts := map[pluginv1.Verdict]sdk.Verdict{
+		pluginv1.Verdict_VERDICT_UNKNOWN: sdk.Unknown,
+		pluginv1.Verdict_VERDICT_UP:      sdk.Up,
+		pluginv1.Verdict_VERDICT_DOWN:    sdk.Down,
+	}
+	return sdk.Result{Verdict: verdicts[r.Verdict], Message: r.Message}
+}

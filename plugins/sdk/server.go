@@ -1,0 +1,144 @@
+package sdk
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"sync"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/go-plugin"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/hareconcile/hareconcile/plugins/proto"
+	pluginv1 "github.com/hareconcile/hareconcile/plugins/proto/hareconcile/plugin/v1"
+)
+
+// What a host may ask of one plugin process.
+const (
+	maxInstances = 4096
+	maxRequest   = 128 << 10
+)
+
+// serve serves c until the host goes away.
+func serve(c *Config) {
+	plugin.Serve(&plugin.ServeConfig{
+		HandshakeConfig: plugin.HandshakeConfig{
+			ProtocolVersion:  proto.Version,
+			MagicCookieKey:   proto.CookieKey,
+			MagicCookieValue: proto.CookieValue,
+		},
+		VersionedPlugins: map[int]plugin.PluginSet{proto.Version: Plugins(c)},
+		GRPCServer: func(opts []grpc.ServerOption) *grpc.Server {
+			return grpc.NewServer(append(opts, grpc.MaxRecvMsgSize(maxRequest))...)
+		},
+		Logger: hclog.New(&hclog.LoggerOptions{Level: hclog.Warn, Output: os.Stderr, JSONFormat: true}),
+	})
+}
+
+// Plugins returns what Serve serves in the form that package go-plugin wants. Only test
+// harnesses need it.
+func Plugins(c *Config) plugin.PluginSet {
+	return plugin.PluginSet{"hareconcile": &grpcPlugin{config: c}}
+}
+
+// A grpcPlugin registers the services of a plugin.
+type grpcPlugin struct {
+	plugin.NetRPCUnsupportedPlugin
+	config *Config
+}
+
+var _ plugin.GRPCPlugin = (*grpcPlugin)(nil)
+
+// GRPCServer implements plugin.GRPCPlugin.
+func (p *grpcPlugin) GRPCServer(_ *plugin.GRPCBroker, s *grpc.Server) error {
+	srv := &server{config: p.config, instances: map[string]*instance{}}
+	pluginv1.RegisterPluginServer(s, srv)
+	pluginv1.RegisterTrackServer(s, srv)
+	return nil
+}
+
+// GRPCClient implements plugin.GRPCPlugin: it returns the connection.
+func (p *grpcPlugin) GRPCClient(_ context.Context, _ *plugin.GRPCBroker, c *grpc.ClientConn) (any, error) {
+	return c, nil
+}
+
+// A server serves the Plugin and Track services.
+type server struct {
+	pluginv1.UnimplementedPluginServer
+	pluginv1.UnimplementedTrackServer
+	config *Config
+
+	mu        sync.Mutex
+	instances map[string]*instance
+}
+
+// Info implements pluginv1.PluginServer.
+func (s *server) Info(context.Context, *pluginv1.InfoRequest) (*pluginv1.InfoResponse, error) {
+	return &pluginv1.InfoResponse{Name: s.config.Name, Version: s.config.Version, Types: []string{"track"}}, nil
+}
+
+// Schema implements pluginv1.PluginServer.
+func (s *server) Schema(context.Context, *pluginv1.SchemaRequest) (*pluginv1.SchemaResponse, error) {
+	out := &pluginv1.SchemaResponse{Attributes: map[string]*pluginv1.Attribute{}}
+	for name, a := range s.config.Track.Schema() {
+		out.Attributes[name] = &pluginv1.Attribute{
+			Type: string(a.Type), Required: a.Required, Description: a.Description,
+		}
+	}
+	return out, nil
+}
+
+// Configure implements pluginv1.PluginServer.
+func (s *server) Configure(ctx context.Context, r *pluginv1.ConfigureRequest) (*pluginv1.ConfigureResponse, error) {
+	i, diags := configure(ctx, s.config.Track, r.Config)
+	out := &pluginv1.ConfigureResponse{}
+	for _, d := range diags {
+		out.Diagnostics = append(out.Diagnostics, &pluginv1.Diagnostic{Attribute: d.Attribute, Message: d.Message})
+	}
+	if i == nil {
+		return out, nil
+	}
+	s.mu.Lock()
+	old, replaced := s.instances[r.Instance]
+	full := !replaced && len(s.instances) >= maxInstances
+	if !full {
+		s.instances[r.Instance] = i
+	}
+	s.mu.Unlock()
+	switch {
+	case full:
+		i.close()
+		return nil, status.Errorf(codes.ResourceExhausted, "there are %d instances already", maxInstances)
+	case replaced:
+		old.close()
+	}
+	return out, nil
+}
+
+// Forget implements pluginv1.PluginServer.
+func (s *server) Forget(_ context.Context, r *pluginv1.ForgetRequest) (*pluginv1.ForgetResponse, error) {
+	s.mu.Lock()
+	i, ok := s.instances[r.Instance]
+	delete(s.instances, r.Instance)
+	s.mu.Unlock()
+	if ok {
+		i.close()
+	}
+	return &pluginv1.ForgetResponse{}, nil
+}
+
+// Check implements pluginv1.TrackServer.
+func (s *server) Check(ctx context.Context, r *pluginv1.CheckRequest) (*pluginv1.CheckResponse, error) {
+	s.mu.Lock()
+	i, ok := s.instances[r.Instance]
+	s.mu.Unlock()
+	if !ok {
+		return nil, status.Error(codes.NotFound, fmt.Sprintf("there is no instance %q", r.Instance))
+	}
+	res := i.check(ctx)
+	verdicts := map[Verdict]pluginv1.Verdict{Up: pluginv1.Verdict_VERDICT_UP, Down: pluginv1.Verdict_VERDICT_DOWN}
+	return &pluginv1.CheckResponse{Verdict: verdicts[res.Verdict], Message: res.Message}, nil
+}
