@@ -75,6 +75,9 @@ func (r *reader) walk(tree *object.Tree, prefix string, depth int) error {
 		if e.Name == "" || e.Name == "." || e.Name == ".." || strings.ContainsAny(e.Name, "/\\\x00") || !utf8.ValidString(e.Name) {
 			return reject("verify", "%q: a name that no repository should have", name)
 		}
+		if e.Mode == filemode.Dir && strings.HasPrefix(e.Name, ".") {
+			continue // such as .github; never part of a cluster
+		}
 		var err error
 		switch e.Mode {
 		case filemode.Dir:

@@ -1,0 +1,132 @@
+package revision
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+)
+
+const (
+	storeFormat = "1"
+	storeFile   = "good.json"
+	maxStored   = 64 << 20 // bytes
+)
+
+// A Store keeps the last good revision in a folder. It is not for concurrent use.
+type Store struct{ dir string }
+
+// stored is the form of good.json. Checksum is over the bytes of Revision.
+type stored struct {
+	FormatVersion string          `json:"format_version"`
+	Checksum      string          `json:"checksum"`
+	Revision      json.RawMessage `json:"revision"`
+}
+
+// NewStore returns the store in dir, which the first SaveGood creates.
+func NewStore(dir string) *Store { return &Store{dir} }
+
+// SaveGood replaces the last good revision: after a crash at any moment it is the old one
+// or the new one. On an error the old one stays.
+func (s *Store) SaveGood(r *Revision) error {
+	body, err := json.Marshal(r)
+	if err != nil {
+		return fmt.Errorf("encode revision %s: %w", r.Short(), err)
+	}
+	b, err := json.Marshal(stored{FormatVersion: storeFormat, Checksum: checksum(body), Revision: body})
+	if err != nil {
+		return fmt.Errorf("encode revision %s: %w", r.Short(), err)
+	}
+	if err := os.MkdirAll(s.dir, 0o700); err != nil {
+		return err
+	}
+	return s.replace(append(b, '\n'))
+}
+
+// replace writes b beside good.json and renames it, each step on the disk before the next.
+func (s *Store) replace(b []byte) (err error) {
+	f, err := os.CreateTemp(s.dir, storeFile+".*") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_ = f.Close()
+			_ = os.Remove(f.Name())
+		}
+	}()
+	if _, err = f.Write(b); err != nil {
+		return err
+	}
+	if err = f.Sync(); err != nil {
+		return err
+	}
+	if err = f.Close(); err != nil {
+		return err
+	}
+	if err = os.Rename(f.Name(), filepath.Join(s.dir, storeFile)); err != nil {
+		return err
+	}
+	d, err := os.Open(s.dir)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = d.Close() }()
+	return d.Sync()
+}
+
+// LoadGood returns the last good revision, or nil if none was ever saved. A file that is
+// torn, was edited or has another format is an error that says so.
+func (s *Store) LoadGood() (*Revision, error) {
+	name := filepath.Join(s.dir, storeFile)
+	f, err := os.Open(name)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	b, err := io.ReadAll(io.LimitReader(f, maxStored+1))
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", name, err)
+	}
+	r, err := decode(b)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return r, nil
+}
+
+func decode(b []byte) (*Revision, error) {
+	if len(b) > maxStored {
+		return nil, fmt.Errorf("is longer than %d bytes", maxStored)
+	}
+	var s stored
+	if err := json.Unmarshal(b, &s); err != nil {
+		return nil, fmt.Errorf("is damaged: %w", err)
+	}
+	if s.FormatVersion != storeFormat {
+		return nil, fmt.Errorf("has format_version %q; this release reads %q", s.FormatVersion, storeFormat)
+	}
+	if s.Checksum != checksum(s.Revision) {
+		return nil, errors.New("is damaged: its checksum does not match")
+	}
+	var r Revision
+	if err := json.Unmarshal(s.Revision, &r); err != nil {
+		return nil, fmt.Errorf("holds no revision: %w", err)
+	}
+	if r.Commit == "" || r.Cluster == nil {
+		return nil, errors.New("holds no revision: commit or cluster is missing")
+	}
+	return &r, nil
+}
+
+func checksum(b []byte) string {
+	sum := sha256.Sum256(b)
+	return "sha256:" + hex.EncodeToString(sum[:])
+}
