@@ -2,11 +2,8 @@
 package ledger
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -21,94 +18,54 @@ import (
 // Name is the ledger's file in the folder that Open gets.
 const Name = "agent.ledger"
 
-const (
-	version = 1
-	maxSize = 64 << 20 // bytes; a record takes about 100
-)
-
 // A Ledger is the list of our objects. It holds for one boot and one network namespace,
 // as the objects do: what another boot or namespace wrote is kept beside it, as NAME.old,
 // once this one writes. Its methods may be called from several goroutines.
 type Ledger struct {
-	path string
-	mu   sync.Mutex
-	file file
-	old  bool // the file on disk is of another boot or namespace
+	path   string
+	header header
+
+	mu      sync.Mutex
+	objects objects
+	old     bool     // the file on disk is of another boot or namespace
+	f       *os.File // open for appending; nil before the first write
+	lines   int      // written to f since it was made
 }
 
-// file is the format on disk. Unlike other files of ours it is never fsynced: it lies in
-// /run and is void after a boot.
-type file struct {
-	Version   int               `json:"version"`
-	BootID    string            `json:"boot_id"`
-	Namespace string            `json:"network_namespace"`
-	Objects   map[string]record `json:"objects"` // by resource.ID.String()
-}
+// objects holds what is recorded with each object, by kind and by resource.ID.Name.
+type objects map[resource.Kind]map[string]string
 
-// record is what is known of one object.
-type record struct {
-	Prior string `json:"prior,omitempty"`
-}
-
-// Open reads the ledger in dir, which may not exist yet.
+// Open reads the ledger in dir, which may not exist yet. It writes nothing.
 func Open(dir string) (*Ledger, error) {
 	here, err := current()
 	if err != nil {
 		return nil, fmt.Errorf("open the ledger: %w", err)
 	}
-	l := &Ledger{path: filepath.Join(dir, Name), file: here}
-	found, err := read(l.path)
+	l := &Ledger{path: filepath.Join(dir, Name), header: here, objects: objects{}}
+	found, list, err := read(l.path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return l, nil
 	case err != nil:
 		return nil, fmt.Errorf("read the ledger %s: %w", l.path, err)
-	case found.BootID != here.BootID || found.Namespace != here.Namespace:
+	case found != here:
 		l.old = true
-		return l, nil
+	default:
+		l.objects = list
 	}
-	maps.Copy(l.file.Objects, found.Objects)
 	return l, nil
 }
 
-// current returns an empty file for this boot and namespace.
-func current() (file, error) {
+// current returns the header for this boot and namespace.
+func current() (header, error) {
 	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
-		return file{}, err
+		return header{}, err
 	}
 	ns, err := os.Readlink("/proc/thread-self/ns/net")
 	if err != nil {
-		return file{}, err
+		return header{}, err
 	}
-	return file{version, strings.TrimSpace(string(boot)), ns, map[string]record{}}, nil
-}
-
-func read(path string) (file, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return file{}, err
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, maxSize+1))
-	if err != nil {
-		return file{}, err
-	}
-	if len(b) > maxSize {
-		return file{}, fmt.Errorf("it is larger than %d bytes", maxSize)
-	}
-	var v struct {
-		Version int `json:"version"`
-	}
-	if err := json.Unmarshal(b, &v); err != nil {
-		return file{}, err
-	}
-	if v.Version != version {
-		return file{}, fmt.Errorf("its version is %d; this program knows version %d", v.Version, version)
-	}
-	var out file
-	err = json.Unmarshal(b, &out)
-	return out, err
+	return header{version, strings.TrimSpace(string(boot)), ns}, nil
 }
 
 // Has reports whether the object is ours.
@@ -121,19 +78,18 @@ func (l *Ledger) Has(id resource.ID) bool {
 func (l *Ledger) Prior(id resource.ID) (string, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	r, ok := l.file.Objects[id.String()]
-	return r.Prior, ok
+	prior, ok := l.objects[id.Kind][id.Name]
+	return prior, ok
 }
 
 // IDs returns our objects of one kind, sorted.
 func (l *Ledger) IDs(kind resource.Kind) []resource.ID {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var out []resource.ID
-	for _, key := range slices.Sorted(maps.Keys(l.file.Objects)) {
-		if name, ok := strings.CutPrefix(key, string(kind)+"/"); ok {
-			out = append(out, resource.ID{Kind: kind, Name: name})
-		}
+	names := slices.Sorted(maps.Keys(l.objects[kind]))
+	out := make([]resource.ID, len(names))
+	for i, name := range names {
+		out[i] = resource.ID{Kind: kind, Name: name}
 	}
 	return out
 }
@@ -143,12 +99,11 @@ func (l *Ledger) IDs(kind resource.Kind) []resource.ID {
 func (l *Ledger) Record(id resource.ID, prior string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if _, ok := l.file.Objects[id.String()]; ok {
+	if _, ok := l.objects[id.Kind][id.Name]; ok {
 		return nil
 	}
-	l.file.Objects[id.String()] = record{prior}
-	if err := l.write(); err != nil {
-		delete(l.file.Objects, id.String())
+	e := entry{Kind: id.Kind, Name: id.Name, Prior: prior}
+	if err := l.write(e); err != nil {
 		return fmt.Errorf("record %s in the ledger: %w", id, err)
 	}
 	return nil
@@ -158,50 +113,37 @@ func (l *Ledger) Record(id resource.ID, prior string) error {
 func (l *Ledger) Forget(ids ...resource.ID) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	removed := map[string]record{}
+	var gone []entry
 	for _, id := range ids {
-		if r, ok := l.file.Objects[id.String()]; ok {
-			removed[id.String()] = r
-			delete(l.file.Objects, id.String())
+		if _, ok := l.objects[id.Kind][id.Name]; ok {
+			gone = append(gone, entry{Kind: id.Kind, Name: id.Name, Gone: true})
 		}
 	}
-	if len(removed) == 0 {
+	if len(gone) == 0 {
 		return nil
 	}
-	if err := l.write(); err != nil {
-		maps.Copy(l.file.Objects, removed)
-		return fmt.Errorf("forget %s in the ledger: %w", ids, err)
+	if err := l.write(gone...); err != nil {
+		return fmt.Errorf("forget %d objects in the ledger: %w", len(gone), err)
 	}
 	return nil
 }
 
-// write replaces the file on disk in one step.
-func (l *Ledger) write() error {
-	dir := filepath.Dir(l.path)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
+// apply changes o as e says.
+func (o objects) apply(e entry) {
+	switch {
+	case e.Gone:
+		delete(o[e.Kind], e.Name)
+	case o[e.Kind] == nil:
+		o[e.Kind] = map[string]string{e.Name: e.Prior}
+	default:
+		o[e.Kind][e.Name] = e.Prior
 	}
-	if l.old {
-		if err := os.Rename(l.path, l.path+".old"); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		l.old = false
+}
+
+func (o objects) clone() objects {
+	out := make(objects, len(o))
+	for kind, names := range o {
+		out[kind] = maps.Clone(names)
 	}
-	var b bytes.Buffer
-	if err := json.NewEncoder(&b).Encode(l.file); err != nil {
-		return err
-	}
-	f, err := os.CreateTemp(dir, "."+Name+"-*") // 0600
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b.Bytes())
-	err = errors.Join(err, f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), l.path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	return nil
+	return out
 }

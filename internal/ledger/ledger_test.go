@@ -63,7 +63,7 @@ func TestRecordsOutliveTheProcess(t *testing.T) {
 func TestAnotherBootIsAnEmptyLedger(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, ledger.Name)
-	old := `{"version":1,"boot_id":"another","network_namespace":"net:[1]","objects":{"sysctl/net/a":{}}}`
+	old := `{"version":1,"boot_id":"another","network_namespace":"net:[1]"}` + "\n" + `{"kind":"sysctl","name":"net/a"}` + "\n"
 	must(t, os.WriteFile(path, []byte(old), 0o600))
 	l := open(t, dir)
 	if ids := l.IDs(resource.KindSysctl); len(ids) != 0 {
@@ -94,17 +94,20 @@ func TestAnotherNamespaceIsAnEmptyLedger(t *testing.T) {
 
 func TestBadFilesAreErrors(t *testing.T) {
 	for content, want := range map[string]string{
-		`{"version":2}`:              "version is 2",
-		`{}`:                         "version is 0",
-		``:                           "unexpected end",
-		`[]`:                         "cannot unmarshal",
-		`{"version":1,"objects":[]}`: "cannot unmarshal",
-		"{\"version\":1}\x00garbage": "invalid character",
+		"{\"version\":2}\n":               "version is 2",
+		"{}\n":                            "version is 0",
+		"":                                "no header",
+		"{\"version\":1}":                 "no header",
+		"[]\n":                            "line 1: json: cannot unmarshal",
+		"{\"version\":1}\n{\"kind\":1}\n": "line 2: json: cannot unmarshal",
+		"{\"version\":1}\n{\"kind\":\"sysctl\"}\n":               "line 2: an entry without kind or name",
+		"{\"version\":1}\n\x00\n":                                "line 2: invalid character",
+		"{\"version\":1}\n" + strings.Repeat("x", 100000) + "\n": "line 2: too long",
 	} {
 		dir := t.TempDir()
 		must(t, os.WriteFile(filepath.Join(dir, ledger.Name), []byte(content), 0o600))
 		if _, err := ledger.Open(dir); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("Open(%q) = %v, want an error with %q", content, err, want)
+			t.Errorf("Open(%.80q) = %v, want an error with %q", content, err, want)
 		}
 	}
 }
@@ -135,5 +138,69 @@ func TestConcurrentUse(t *testing.T) {
 	wg.Wait()
 	if n := len(l.IDs(resource.KindSysctl)); n != 64 {
 		t.Errorf("%d records, want 64", n)
+	}
+}
+
+func TestALineBrokenOffDoesNotCount(t *testing.T) {
+	dir := t.TempDir()
+	l := open(t, dir)
+	must(t, l.Record(sysctl("net/a"), ""))
+	path := filepath.Join(dir, ledger.Name)
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
+	must(t, err)
+	_, err = f.WriteString(`{"kind":"sysctl","name":"net/b"}`)
+	must(t, err)
+	must(t, f.Close())
+	l = open(t, dir)
+	if l.Has(sysctl("net/b")) || !l.Has(sysctl("net/a")) {
+		t.Errorf("IDs = %v, want net/a alone", l.IDs(resource.KindSysctl))
+	}
+	must(t, l.Record(sysctl("net/c"), ""))
+	if ids := open(t, dir).IDs(resource.KindSysctl); len(ids) != 2 {
+		t.Errorf("IDs = %v, want net/a and net/c", ids)
+	}
+}
+
+func TestAFileThatSomebodyRemovedIsMadeAgain(t *testing.T) {
+	dir := t.TempDir()
+	l := open(t, dir)
+	must(t, l.Record(sysctl("net/a"), ""))
+	must(t, os.Remove(filepath.Join(dir, ledger.Name)))
+	must(t, l.Record(sysctl("net/b"), ""))
+	if ids := open(t, dir).IDs(resource.KindSysctl); len(ids) != 2 {
+		t.Errorf("IDs = %v, want both", ids)
+	}
+}
+
+func TestTheFileDoesNotGrowForever(t *testing.T) {
+	dir := t.TempDir()
+	l := open(t, dir)
+	must(t, l.Record(sysctl("net/kept"), "1"))
+	for range 10000 {
+		must(t, l.Record(sysctl("net/a"), ""))
+		must(t, l.Forget(sysctl("net/a")))
+	}
+	info, err := os.Stat(filepath.Join(dir, ledger.Name))
+	must(t, err)
+	if info.Size() > 500_000 {
+		t.Errorf("size = %d after 20000 changes, want at most 500000", info.Size())
+	}
+	if got := open(t, dir).IDs(resource.KindSysctl); len(got) != 1 {
+		t.Errorf("IDs = %v, want net/kept", got)
+	}
+}
+
+func TestANameThatIsTooLongIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	l := open(t, dir)
+	must(t, l.Record(sysctl("net/a"), ""))
+	for _, name := range []string{"", strings.Repeat("a", 100000)} {
+		if err := l.Record(sysctl(name), ""); err == nil {
+			t.Errorf("Record of a name of %d bytes succeeded, want an error", len(name))
+		}
+	}
+	must(t, l.Record(sysctl("net/b"), ""))
+	if ids := open(t, dir).IDs(resource.KindSysctl); len(ids) != 2 {
+		t.Errorf("IDs = %v, want net/a and net/b", ids)
 	}
 }

@@ -59,10 +59,8 @@ func bootTest(t *testing.T, dir string) (output string, status int) {
 	defer cancel()
 	var console bytes.Buffer
 	g, err := uml.Boot(ctx, uml.Config{
-		Init: []string{guestBinary(t, dir), "-test.run=^" + t.Name() + "$", "-test.v", "-test.count=1"},
-		Env: []string{
-			RequireEnv + "=" + os.Getenv(RequireEnv), "HARECONCILE_TEST_DIR=" + guestDir,
-		},
+		Init:   []string{guestBinary(t, dir), "-test.run=^" + t.Name() + "$", "-test.v", "-test.count=1"},
+		Env:    []string{RequireEnv + "=" + os.Getenv(RequireEnv)},
 		Dir:    wd,
 		Mounts: []uml.Mount{{Host: dir, Guest: guestDir}},
 		Stdout: &console,

@@ -1,0 +1,215 @@
+package ledger
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/hareconcile/hareconcile/reconcile/resource"
+)
+
+const (
+	version = 1
+	maxSize = 64 << 20 // bytes; an entry takes about 100
+	maxLine = 64 << 10 // bytes
+	// spare is how many lines about forgotten objects the file may have before it is made anew.
+	spare = 4096
+)
+
+// The file is a header and then one entry per line: recording one object among ten
+// thousand is one short write. It is never fsynced, because it lies in /run and is void
+// after a boot.
+type (
+	header struct {
+		Version   int    `json:"version"`
+		BootID    string `json:"boot_id"`
+		Namespace string `json:"network_namespace"`
+	}
+	entry struct {
+		Kind  resource.Kind `json:"kind"`
+		Name  string        `json:"name"`
+		Prior string        `json:"prior,omitempty"`
+		Gone  bool          `json:"gone,omitempty"`
+	}
+)
+
+func read(path string) (header, objects, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return header{}, nil, err
+	}
+	defer f.Close()
+	return decode(f)
+}
+
+// decode reads a file. A last line without its end was broken off while it was written;
+// the object was not touched yet, and the line does not count.
+func decode(r io.Reader) (header, objects, error) {
+	var h header
+	list := objects{}
+	in := bufio.NewReaderSize(r, maxLine)
+	for size, n := 0, 1; ; n++ {
+		line, err := in.ReadSlice('\n')
+		size += len(line)
+		switch {
+		case err == io.EOF && n == 1:
+			return h, nil, errors.New("it has no header")
+		case err == io.EOF:
+			return h, list, nil
+		case err == bufio.ErrBufferFull, size > maxSize:
+			return h, nil, fmt.Errorf("line %d: too long", n)
+		case err != nil:
+			return h, nil, err
+		case n == 1:
+			if err := json.Unmarshal(line, &h); err != nil {
+				return h, nil, fmt.Errorf("line 1: %w", err)
+			}
+			if h.Version != version {
+				return h, nil, fmt.Errorf("its version is %d; this program knows version %d", h.Version, version)
+			}
+			continue
+		}
+		var e entry
+		if err := json.Unmarshal(line, &e); err != nil {
+			return h, nil, fmt.Errorf("line %d: %w", n, err)
+		}
+		if e.Kind == "" || e.Name == "" {
+			return h, nil, fmt.Errorf("line %d: an entry without kind or name", n)
+		}
+		list.apply(e)
+	}
+}
+
+// write puts entries on disk and then into l.objects.
+func (l *Ledger) write(entries ...entry) error {
+	if l.appendable() {
+		if err := l.append(entries); err != nil {
+			l.close() // what is on disk is unknown: the next write makes the file anew
+			return err
+		}
+		for _, e := range entries {
+			l.objects.apply(e)
+		}
+		return nil
+	}
+	list := l.objects.clone()
+	for _, e := range entries {
+		list.apply(e)
+	}
+	if err := l.rewrite(list); err != nil {
+		return err
+	}
+	l.objects = list
+	return nil
+}
+
+func (l *Ledger) close() {
+	_ = l.f.Close()
+	l.f = nil
+}
+
+// appendable reports whether the file on disk is the one that we write, and tidy enough.
+// If not, it is closed.
+func (l *Ledger) appendable() bool {
+	if l.f == nil {
+		return false
+	}
+	ours, err := l.f.Stat()
+	if err == nil && l.lines < l.count()*2+spare {
+		onDisk, err := os.Stat(l.path)
+		if err == nil && os.SameFile(ours, onDisk) {
+			return true
+		}
+	}
+	l.close()
+	return false
+}
+
+func (l *Ledger) count() int {
+	n := 0
+	for _, names := range l.objects {
+		n += len(names)
+	}
+	return n
+}
+
+// append writes entries in one call.
+func (l *Ledger) append(entries []entry) error {
+	b, err := encode(nil, entries)
+	if err != nil {
+		return err
+	}
+	l.lines += len(entries)
+	_, err = l.f.Write(b)
+	return err
+}
+
+// rewrite replaces the file on disk in one step.
+func (l *Ledger) rewrite(list objects) error {
+	dir := filepath.Dir(l.path)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	if l.old {
+		if err := os.Rename(l.path, l.path+".old"); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		l.old = false
+	}
+	b, err := encode(&l.header, list.entries())
+	if err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(dir, "."+Name+"-*") // 0600
+	if err != nil {
+		return err
+	}
+	if _, err = f.Write(b); err == nil {
+		err = os.Rename(f.Name(), l.path)
+	}
+	if err != nil {
+		return errors.Join(err, f.Close(), os.Remove(f.Name()))
+	}
+	l.f, l.lines = f, bytes.Count(b, []byte("\n"))
+	return nil
+}
+
+// entries returns o in a fixed order.
+func (o objects) entries() []entry {
+	var out []entry
+	for _, kind := range slices.Sorted(maps.Keys(o)) {
+		for _, name := range slices.Sorted(maps.Keys(o[kind])) {
+			out = append(out, entry{Kind: kind, Name: name, Prior: o[kind][name]})
+		}
+	}
+	return out
+}
+
+// encode refuses what decode would not read again.
+func encode(h *header, entries []entry) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	if h != nil {
+		if err := enc.Encode(h); err != nil {
+			return nil, err
+		}
+	}
+	for _, e := range entries {
+		before := b.Len()
+		if err := enc.Encode(e); err != nil {
+			return nil, err
+		}
+		if b.Len()-before > maxLine || e.Kind == "" || e.Name == "" {
+			return nil, fmt.Errorf("%.60q has no place in the ledger", e.Name)
+		}
+	}
+	return b.Bytes(), nil
+}
