@@ -9,66 +9,68 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/hareconcile/hareconcile/internal/gitsource/gittest"
 )
 
 func TestFetchFollowsTheBranch(t *testing.T) {
-	w := newRepo(t)
-	first := w.commitFile("cluster.hcl", "one")
-	c := w.source()
+	w := gittest.New(t)
+	first := w.CommitFile("cluster.hcl", "one")
+	c := source(t, w)
 	if got := fetch(t, c); got != first {
 		t.Fatalf("Fetch = %s, want %s", got, first)
 	}
 	if got := fetch(t, c); got != first {
 		t.Errorf("Fetch of nothing new = %s, want %s", got, first)
 	}
-	second := w.commitFile("cluster.hcl", "two")
-	w.git("tag", "-a", "-m", "x", "v1")
+	second := w.CommitFile("cluster.hcl", "two")
+	w.Git("tag", "-a", "-m", "x", "v1")
 	if got := fetch(t, c); got != second {
 		t.Errorf("Fetch = %s, want %s", got, second)
 	}
 	if tags, _ := filepath.Glob(c.Dir + "/refs/tags/*"); len(tags) != 0 {
 		t.Errorf("Fetch brought tags %q", tags)
 	}
-	w.git("reset", "-q", "--hard", first)
+	w.Git("reset", "-q", "--hard", first)
 	if got := fetch(t, c); got != first {
 		t.Errorf("Fetch of a rewound branch = %s, want %s: judging is Select's business", got, first)
 	}
-	c.URL = w.dir
+	c.URL = w.Dir
 	if got := fetch(t, c); got != first {
 		t.Errorf("Fetch(%s) = %s, want %s", c.URL, got, first)
 	}
 }
 
 func TestFetchOfABareRepositoryWithGarbageCollection(t *testing.T) {
-	w := newRepo(t)
-	w.commitFile("cluster.hcl", strings.Repeat("a line\n", 2000))
+	w := gittest.New(t)
+	w.CommitFile("cluster.hcl", strings.Repeat("a line\n", 2000))
 	bare := filepath.Join(t.TempDir(), "origin.git")
-	w.git("clone", "-q", "--bare", w.dir, bare)
-	w.git("remote", "add", "origin", bare)
-	c := w.source()
+	w.Git("clone", "-q", "--bare", w.Dir, bare)
+	w.Git("remote", "add", "origin", bare)
+	c := source(t, w)
 	c.URL = "file://" + bare
 	fetch(t, c)
 	for k := range 5 {
-		w.commitFile("cluster.hcl", strings.Repeat("a line\n", 2000)+fmt.Sprint(k))
+		w.CommitFile("cluster.hcl", strings.Repeat("a line\n", 2000)+fmt.Sprint(k))
 	}
-	w.git("push", "-q", "origin", "main")
-	w.git("-C", bare, "gc", "-q")
-	if got, want := fetch(t, c), w.git("rev-parse", "HEAD"); got != want {
+	w.Git("push", "-q", "origin", "main")
+	w.Git("-C", bare, "gc", "-q")
+	if got, want := fetch(t, c), w.Git("rev-parse", "HEAD"); got != want {
 		t.Errorf("Fetch = %s, want %s", got, want)
 	}
 }
 
 func TestFetchSaysWhatIsWrong(t *testing.T) {
-	w := newRepo(t)
-	empty := w.source()
+	w := gittest.New(t)
+	empty := source(t, w)
 	fetchError(t, empty, "the repository has no commit yet")
-	w.commitFile("cluster.hcl", "one")
-	c := w.source()
+	w.CommitFile("cluster.hcl", "one")
+	c := source(t, w)
 	c.Branch = "prod"
 	fetchError(t, c, `there is no branch "prod"`)
 	c.Branch = "../x"
 	fetchError(t, c, "is no branch name")
-	c = w.source()
+	c = source(t, w)
 	c.URL = "file:///nonexistent/repository.git"
 	fetchError(t, c, "repository not found")
 	for url, want := range map[string]string{
@@ -83,15 +85,15 @@ func TestFetchSaysWhatIsWrong(t *testing.T) {
 		"git@127.0.0.1:x.git":           "needs identity_file",
 		"https://%zz":                   "cannot be parsed",
 	} {
-		c := w.source()
+		c := source(t, w)
 		c.URL = url
 		fetchError(t, c, want)
 	}
 }
 
 func TestFetchRepairsADamagedCopy(t *testing.T) {
-	w := newRepo(t)
-	want := w.commitFile("cluster.hcl", "one")
+	w := gittest.New(t)
+	want := w.CommitFile("cluster.hcl", "one")
 	damage := map[string]func(dir string) error{
 		"no objects": func(dir string) error { return os.RemoveAll(dir + "/objects") },
 		"truncated pack": func(dir string) error {
@@ -112,7 +114,7 @@ func TestFetchRepairsADamagedCopy(t *testing.T) {
 	}
 	for name, do := range damage {
 		t.Run(name, func(t *testing.T) {
-			c := w.source()
+			c := source(t, w)
 			fetch(t, c)
 			if err := do(c.Dir); err != nil {
 				t.Fatal(err)
@@ -136,9 +138,9 @@ func TestFetchRepairsADamagedCopy(t *testing.T) {
 }
 
 func TestFetchKeepsTheCopyWhenTheRemoteIsGone(t *testing.T) {
-	w := newRepo(t)
-	first := w.commitFile("cluster.hcl", "one")
-	c := w.source()
+	w := gittest.New(t)
+	first := w.CommitFile("cluster.hcl", "one")
+	c := source(t, w)
 	fetch(t, c)
 	c.Fresh = true
 	c.URL = "file:///nonexistent.git"
@@ -149,17 +151,17 @@ func TestFetchKeepsTheCopyWhenTheRemoteIsGone(t *testing.T) {
 }
 
 func TestFetchMakesOnePackOfMany(t *testing.T) {
-	w := newRepo(t)
-	lost := w.commitFile("cluster.hcl", "lost")
-	c := w.source()
+	w := gittest.New(t)
+	lost := w.CommitFile("cluster.hcl", "lost")
+	c := source(t, w)
 	c.Keep = lost
 	fetch(t, c)
-	w.git("checkout", "-q", "--orphan", "other")
-	w.commitFile("cluster.hcl", "0")
-	w.git("branch", "-q", "-M", "main")
+	w.Git("checkout", "-q", "--orphan", "other")
+	w.CommitFile("cluster.hcl", "0")
+	w.Git("branch", "-q", "-M", "main")
 	var tip string
 	for k := range maxPacks + 1 {
-		w.commitFile("cluster.hcl", fmt.Sprint("content ", k))
+		w.CommitFile("cluster.hcl", fmt.Sprint("content ", k))
 		tip = fetch(t, c)
 	}
 	packs, err := filepath.Glob(c.Dir + "/objects/pack/*.pack")
@@ -178,20 +180,20 @@ func TestFetchGivesUpOnASilentRemote(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = l.Close() }()
-	w := newRepo(t)
+	w := gittest.New(t)
 	keys := newKeys(t)
 	for _, c := range []Config{
 		{URL: "https://" + l.Addr().String() + "/x.git"},
 		{URL: "ssh://git@" + l.Addr().String() + "/x.git", Identity: keys.identity, KnownHosts: keys.knownHosts(l.Addr().String())},
 	} {
-		c.Branch, c.Dir, c.Timeout = "main", w.source().Dir, 300*time.Millisecond
+		c.Branch, c.Dir, c.Timeout = "main", source(t, w).Dir, 300*time.Millisecond
 		start := time.Now()
 		fetchError(t, c, "no answer within 300ms")
 		if d := time.Since(start); d > 5*time.Second {
 			t.Errorf("Fetch(%s) gave up after %v", c.URL, d)
 		}
 	}
-	c := w.source()
+	c := source(t, w)
 	c.URL = "https://127.0.0.1:1/x.git"
 	fetchError(t, c, "connection refused")
 	ctx, cancel := context.WithCancel(t.Context())

@@ -2,12 +2,12 @@ package gitsource
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/hareconcile/hareconcile/internal/gitsource/gittest"
 )
 
 func selected(t *testing.T, dir string, q Request) *Selection {
@@ -37,16 +37,16 @@ func rejected(t *testing.T, dir string, q Request, stage string, want ...string)
 }
 
 func TestSelectReadsTheFolder(t *testing.T) {
-	w := newRepo(t)
-	w.write("README.md", "not read")
-	w.write("clusters/web/cluster.hcl", "c")
-	w.write("clusters/web/conf.d/a.hcl", "a")
-	w.write("clusters/web/prod.hcvars", "v")
-	w.write("clusters/web/policies/p.hcl", "p")
-	w.write("clusters/web/haproxy.schema.json", "{}")
-	w.write("clusters/web/notes.txt", strings.Repeat("x", maxFile+1))
-	tip := w.commit("Add web\x1b[31m\n\nbody")
-	c := w.source()
+	w := gittest.New(t)
+	w.Write("README.md", "not read")
+	w.Write("clusters/web/cluster.hcl", "c")
+	w.Write("clusters/web/conf.d/a.hcl", "a")
+	w.Write("clusters/web/prod.hcvars", "v")
+	w.Write("clusters/web/policies/p.hcl", "p")
+	w.Write("clusters/web/haproxy.schema.json", "{}")
+	w.Write("clusters/web/notes.txt", strings.Repeat("x", maxFile+1))
+	tip := w.Commit("Add web\x1b[31m\n\nbody")
+	c := source(t, w)
 	fetch(t, c)
 	s := selected(t, c.Dir, Request{Tip: tip, TrustedFrom: tip[:7], Path: "clusters/web/"})
 	want := map[string][]byte{
@@ -64,10 +64,10 @@ func TestSelectReadsTheFolder(t *testing.T) {
 }
 
 func TestFirstContactNeedsTrustedFrom(t *testing.T) {
-	w := newRepo(t)
-	first := w.commitFile("cluster.hcl", "one")
-	tip := w.commitFile("cluster.hcl", "two")
-	c := w.source()
+	w := gittest.New(t)
+	first := w.CommitFile("cluster.hcl", "one")
+	tip := w.CommitFile("cluster.hcl", "two")
+	c := source(t, w)
 	fetch(t, c)
 	for _, trusted := range []string{first, first[:7], tip} {
 		if s := selected(t, c.Dir, Request{Tip: tip, TrustedFrom: trusted}); s.Rejected != nil {
@@ -85,18 +85,18 @@ func TestFirstContactNeedsTrustedFrom(t *testing.T) {
 }
 
 func TestOnlyDescendantsFollow(t *testing.T) {
-	w := newRepo(t)
-	first := w.commitFile("cluster.hcl", "one")
-	second := w.commitFile("cluster.hcl", "two")
-	c := w.source()
+	w := gittest.New(t)
+	first := w.CommitFile("cluster.hcl", "one")
+	second := w.CommitFile("cluster.hcl", "two")
+	c := source(t, w)
 	fetch(t, c)
 	if s := selected(t, c.Dir, Request{Tip: second, Base: first, TrustedFrom: first}); s.Rejected != nil || s.Unchanged {
 		t.Errorf("Select of a descendant = %+v", s)
 	}
 	rejected(t, c.Dir, Request{Tip: first, Base: second, TrustedFrom: first}, "select", "rewound", first[:12], second[:12])
 
-	w.git("reset", "-q", "--hard", first)
-	forced := w.commitFile("cluster.hcl", "other two")
+	w.Git("reset", "-q", "--hard", first)
+	forced := w.CommitFile("cluster.hcl", "other two")
 	c.Keep = second
 	if got := fetch(t, c); got != forced {
 		t.Fatalf("Fetch = %s, want %s", got, forced)
@@ -106,9 +106,9 @@ func TestOnlyDescendantsFollow(t *testing.T) {
 		t.Errorf("the owner named the rewritten commit and it is refused: %v", s.Rejected)
 	}
 
-	w.git("checkout", "-q", "--orphan", "unrelated")
-	w.commitFile("cluster.hcl", "root")
-	w.git("branch", "-q", "-M", "main")
+	w.Git("checkout", "-q", "--orphan", "unrelated")
+	w.CommitFile("cluster.hcl", "root")
+	w.Git("branch", "-q", "-M", "main")
 	unrelated := fetch(t, c)
 	rejected(t, c.Dir, Request{Tip: unrelated, Base: second, TrustedFrom: first}, "select", "rewritten", unrelated[:12], second[:12])
 	gone := strings.Repeat("ab", 20)
@@ -119,14 +119,14 @@ func TestOnlyDescendantsFollow(t *testing.T) {
 }
 
 func TestMergedBranchesFollow(t *testing.T) {
-	w := newRepo(t)
-	first := w.commitFile("cluster.hcl", "one")
-	w.git("checkout", "-q", "-b", "topic")
-	w.commitFile("conf.d/a.hcl", "a")
-	w.git("checkout", "-q", "main")
-	main := w.commitFile("conf.d/b.hcl", "b")
-	w.git("merge", "-q", "--no-ff", "-m", "Merge topic", "topic")
-	c := w.source()
+	w := gittest.New(t)
+	first := w.CommitFile("cluster.hcl", "one")
+	w.Git("checkout", "-q", "-b", "topic")
+	w.CommitFile("conf.d/a.hcl", "a")
+	w.Git("checkout", "-q", "main")
+	main := w.CommitFile("conf.d/b.hcl", "b")
+	w.Git("merge", "-q", "--no-ff", "-m", "Merge topic", "topic")
+	c := source(t, w)
 	tip := fetch(t, c)
 	for _, base := range []string{first, main} {
 		if s := selected(t, c.Dir, Request{Tip: tip, Base: base}); s.Rejected != nil {
@@ -136,11 +136,11 @@ func TestMergedBranchesFollow(t *testing.T) {
 }
 
 func TestUnchangedFolder(t *testing.T) {
-	w := newRepo(t)
-	first := w.commitFile("web/cluster.hcl", "one")
-	w.commitFile("README.md", "elsewhere")
-	tip := w.commitFile("web/notes.txt", "does not count")
-	c := w.source()
+	w := gittest.New(t)
+	first := w.CommitFile("web/cluster.hcl", "one")
+	w.CommitFile("README.md", "elsewhere")
+	tip := w.CommitFile("web/notes.txt", "does not count")
+	c := source(t, w)
 	fetch(t, c)
 	q := Request{Tip: tip, Base: first, Path: "web"}
 	if s := selected(t, c.Dir, q); !s.Unchanged || s.Files != nil {
@@ -154,39 +154,39 @@ func TestUnchangedFolder(t *testing.T) {
 
 func TestHostileTreesAreRejected(t *testing.T) {
 	tests := map[string]struct {
-		make func(w workRepo)
+		make func(w gittest.Repo)
 		want string
 	}{
-		"symlink":        {func(w workRepo) { w.link("/etc/passwd", "web/secret.hcl") }, `"secret.hcl" is a symbolic link`},
-		"folder symlink": {func(w workRepo) { w.link("/etc", "web/conf.d") }, `"conf.d" is a symbolic link`},
-		"submodule": {func(w workRepo) {
-			w.git("update-index", "--add", "--cacheinfo", "160000,"+strings.Repeat("12", 20)+",web/sub")
+		"symlink":        {func(w gittest.Repo) { w.Link("/etc/passwd", "web/secret.hcl") }, `"secret.hcl" is a symbolic link`},
+		"folder symlink": {func(w gittest.Repo) { w.Link("/etc", "web/conf.d") }, `"conf.d" is a symbolic link`},
+		"submodule": {func(w gittest.Repo) {
+			w.Git("update-index", "--add", "--cacheinfo", "160000,"+strings.Repeat("12", 20)+",web/sub")
 		}, `"sub" is a submodule`},
-		"huge file": {func(w workRepo) { w.write("web/big.hcl", strings.Repeat("x", maxFile+1)) }, `"big.hcl" has 262145 bytes`},
-		"large tree": {func(w workRepo) {
+		"huge file": {func(w gittest.Repo) { w.Write("web/big.hcl", strings.Repeat("x", maxFile+1)) }, `"big.hcl" has 262145 bytes`},
+		"large tree": {func(w gittest.Repo) {
 			for k := range 5 {
-				w.write(fmt.Sprintf("web/%d.hcl", k), strings.Repeat("x", maxFile))
+				w.Write(fmt.Sprintf("web/%d.hcl", k), strings.Repeat("x", maxFile))
 			}
 		}, "together have more than 1048576 bytes"},
-		"many files": {func(w workRepo) {
+		"many files": {func(w gittest.Repo) {
 			for k := range maxFiles + 1 {
-				w.write(fmt.Sprintf("web/%d.hcl", k), "")
+				w.Write(fmt.Sprintf("web/%d.hcl", k), "")
 			}
 		}, "more than 256 files"},
-		"deep folders": {func(w workRepo) { w.write("web/"+strings.Repeat("d/", 20)+"x.hcl", "") }, "nested deeper than 8"},
-		"foreign name": {func(w workRepo) { w.write("web/a\xff.hcl", "") }, "a name that no repository should have"},
-		"backslash":    {func(w workRepo) { w.write(`web/..\x.hcl`, "") }, "a name that no repository should have"},
+		"deep folders": {func(w gittest.Repo) { w.Write("web/"+strings.Repeat("d/", 20)+"x.hcl", "") }, "nested deeper than 8"},
+		"foreign name": {func(w gittest.Repo) { w.Write("web/a\xff.hcl", "") }, "a name that no repository should have"},
+		"backslash":    {func(w gittest.Repo) { w.Write(`web/..\x.hcl`, "") }, "a name that no repository should have"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			w := newRepo(t)
-			first := w.commitFile("web/cluster.hcl", "one")
+			w := gittest.New(t)
+			first := w.CommitFile("web/cluster.hcl", "one")
 			tt.make(w)
 			if name != "submodule" {
-				w.git("add", "-A")
+				w.Git("add", "-A")
 			}
-			w.git("commit", "-q", "-m", name)
-			c := w.source()
+			w.Git("commit", "-q", "-m", name)
+			c := source(t, w)
 			tip := fetch(t, c)
 			rejected(t, c.Dir, Request{Tip: tip, Base: first, Path: "web"}, "verify", tt.want)
 		})
@@ -194,21 +194,14 @@ func TestHostileTreesAreRejected(t *testing.T) {
 }
 
 func TestImpossibleDatesDoNotStopACommit(t *testing.T) {
-	w := newRepo(t)
-	w.write("cluster.hcl", "one")
-	w.git("add", "-A")
+	w := gittest.New(t)
+	w.Write("cluster.hcl", "one")
+	w.Git("add", "-A")
 	t.Setenv("GIT_COMMITTER_DATE", "@99999999999999 +0000")
-	w.git("commit", "-q", "-m", "from the year 3170843")
-	c := w.source()
+	w.Git("commit", "-q", "-m", "from the year 3170843")
+	c := source(t, w)
 	tip := fetch(t, c)
 	if s := selected(t, c.Dir, Request{Tip: tip, TrustedFrom: tip}); !s.Committed.IsZero() {
 		t.Errorf("committed at %v, want no time", s.Committed)
-	}
-}
-
-func (w workRepo) link(to, name string) {
-	w.t.Helper()
-	if err := os.Symlink(to, filepath.Join(w.dir, name)); err != nil {
-		w.t.Fatal(err)
 	}
 }

@@ -7,8 +7,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/cgi"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,6 +15,8 @@ import (
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/knownhosts"
+
+	"github.com/hareconcile/hareconcile/internal/gitsource/gittest"
 )
 
 // keys are a client's and a host's key and the files that name them.
@@ -132,17 +132,17 @@ func serveSSHConn(t *testing.T, conn net.Conn, config *ssh.ServerConfig) {
 }
 
 func TestFetchOverSSH(t *testing.T) {
-	w := newRepo(t)
-	first := w.commitFile("cluster.hcl", "one")
+	w := gittest.New(t)
+	first := w.CommitFile("cluster.hcl", "one")
 	k := newKeys(t)
 	addr := serveSSH(t, k)
 	t.Setenv("SSH_AUTH_SOCK", "/nonexistent")
-	c := w.source()
-	c.URL, c.Identity, c.KnownHosts = "ssh://git@"+addr+w.dir, k.identity, k.knownHosts(addr)
+	c := source(t, w)
+	c.URL, c.Identity, c.KnownHosts = "ssh://git@"+addr+w.Dir, k.identity, k.knownHosts(addr)
 	if got := fetch(t, c); got != first {
 		t.Fatalf("Fetch = %s, want %s", got, first)
 	}
-	second := w.commitFile("cluster.hcl", "two")
+	second := w.CommitFile("cluster.hcl", "two")
 	if got := fetch(t, c); got != second {
 		t.Errorf("Fetch = %s, want %s", got, second)
 	}
@@ -166,50 +166,23 @@ func TestFetchOverSSH(t *testing.T) {
 	fetchError(t, other, "repository not found")
 }
 
-// serveHTTPS runs the real git http-backend behind TLS for one token.
-func serveHTTPS(t *testing.T, root, token string) (*httptest.Server, string) {
-	t.Helper()
-	out, err := exec.CommandContext(t.Context(), "git", "--exec-path").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	backend := &cgi.Handler{
-		Path: strings.TrimSpace(string(out)) + "/git-http-backend",
-		Env: []string{"GIT_PROJECT_ROOT=" + root, "GIT_HTTP_EXPORT_ALL=1", "GIT_CONFIG_COUNT=1",
-			"GIT_CONFIG_KEY_0=safe.directory", "GIT_CONFIG_VALUE_0=*"},
-	}
-	s := httptest.NewTLSServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		if strings.HasPrefix(r.URL.Path, "/away/") {
-			http.Redirect(rw, r, "https://localhost:1"+r.URL.Path, http.StatusFound)
-			return
-		}
-		if _, password, _ := r.BasicAuth(); token != "" && password != token {
-			rw.Header().Set("WWW-Authenticate", "Basic")
-			http.Error(rw, "who are you?", http.StatusUnauthorized)
-			return
-		}
-		backend.ServeHTTP(rw, r)
-	}))
-	t.Cleanup(s.Close)
-	ca := filepath.Join(t.TempDir(), "ca.pem")
-	block := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
-	if err := os.WriteFile(ca, block, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return s, ca
-}
-
 func TestFetchOverHTTPS(t *testing.T) {
-	w := newRepo(t)
-	first := w.commitFile("cluster.hcl", "one")
-	s, ca := serveHTTPS(t, filepath.Dir(w.dir), "s3cr3t-token")
+	w := gittest.New(t)
+	first := w.CommitFile("cluster.hcl", "one")
+	s, ca := w.ServeHTTPS("s3cr3t-token", func(rw http.ResponseWriter, r *http.Request) bool {
+		away := strings.HasPrefix(r.URL.Path, "/away/")
+		if away {
+			http.Redirect(rw, r, "https://localhost:1"+r.URL.Path, http.StatusFound)
+		}
+		return away
+	})
 	k := newKeys(t)
-	c := w.source()
+	c := source(t, w)
 	c.URL, c.CAFile, c.TokenFile = s.URL+"/work/.git", ca, k.file("token", "s3cr3t-token\n")
 	if got := fetch(t, c); got != first {
 		t.Fatalf("Fetch = %s, want %s", got, first)
 	}
-	second := w.commitFile("cluster.hcl", "two")
+	second := w.CommitFile("cluster.hcl", "two")
 	if got := fetch(t, c); got != second {
 		t.Errorf("Fetch = %s, want %s", got, second)
 	}
