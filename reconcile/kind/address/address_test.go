@@ -91,25 +91,26 @@ func TestAnAddressOfVRRPIsNotOurs(t *testing.T) {
 }
 
 func TestAMoveThatWasBrokenOffIsFinished(t *testing.T) {
-	each(t, func(t *testing.T, ns *nstest.NS, hs []reconcile.Handler) {
-		h := hs[0].(*handler)
-		for _, a := range []resource.Address{addr("192.0.2.1/32", "lo"), addr("192.0.2.1/24", "br0")} {
-			if err := h.add(a); err != nil {
-				t.Fatal(err)
+	both := []resource.Address{addr("192.0.2.1/32", "lo"), addr("192.0.2.1/24", "br0")}
+	for _, want := range both {
+		each(t, func(t *testing.T, ns *nstest.NS, hs []reconcile.Handler) {
+			for _, a := range both {
+				if err := hs[0].(*handler).add(a); err != nil {
+					t.Fatal(err)
+				}
 			}
-		}
-		want := reconciletest.Set(addr("192.0.2.1/24", "br0"))
-		if plan := reconciletest.Apply(t, hs, want); plan.Count(reconcile.Update) != 1 {
-			t.Errorf("plan = %+v, want one update", plan)
-		}
-		if plan := reconciletest.Plan(t, hs, want); !plan.Empty() {
-			t.Errorf("second plan = %+v, want nothing", plan)
-		}
-		reconciletest.Apply(t, hs, resource.Set{})
-		if got := ns.Run("ip", "-o", "addr", "show", "to", "192.0.2.1"); got != "" {
-			t.Errorf("addresses = %s, want none left", got)
-		}
-	})
+			if plan := reconciletest.Apply(t, hs, reconciletest.Set(want)); plan.Count(reconcile.Update) != 1 {
+				t.Errorf("plan = %+v, want one update", plan)
+			}
+			if plan := reconciletest.Plan(t, hs, reconciletest.Set(want)); !plan.Empty() {
+				t.Errorf("second plan = %+v, want nothing", plan)
+			}
+			reconciletest.Apply(t, hs, resource.Set{})
+			if got := ns.Run("ip", "-o", "addr", "show", "to", "192.0.2.1"); got != "" {
+				t.Errorf("addresses = %s, want none left", got)
+			}
+		})
+	}
 }
 
 func TestAnAddressDeletedByHandComesBack(t *testing.T) {

@@ -243,7 +243,12 @@ func staleRecord(t *testing.T, e env) {
 	if err := errors.Join(e.ledger.Record(web.ID(), ""), e.ledger.Record(rs1.ID(), ""), e.ledger.Record(rs2.ID(), "")); err != nil {
 		t.Fatal(err)
 	}
-	reconciletest.TestAll(t, e.hs, reconciletest.Set(web, rs1))
+	reconciletest.Apply(t, e.hs, reconciletest.Set(web, rs1))
+	e.create(t, rs2)
+	if live := reconciletest.Observe(t, e.hs...); live.Foreign[rs2.ID()] != any(rs2) {
+		t.Errorf("foreign = %v, want %s in it: the record was of an earlier one", live.Foreign, rs2.ID())
+	}
+	reconciletest.Apply(t, e.hs, resource.Set{})
 	if e.ledger.Has(rs2.ID()) || e.ledger.Has(web.ID()) {
 		t.Error("the ledger still lists what is gone")
 	}
