@@ -2,6 +2,7 @@ package agent
 
 import (
 	"net/netip"
+	"reflect"
 	"slices"
 
 	"github.com/hareconcile/hareconcile/internal/control"
@@ -20,14 +21,18 @@ type published struct {
 // Status returns the agent's state as of the end of its last pass.
 func (a *Agent) Status() control.Status { return a.status.Load().status }
 
-// Changed returns a channel that is closed when a newer Status than the present one is there.
+// Changed returns a channel that is closed when Status next returns something else.
 func (a *Agent) Changed() <-chan struct{} { return a.status.Load().changed }
 
-// publish makes the loop's state visible.
+// publish makes the loop's state visible, if it differs from what is.
 func (a *Agent) publish() {
 	a.offerTrack()
-	next := &published{status: a.snapshotStatus(), changed: make(chan struct{})}
-	close(a.status.Swap(next).changed)
+	next := a.snapshotStatus()
+	if reflect.DeepEqual(next, a.Status()) {
+		return
+	}
+	old := a.status.Swap(&published{status: next, changed: make(chan struct{})})
+	close(old.changed)
 }
 
 func (a *Agent) snapshotStatus() control.Status {
