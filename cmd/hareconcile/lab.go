@@ -151,6 +151,9 @@ func labDown(ctx context.Context, e *env, args []string) error {
 		return err
 	}
 	name, err := labName(fs.Arg(0))
+	if up, left := lab.Names(); fs.NArg() == 0 && len(up) == 0 && len(left) == 1 {
+		name, err = left[0], nil // one that ended by itself
+	}
 	if err != nil {
 		return err
 	}
@@ -180,7 +183,7 @@ func labName(dir string) (string, error) {
 			return name, nil
 		}
 	}
-	switch names := lab.Names(); len(names) {
+	switch names, _ := lab.Names(); len(names) {
 	case 0:
 		return "", errors.New("no lab is up; build one with: hareconcile lab up DIR")
 	case 1:

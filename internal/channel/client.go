@@ -27,8 +27,11 @@ func Dial(ctx context.Context, path string) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to vrrpd: %w", err)
 	}
-	return &Client{conn: conn}, nil
+	return NewClient(conn), nil
 }
+
+// NewClient returns a client over a connection that was made elsewhere.
+func NewClient(conn net.Conn) *Client { return &Client{conn: conn} }
 
 // Do sends one request, of any kind but Subscribe, and returns its response. A response
 // with an Error is an error, too. After any other error the Client is of no more use.

@@ -127,6 +127,10 @@ func (d *daemon) handle(ctx context.Context, c net.Conn) error {
 		a.Status = d.status()
 	case "exec":
 		a.Code, err = d.exec(ctx, q, r, w)
+	case "read":
+		a.Data, err = d.readFile(q.Host, q.Path)
+	case "dial":
+		return d.dial(q, r, c, w)
 	case "start", "stop", "kill":
 		err = d.control(q)
 	case "cut", "mend":
@@ -147,8 +151,9 @@ func (d *daemon) status() *Status {
 	}
 	for _, h := range d.hosts {
 		d.mu.Lock()
-		hs := HostStatus{Name: h.plan.Name, Node: h.plan.Node, Addresses: h.addresses(), Cut: h.cut}
+		hs := HostStatus{Name: h.plan.Name, Node: h.plan.Node, Cut: h.cut}
 		d.mu.Unlock()
+		hs.Addresses = h.addresses()
 		for _, v := range d.services {
 			if v.host == h {
 				hs.Services = append(hs.Services, v.snapshot())

@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -58,20 +57,22 @@ func NameOf(dir string) (string, error) {
 	return fmt.Sprintf("%.20s-%.3x", base, sha256.Sum256([]byte(abs))), nil
 }
 
-// Names returns the labs that are up.
-func Names() []string {
-	entries, err := os.ReadDir(root)
+// Names returns the labs that are up, and the others of which something is left.
+func Names() (up, left []string) {
+	entries, err := os.ReadDir(root) // sorted
 	if err != nil {
-		return nil
+		return nil, nil
 	}
-	var out []string
 	for _, e := range entries {
-		if e.IsDir() && alive(filepath.Join(root, e.Name())) {
-			out = append(out, e.Name())
+		switch {
+		case !e.IsDir():
+		case alive(filepath.Join(root, e.Name())):
+			up = append(up, e.Name())
+		default:
+			left = append(left, e.Name())
 		}
 	}
-	slices.Sort(out)
-	return out
+	return up, left
 }
 
 // Open returns a client of the lab of that name.

@@ -32,10 +32,12 @@ const chunk = 16 << 10
 
 // A request asks the daemon for one thing.
 type request struct {
-	Op      string   `json:"op"` // status, exec, start, stop, kill, cut or mend
-	Host    string   `json:"host,omitempty"`
-	Service string   `json:"service,omitempty"`
-	Signal  int      `json:"signal,omitempty"`
+	Op      string `json:"op"` // status, exec, read, dial, start, stop, kill, cut or mend
+	Host    string `json:"host,omitempty"`
+	Service string `json:"service,omitempty"`
+	Signal  int    `json:"signal,omitempty"`
+	// Path is a file on the host to read, or a socket to dial.
+	Path    string   `json:"path,omitempty"`
 	Command *command `json:"command,omitempty"`
 }
 
@@ -53,7 +55,8 @@ type command struct {
 type reply struct {
 	Error  string  `json:"error,omitempty"`
 	Status *Status `json:"status,omitempty"`
-	Code   int     `json:"code"` // exit code of a command
+	Data   []byte  `json:"data,omitempty"` // of a file
+	Code   int     `json:"code"`           // exit code of a command
 }
 
 // A frameWriter writes frames from several goroutines.

@@ -104,12 +104,3 @@ func (h *host) writeFiles() error {
 	}
 	return nil
 }
-
-// addresses returns the host's fixed addresses.
-func (h *host) addresses() []string {
-	var out []string
-	for _, l := range h.plan.Links {
-		out = append(out, l.Prefix)
-	}
-	return out
-}

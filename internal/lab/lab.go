@@ -66,9 +66,10 @@ type Status struct {
 
 // A HostStatus is one host of a lab.
 type HostStatus struct {
-	Name      string          `json:"name"`
-	Node      bool            `json:"node"`
-	Addresses []string        `json:"addresses"` // as lab.hcl says; what moves is not among them
+	Name string `json:"name"`
+	Node bool   `json:"node"`
+	// Addresses are what the host's links have now, virtual addresses too.
+	Addresses []string        `json:"addresses"`
 	Cut       bool            `json:"cut"`
 	Services  []ServiceStatus `json:"services"`
 }

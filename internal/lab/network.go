@@ -103,3 +103,27 @@ func (h *host) setCut(cut bool) error {
 	}
 	return nil
 }
+
+// addresses returns what the host's links have now; nil if the kernel does not tell.
+func (h *host) addresses() []string {
+	var out []string
+	_ = h.do(func() error {
+		for _, l := range h.plan.Links {
+			link, err := netlink.LinkByName(l.Device)
+			if err != nil {
+				return err
+			}
+			list, err := netlink.AddrList(link, netlink.FAMILY_ALL)
+			if err != nil {
+				return err
+			}
+			for _, a := range list {
+				if !a.IP.IsLinkLocalUnicast() {
+					out = append(out, a.IPNet.String())
+				}
+			}
+		}
+		return nil
+	})
+	return out
+}

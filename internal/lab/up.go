@@ -31,6 +31,8 @@ type Options struct {
 	Report io.Writer
 	// Interval is how often agents fetch; 0 chooses one that the machine can bear.
 	Interval time.Duration
+	// First are the files of the repository's first commit; default: those of the folder.
+	First map[string][]byte
 	// UML moves the lab into User-Mode Linux even where the kernel could do without.
 	UML bool
 }
@@ -140,9 +142,12 @@ func (c *Client) build(ctx context.Context, dir string, cl *spec.Cluster, l *spe
 	if err := os.MkdirAll(filepath.Join(c.dir, "log"), 0o755); err != nil {
 		return err
 	}
-	files, err := readFiles(dir)
-	if err != nil {
-		return fmt.Errorf("read %s: %w", dir, err)
+	files := o.First
+	if files == nil {
+		var err error
+		if files, err = readFiles(dir); err != nil {
+			return fmt.Errorf("read %s: %w", dir, err)
+		}
 	}
 	first, err := makeRepository(ctx, c.Repository(), files, "Begin with the files of "+filepath.Base(dir))
 	if err != nil {
