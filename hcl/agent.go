@@ -113,6 +113,7 @@ func (f *flatFile) source(in *instance) spec.GitSource {
 	}
 	f.below(in, "path", in.string("path"))
 	if problem := checkURL(s); problem != "" {
+		f.report.hidden = append(f.report.hidden, in.attrRange("url")) // it may hold a password
 		f.report.errorf(in.attrRange("url"), "url cannot be that", "%s", problem)
 	}
 	s.Branch = f.branch(in)
@@ -137,13 +138,15 @@ func (f *flatFile) branch(in *instance) string {
 		f.report.errorf(at, "Wrong type", `ref is an object, such as { branch = "main" }.`)
 		return ""
 	}
-	for name := range v.Type().AttributeTypes() {
+	for _, name := range sortedKeys(v.Type().AttributeTypes()) {
 		switch name {
 		case "branch":
 		case "tag", "semver", "commit", "name":
 			notYet(f.report, at, name, "ref")
+			return ""
 		default:
 			f.report.errorf(at, "Unknown attribute", "ref has no attribute %q.%s", name, didYouMean(name, []string{"branch"}))
+			return ""
 		}
 	}
 	if !v.Type().HasAttribute("branch") {

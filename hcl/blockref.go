@@ -4,7 +4,6 @@ import (
 	"strings"
 
 	hcl2 "github.com/hashicorp/hcl/v2"
-	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 )
 
@@ -21,44 +20,56 @@ func (ev *evaluator) resolveBlock(def *block, t hcl2.Traversal, n *names) {
 		n.set(cty.DynamicVal, def.name)
 		return
 	}
-	b, ok := ev.find(def, name)
-	if !ok {
+	b := ev.named[def.name+"."+name]
+	if b == nil {
 		ev.report.errorf(at, "Unknown name", "There is no %s %q.%s", def.name, name, didYouMean(name, ev.declared(def)))
 		n.set(cty.DynamicVal, def.name, name)
 		return
 	}
-	instances := ev.repeat(def, b)
+	f := ev.repeat(def, b)
 	if b.Body.Attributes["for_each"] == nil {
-		for _, in := range instances {
-			ev.expose(in, t[2:], n, def.name, name)
-		}
+		ev.expose(f.list[0], t[2:], n, def.name, name)
 		return
 	}
 	key, literal := step(t, 2)
-	var keys []string
-	found := false
-	n.at(def.name, name) // an empty for_each is an empty object
-	for _, in := range instances {
-		k := in.key()
-		keys = append(keys, k)
-		switch {
-		case !literal:
-			in.exposeAll(n, def.name, name, k)
-		case k == key:
-			found = true
-			ev.expose(in, t[3:], n, def.name, name, k)
-		}
-	}
-	if literal && !found {
-		ev.report.errorf(at, "Unknown key", "%s %q has no key %q.%s", def.name, name, key, didYouMean(key, keys))
+	switch in := f.byKey[key]; {
+	case !f.known:
+		n.set(cty.DynamicVal, def.name, name)
+	case !literal:
+		n.set(ev.whole(def, name, f, at), def.name, name)
+	case in != nil:
+		ev.expose(in, t[3:], n, def.name, name, key)
+	default:
+		ev.report.errorf(at, "Unknown key", "%s %q has no key %q.%s", def.name, name, key, didYouMean(key, sortedKeys(f.byKey)))
 		n.set(cty.DynamicVal, def.name, name, key)
 	}
 }
 
+// whole returns a block with for_each as an object, for keys that are expressions.
+func (ev *evaluator) whole(def *block, name string, f *family, at hcl2.Range) cty.Value {
+	return ev.memo(def.name+"."+name, at, func() cty.Value {
+		out := map[string]cty.Value{}
+		for _, key := range sortedKeys(f.byKey) {
+			in := f.byKey[key]
+			attrs := map[string]cty.Value{self: in.ref()}
+			for _, a := range def.attrs {
+				if !a.later && !a.kind.raw && a.kind.ref == "" { // references lead to blocks that have names of their own
+					attrs[a.name] = in.value(a.name, at)
+				}
+			}
+			out[key] = cty.ObjectVal(attrs)
+		}
+		return cty.ObjectVal(out)
+	})
+}
+
+func (in *instance) ref() cty.Value {
+	return cty.CapsuleVal(referenceType, &reference{in.def.name, in.name})
+}
+
 // expose adds one attribute of a block, or the reference to it.
 func (ev *evaluator) expose(in *instance, rest hcl2.Traversal, n *names, path ...string) {
-	ref := cty.CapsuleVal(referenceType, &reference{in.def.name, in.name})
-	n.set(ref, append(path, self)...)
+	n.set(in.ref(), append(path, self)...)
 	name, ok := step(rest, 0)
 	if !ok {
 		return
@@ -76,38 +87,9 @@ func (ev *evaluator) expose(in *instance, rest hcl2.Traversal, n *names, path ..
 	n.set(in.value(name, rest.SourceRange()), append(path, name)...)
 }
 
-func (in *instance) exposeAll(n *names, path ...string) {
-	n.set(cty.CapsuleVal(referenceType, &reference{in.def.name, in.name}), append(path, self)...)
-	for _, name := range in.def.attrNames() {
-		a, _ := in.def.attr(name)
-		if a.kind.ref == "" { // references lead to other blocks, which have names of their own
-			n.set(in.value(name, in.at), append(path, name)...)
-		}
-	}
-}
-
-// key returns the for_each key of an instance.
-func (in *instance) key() string {
-	for s := in.scope; s != nil; s = s.parent {
-		if s.name == "each" {
-			return s.value.GetAttr("key").AsString()
-		}
-	}
-	return ""
-}
-
-func (ev *evaluator) find(def *block, name string) (*hclsyntax.Block, bool) {
-	for _, b := range ev.blocks[def.name] {
-		if len(b.Labels) == len(def.labels) && b.Labels[0] == name {
-			return b, true
-		}
-	}
-	return nil, false
-}
-
-func (ev *evaluator) declared(def *block) []string {
+func (p *program) declared(def *block) []string {
 	var out []string
-	for _, b := range ev.blocks[def.name] {
+	for _, b := range p.blocks[def.name] {
 		out = append(out, strings.Join(b.Labels, " "))
 	}
 	return out

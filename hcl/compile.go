@@ -44,8 +44,8 @@ func Compile(t Tree, o Options) (*spec.Cluster, Diagnostics) {
 		if n.Name == o.Node || wanted == nil {
 			wanted = v.cluster
 		}
-		if p.report.full || p.meter.over != nil {
-			break
+		if p.report.hasErrors() {
+			return nil, p.report.diagnostics()
 		}
 	}
 	agree(views)

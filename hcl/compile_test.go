@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	
+
 	"github.com/hareconcile/hareconcile/internal/spec"
 )
 

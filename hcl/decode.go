@@ -18,7 +18,7 @@ import (
 // mistake was reported and null where nothing is written and nothing is the default.
 func (in *instance) value(name string, at hcl2.Range) cty.Value {
 	a, _ := in.def.attr(name)
-	return in.ev.memo(in.address+"."+name+place(in.at), at, func() cty.Value {
+	return in.ev.memo(in.address+"."+name+"|"+place(in.at), at, func() cty.Value {
 		if attr, ok := in.body.Attributes[name]; ok {
 			v, ok := in.ev.convert(in.ev.eval(attr.Expr, in.scope), a, attr.Expr.Range(), title(in.def.name, nil))
 			if !ok {
@@ -65,14 +65,14 @@ func (ev *evaluator) convert(v cty.Value, a attribute, at hcl2.Range, where stri
 	case a.kind.ref != "":
 		return ev.reference(v, a, at)
 	case holds(v, referenceType):
-		ev.report.errorf(at, "A block cannot be used here", "%s of %s wants a %s. Name the block's attribute, as in %s.", a.name, where, a.kind.name, "vrrp_instance.web.addresses")
+		ev.report.errorf(at, "A block cannot be used here", "%s of %s wants %s. Name the block's attribute, as in vrrp_instance.web.addresses.", a.name, where, article(a.kind.name))
 		return v, false
 	case a.kind.any:
 		return v, v.IsWhollyKnown()
 	}
 	got, err := convert.Convert(v, a.kind.typ)
 	if err != nil {
-		ev.report.errorf(at, "Wrong type", "%s of %s wants a %s, and this is %s: %s.", a.name, where, a.kind.name, friendly(v), pathError(err))
+		ev.report.errorf(at, "Wrong type", "%s of %s wants %s, and this is %s: %s.", a.name, where, article(a.kind.name), friendly(v), pathError(err))
 		return v, false
 	}
 	if !ev.meter.accept(got, at) {

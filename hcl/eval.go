@@ -24,9 +24,9 @@ type evaluator struct {
 	node      *nodeContext // nil while the nodes themselves are not known
 	functions map[string]function.Function
 	slots     map[string]*slot
-	stack     []string // keys of slots in progress
-	instances map[string][]*instance
-	made      int // blocks made by for_each and dynamic
+	stack     []string           // keys of slots in progress
+	instances map[string]*family // by block address
+	made      int                // blocks made by for_each and dynamic
 }
 
 type nodeContext struct{ name, address string }
@@ -45,19 +45,25 @@ type scope struct {
 }
 
 func newEvaluator(p *program, n *nodeContext) *evaluator {
-	p.meter = &meter{}
+	p.spent += p.meter.work
+	p.meter = &meter{limit: min(maxWork, maxTotalWork-p.spent)}
 	return &evaluator{
 		program: p, node: n, functions: functions(p),
-		slots: map[string]*slot{}, instances: map[string][]*instance{},
+		slots: map[string]*slot{}, instances: map[string]*family{},
 	}
 }
 
-// memo computes a value once, and reports a value that needs itself.
+// memo computes a value once, and reports a value that needs itself. What follows a bar in
+// the key tells blocks of one address apart and is not shown.
 func (ev *evaluator) memo(key string, at hcl2.Range, compute func() cty.Value) cty.Value {
 	if s, ok := ev.slots[key]; ok {
 		if !s.done {
 			from := slices.Index(ev.stack, key)
-			ev.report.errorf(at, "A value depends on itself", "%s -> %s", strings.Join(ev.stack[from:], " -> "), key)
+			var path []string
+			for _, k := range append(ev.stack[from:len(ev.stack):len(ev.stack)], key) {
+				path = append(path, strings.SplitN(k, "|", 2)[0])
+			}
+			ev.report.errorf(at, "A value depends on itself", "%s.", strings.Join(path, " -> "))
 		}
 		return s.value
 	}
@@ -76,6 +82,9 @@ func (ev *evaluator) memo(key string, at hcl2.Range, compute func() cty.Value) c
 
 // eval returns the value of an expression, or an unknown value after reporting why there is none.
 func (ev *evaluator) eval(e hclsyntax.Expression, s *scope) cty.Value {
+	if ev.report.full {
+		return cty.DynamicVal
+	}
 	p := ev.prepare(e)
 	names := &names{}
 	for _, t := range p.refs {
@@ -88,7 +97,7 @@ func (ev *evaluator) eval(e hclsyntax.Expression, s *scope) cty.Value {
 		return cty.DynamicVal
 	}
 	if diags.HasErrors() {
-		if marked(ctx.Variables) {
+		if marked(ctx.Variables) || ev.report.conceals(e.Range()) {
 			diags = withheld(diags)
 		}
 		ev.report.hcl(diags)
@@ -153,24 +162,15 @@ func (ev *evaluator) resolve(t hcl2.Traversal, s *scope, n *names) {
 }
 
 func (ev *evaluator) suggest(root string) string {
-	names := []string{"var", "local", "node", "vrrp_instance", "tracker", "pool", "virtual_server"}
-	if s := nearest(root, names); s != "" {
-		return fmt.Sprintf(" Did you mean %q?", s)
-	}
-	for _, b := range ev.blocks["variable"] {
-		if len(b.Labels) == 1 && b.Labels[0] == root {
-			return fmt.Sprintf(` Did you mean "var.%s"?`, root)
-		}
-	}
-	for _, b := range ev.blocks["locals"] {
-		if _, ok := b.Body.Attributes[root]; ok {
-			return fmt.Sprintf(` Did you mean "local.%s"?`, root)
-		}
-	}
-	if root == "each" {
+	switch {
+	case ev.named["variable."+root] != nil:
+		return fmt.Sprintf(` Did you mean "var.%s"?`, root)
+	case ev.locals[root] != nil:
+		return fmt.Sprintf(` Did you mean "local.%s"?`, root)
+	case root == "each":
 		return " each.key and each.value exist in blocks with for_each."
 	}
-	return ""
+	return didYouMean(root, []string{"var", "local", "node", "vrrp_instance", "tracker", "pool", "virtual_server"})
 }
 
 func (ev *evaluator) nodeValue(t hcl2.Traversal) cty.Value {
@@ -189,18 +189,10 @@ func (ev *evaluator) nodeValue(t hcl2.Traversal) cty.Value {
 }
 
 func (ev *evaluator) local(name string, at hcl2.Range) cty.Value {
-	for _, b := range ev.blocks["locals"] {
-		if a, ok := b.Body.Attributes[name]; ok {
-			return ev.memo("local."+name, at, func() cty.Value { return ev.eval(a.Expr, nil) })
-		}
+	if a, ok := ev.locals[name]; ok {
+		return ev.memo("local."+name, at, func() cty.Value { return ev.eval(a.Expr, nil) })
 	}
-	var known []string
-	for _, b := range ev.blocks["locals"] {
-		for n := range b.Body.Attributes {
-			known = append(known, n)
-		}
-	}
-	ev.report.errorf(at, "Unknown name", "No local value is named %q.%s", name, didYouMean(name, known))
+	ev.report.errorf(at, "Unknown name", "No local value is named %q.%s", name, didYouMean(name, sortedKeys(ev.locals)))
 	return cty.DynamicVal
 }
 

@@ -38,46 +38,63 @@ func (ev *evaluator) instance(def *block, b *hclsyntax.Block, address string, s 
 // all returns every instance of a top-level block type, in the order of the files.
 func (ev *evaluator) all(def *block) []*instance {
 	var out []*instance
-	seen := map[string]hcl2.Range{}
-	for _, b := range ev.blocks[def.name] {
-		if len(b.Labels) != len(def.labels) {
-			continue // reported by checkBody
-		}
-		name := b.Labels[0]
-		if first, dup := seen[name]; dup {
-			ev.report.errorf(b.DefRange(), "The name is taken", "Another %s %q is at %s.", def.name, name, place(first))
-			continue
-		}
-		seen[name] = b.DefRange()
-		out = append(out, ev.repeat(def, b)...)
+	for _, b := range ev.unique(def) {
+		out = append(out, ev.repeat(def, b).list...)
 	}
 	return out
 }
 
+// unique returns the blocks of a type, and reports those whose name is taken.
+func (p *program) unique(def *block) []*hclsyntax.Block {
+	var out []*hclsyntax.Block
+	for _, b := range p.blocks[def.name] {
+		if len(b.Labels) != len(def.labels) {
+			continue // reported by checkBody
+		}
+		if first := p.named[def.name+"."+b.Labels[0]]; first != b {
+			p.report.errorf(b.DefRange(), "The name is taken", "Another %s %q is at %s.", def.name, b.Labels[0], place(first.DefRange()))
+			continue
+		}
+		out = append(out, b)
+	}
+	return out
+}
+
+// A family is the instances that one top-level block makes.
+type family struct {
+	list  []*instance
+	byKey map[string]*instance // by for_each key
+	known bool                 // for_each had a value
+}
+
 // repeat returns the instances of one top-level block.
-func (ev *evaluator) repeat(def *block, b *hclsyntax.Block) []*instance {
+func (ev *evaluator) repeat(def *block, b *hclsyntax.Block) *family {
 	address := def.name + "." + b.Labels[0]
 	if got, ok := ev.instances[address]; ok {
 		return got
 	}
+	f := &family{byKey: map[string]*instance{}}
 	forEach, ok := b.Body.Attributes["for_each"]
 	if !ok {
-		in := ev.instance(def, b, address, nil)
-		ev.instances[address] = []*instance{in}
-		return ev.instances[address]
+		f.known = true
+		f.list = []*instance{ev.instance(def, b, address, nil)}
+		ev.instances[address] = f
+		return f
 	}
-	var out []*instance
 	ev.memo(address+".for_each", forEach.Expr.Range(), func() cty.Value {
 		v := ev.eval(forEach.Expr, nil)
-		for _, it := range ev.elements(v, forEach.Expr.Range()) {
+		elements, ok := ev.elements(v, forEach.Expr.Range())
+		f.known = ok
+		for _, it := range elements {
 			in := ev.instance(def, b, fmt.Sprintf("%s[%q]", address, it.key), &scope{name: "each", value: it.object()})
 			in.name = fmt.Sprintf("%s[%q]", b.Labels[0], it.key)
-			out = append(out, in)
+			f.list = append(f.list, in)
+			f.byKey[it.key] = in
 		}
-		ev.instances[address] = out
+		ev.instances[address] = f
 		return v
 	})
-	return out
+	return f
 }
 
 // An element is one turn of for_each.
@@ -91,22 +108,22 @@ func (e element) object() cty.Value {
 }
 
 // elements lists what for_each goes through, sorted by key.
-func (ev *evaluator) elements(v cty.Value, at hcl2.Range) []element {
+func (ev *evaluator) elements(v cty.Value, at hcl2.Range) ([]element, bool) {
 	if v.ContainsMarked() {
 		ev.report.errorf(at, "for_each is sensitive", "Keys become names, which are shown.")
-		return nil
+		return nil, false
 	}
 	if !v.IsKnown() {
-		return nil
+		return nil, false
 	}
 	t := v.Type()
 	if v.IsNull() || !t.IsMapType() && !t.IsObjectType() && !(t.IsSetType() && t.ElementType() == cty.String) {
 		ev.report.errorf(at, "for_each needs a map", "It got %s. A map gives keys and values; of a list of strings, make a set with toset().", friendly(v))
-		return nil
+		return nil, false
 	}
 	if ev.made += v.LengthInt(); ev.made > maxInstances {
 		ev.report.errorf(at, "for_each makes too many blocks", "A file may make %d blocks for one node.", maxInstances)
-		return nil
+		return nil, false
 	}
 	var out []element
 	for it := v.ElementIterator(); it.Next(); {
@@ -116,18 +133,18 @@ func (ev *evaluator) elements(v cty.Value, at hcl2.Range) []element {
 		}
 		if key.IsNull() || !namePattern.MatchString(key.AsString()) {
 			ev.report.errorf(at, "Not a name", "The key %s cannot be a name. %s", friendlyKey(key), nameRule)
-			return nil
+			return nil, false
 		}
 		out = append(out, element{key.AsString(), value})
 	}
-	return out
+	return out, true
 }
 
 func friendly(v cty.Value) string {
 	if v.IsNull() {
 		return "null"
 	}
-	return "a " + v.Type().FriendlyName()
+	return article(v.Type().FriendlyName())
 }
 
 func friendlyKey(v cty.Value) string {
@@ -183,7 +200,8 @@ func (in *instance) dynamic(def *block, b *hclsyntax.Block) []*instance {
 	}
 	forEach := attrs["for_each"].Expr
 	var out []*instance
-	for _, e := range in.ev.elements(in.ev.eval(forEach, in.scope), forEach.Range()) {
+	elements, _ := in.ev.elements(in.ev.eval(forEach, in.scope), forEach.Range())
+	for _, e := range elements {
 		s := &scope{parent: in.scope, name: iterator, value: e.object()}
 		labels, ok := in.labels(def, attrs["labels"], s)
 		if !ok {

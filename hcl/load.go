@@ -28,6 +28,9 @@ type program struct {
 	values  map[string][]value            // what *.hcvars and Options.Vars set
 	schemas map[string][]byte             // plugins' schemas by plugin
 	perNode bool                          // something refers to node.*
+	spent   int                           // work of the views that are done
+	named   map[string]*hclsyntax.Block   // top-level blocks by type.label, the first of each
+	locals  map[string]*hclsyntax.Attribute
 }
 
 // A value is one setting of a variable.
@@ -39,7 +42,8 @@ type value struct {
 
 func newProgram(t Tree, o Options) *program {
 	return &program{
-		tree: t, options: o, report: newReport(t), meter: &meter{},
+		tree: t, options: o, report: newReport(t), meter: &meter{limit: maxWork},
+		named: map[string]*hclsyntax.Block{}, locals: map[string]*hclsyntax.Attribute{},
 		exprs: map[hclsyntax.Expression]prepared{}, blocks: map[string][]*hclsyntax.Block{},
 		values: map[string][]value{}, schemas: map[string][]byte{},
 	}
@@ -127,6 +131,22 @@ func (p *program) gather(body *hclsyntax.Body, main bool) {
 			continue
 		}
 		p.blocks[b.Type] = append(p.blocks[b.Type], b)
+		if b.Type == "locals" {
+			p.gatherLocals(b.Body)
+		} else if len(b.Labels) == 1 && p.named[b.Type+"."+b.Labels[0]] == nil {
+			p.named[b.Type+"."+b.Labels[0]] = b
+		}
+	}
+}
+
+func (p *program) gatherLocals(body *hclsyntax.Body) {
+	for _, name := range sortedKeys(body.Attributes) {
+		a := body.Attributes[name]
+		if first, dup := p.locals[name]; dup {
+			p.report.errorf(a.NameRange, "The name is taken", "Another local value %q is at %s.", name, place(first.NameRange))
+			continue
+		}
+		p.locals[name] = a
 	}
 }
 
@@ -216,14 +236,8 @@ func (p *program) loadValues() {
 }
 
 func (p *program) setValue(name string, v value) {
-	var names []string
-	for _, b := range p.blocks["variable"] {
-		if len(b.Labels) == 1 {
-			names = append(names, b.Labels[0])
-		}
-	}
-	if !slices.Contains(names, name) {
-		p.report.errorf(v.at, "There is no such variable", "No variable is named %q.%s", name, didYouMean(name, names))
+	if p.named["variable."+name] == nil {
+		p.report.errorf(v.at, "There is no such variable", "No variable is named %q.%s", name, didYouMean(name, p.declared(variableBlock)))
 		return
 	}
 	p.values[name] = append(p.values[name], v)

@@ -8,9 +8,11 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// The limits of evaluation. One unit of work is an evaluated expression, an element or a byte of a value.
+// The limits of evaluation. One unit of work is an evaluated expression, or four elements
+// or bytes of a value.
 const (
-	maxWork       = 5_000_000 // for one node's view
+	maxWork       = 1_000_000 // for one node's view
+	maxTotalWork  = 3_000_000 // for all views
 	maxValue      = 100_000   // elements and bytes of one value
 	maxValueDepth = 12
 	maxExponent   = 1024 // bits
@@ -20,8 +22,9 @@ const (
 // A meter counts the work of one view and keeps the first excess. It stays exceeded, so
 // that try and can do not hide it.
 type meter struct {
-	work int
-	over hcl2.Diagnostics
+	work  int
+	limit int
+	over  hcl2.Diagnostics
 }
 
 func (m *meter) charge(n int, at hcl2.Range) bool {
@@ -29,9 +32,9 @@ func (m *meter) charge(n int, at hcl2.Range) bool {
 		return false
 	}
 	m.work += n
-	if m.work > maxWork {
+	if m.work > m.limit {
 		m.over = tooMuch(at, "The evaluation takes too long",
-			fmt.Sprintf("The file asks for more than %d steps. Look for loops inside loops and for values that are used very often.", maxWork))
+			fmt.Sprintf("The files ask for more than %d steps. Look for loops inside loops and for large values that are used often.", m.limit))
 		return false
 	}
 	return true
@@ -44,7 +47,7 @@ func (m *meter) accept(v cty.Value, at hcl2.Range) bool {
 		m.over = tooMuch(at, "The value is too large",
 			fmt.Sprintf("A value may have %d elements and bytes, be nested %d deep, and hold no number beyond 2^%d.", maxValue, maxValueDepth, maxExponent))
 	}
-	return m.charge(1+n, at) && ok
+	return m.charge(n/4, at) && ok
 }
 
 // measure counts elements and bytes of v, and stops when there are more than limit.
@@ -84,6 +87,7 @@ func measure(v cty.Value, limit, depth int) (int, bool) {
 type guard struct {
 	hclsyntax.Expression
 	meter **meter // the meter of the view that is being evaluated
+	known bool    // the value was metered where it was made, and is only looked up here
 }
 
 // Value implements hcl2.Expression.
@@ -96,7 +100,7 @@ func (g *guard) Value(ctx *hcl2.EvalContext) (cty.Value, hcl2.Diagnostics) {
 	if diags.HasErrors() {
 		return v, diags
 	}
-	if !m.accept(v, g.Range()) {
+	if !m.charge(1, g.Range()) || !g.known && !m.accept(v, g.Range()) {
 		return cty.DynamicVal, m.over
 	}
 	return v, diags
@@ -149,9 +153,12 @@ func guarded(e hclsyntax.Expression, m **meter) hclsyntax.Expression {
 	case *hclsyntax.SplatExpr:
 		in(&e.Source)
 		in(&e.Each)
+	case *hclsyntax.ScopeTraversalExpr:
+		return &guard{e, m, true}
 	case *hclsyntax.BinaryOpExpr:
 		in(&e.LHS)
 		in(&e.RHS)
+		e.LHS, e.RHS = &guard{e.LHS, m, false}, &guard{e.RHS, m, false} // comparing takes as long as they are large
 	case *hclsyntax.UnaryOpExpr:
 		in(&e.Val)
 	case *hclsyntax.TemplateExpr:
@@ -163,7 +170,7 @@ func guarded(e hclsyntax.Expression, m **meter) hclsyntax.Expression {
 	case *hclsyntax.TemplateWrapExpr:
 		in(&e.Wrapped)
 	}
-	return &guard{e, m}
+	return &guard{e, m, false}
 }
 
 // An audit walks a file once. It reports `for` expressions that are nested too deep, and

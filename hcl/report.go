@@ -64,13 +64,8 @@ func (r *report) add(s Severity, at hcl2.Range, summary, detail string) {
 
 // snippet returns the source line where at starts, unless it may show a sensitive value.
 func (r *report) snippet(at hcl2.Range) string {
-	for _, h := range r.hidden {
-		if h.Filename == at.Filename && h.Start.Line <= at.Start.Line && at.Start.Line <= h.End.Line {
-			return ""
-		}
-	}
-	if strings.HasSuffix(at.Filename, valuesSuffix) {
-		return "" // any of its values may be a sensitive variable's
+	if r.conceals(at) {
+		return ""
 	}
 	lines := strings.Split(string(r.sources[at.Filename]), "\n")
 	if at.Start.Line > len(lines) {
@@ -81,6 +76,15 @@ func (r *report) snippet(at hcl2.Range) string {
 		return string(runes[:160]) + "..."
 	}
 	return line
+}
+
+// conceals reports whether the source at a place may hold a sensitive value. Any line of a
+// file of values may.
+func (r *report) conceals(at hcl2.Range) bool {
+	return strings.HasSuffix(at.Filename, valuesSuffix) || strings.HasPrefix(at.Filename, "-var ") ||
+		slices.ContainsFunc(r.hidden, func(h hcl2.Range) bool {
+			return h.Filename == at.Filename && h.Start.Line <= at.Start.Line && at.Start.Line <= h.End.Line
+		})
 }
 
 // plain drops what could steer a terminal.

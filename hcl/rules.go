@@ -8,22 +8,42 @@ import (
 	"slices"
 	"time"
 
+	hcl2 "github.com/hashicorp/hcl/v2"
+
 	"github.com/hareconcile/hareconcile/internal/spec"
+)
+
+// The limits of a cluster, so that the rules below end soon and the kernel's tables stay small.
+const (
+	maxRouters      = 1024
+	maxAddresses    = 4096   // of all instances
+	maxDestinations = 50_000 // servers of all services
 )
 
 // rules refuses what every part allows and the whole cluster can never do.
 func (v *view) rules() {
-	for k, i := range v.cluster.Instances {
-		v.instanceRules(i)
-		for _, other := range v.cluster.Instances[:k] {
-			v.pairRules(i, other)
-		}
+	c := v.cluster
+	if !v.small() {
+		return
 	}
-	for _, p := range v.cluster.Pools {
+	owner := map[netip.Addr]spec.VRRPInstance{}
+	byVRID := map[uint8][]spec.VRRPInstance{}
+	for _, i := range c.Instances {
+		v.instanceRules(i)
+		for _, p := range i.Addresses {
+			if other, taken := owner[p.Addr()]; taken && other.Name != i.Name {
+				v.fail(i.Origin, "addresses", "The address is taken", "%s has %s, too.", other.Origin.Address, p.Addr())
+			}
+			owner[p.Addr()] = i
+		}
+		v.vridRules(i, byVRID[i.VRID])
+		byVRID[i.VRID] = append(byVRID[i.VRID], i)
+	}
+	for _, p := range c.Pools {
 		v.poolRules(p)
 	}
 	taken := map[string]spec.VirtualServer{}
-	for _, s := range v.cluster.VirtualServers {
+	for _, s := range c.VirtualServers {
 		key := fmt.Sprintf("%s %s", s.Protocol, netip.AddrPortFrom(s.Address, s.Port))
 		if other, dup := taken[key]; dup {
 			v.fail(s.Origin, "address", "The service is taken", "%s is %s, too.", other.Origin.Address, key)
@@ -31,9 +51,31 @@ func (v *view) rules() {
 		taken[key] = s
 		v.serviceRules(s)
 	}
-	for _, m := range v.cluster.Moved {
+	for _, m := range c.Moved {
 		v.movedRules(m)
 	}
+}
+
+// small reports whether the cluster is within the limits, and says so if not.
+func (v *view) small() bool {
+	routers, addresses, destinations := len(v.cluster.Instances), 0, 0
+	for _, i := range v.cluster.Instances {
+		addresses += len(i.Addresses)
+	}
+	size := map[string]int{}
+	for _, p := range v.cluster.Pools {
+		size[p.Name] = len(p.Servers)
+	}
+	for _, s := range v.cluster.VirtualServers {
+		destinations += size[s.Pool] + size[s.Sorry]
+	}
+	if routers <= maxRouters && addresses <= maxAddresses && destinations <= maxDestinations {
+		return true
+	}
+	v.ev.report.errorf(hcl2.Range{Filename: mainFile}, "The cluster is too large",
+		"It has %d vrrp_instances with %d addresses, and services with %d servers; at most %d, %d and %d are supported.",
+		routers, addresses, destinations, maxRouters, maxAddresses, maxDestinations)
+	return false
 }
 
 func (v *view) instanceRules(i spec.VRRPInstance) {
@@ -49,6 +91,7 @@ func (v *view) instanceRules(i spec.VRRPInstance) {
 	}
 	if len(i.Addresses) > 255 {
 		v.fail(i.Origin, "addresses", "The instance has too many addresses", "An advert counts up to 255 (RFC 9568, section 5.2.5).")
+		return
 	}
 	for k, p := range i.Addresses {
 		v.vipRules(i, p, i.Addresses[:k])
@@ -113,30 +156,40 @@ func (v *view) vipRules(i spec.VRRPInstance, p netip.Prefix, before []netip.Pref
 	}
 }
 
-// pairRules compares two instances.
-func (v *view) pairRules(i, other spec.VRRPInstance) {
-	shared := slices.ContainsFunc(i.Members(), func(n string) bool { _, ok := other.Priority[n]; return ok })
-	segment := shared && i.Interface == other.Interface
-	for _, p := range i.Addresses {
-		for _, o := range other.Addresses {
-			if p.Addr() == o.Addr() {
-				v.fail(i.Origin, "addresses", "The address is taken", "%s has %s, too.", other.Origin.Address, p.Addr())
-			}
-			segment = segment || p.Overlaps(o)
+// vridRules compares an instance with the earlier ones of its VRID.
+func (v *view) vridRules(i spec.VRRPInstance, others []spec.VRRPInstance) {
+	for _, o := range others {
+		if sharesSegment(i, o) {
+			v.fail(i.Origin, "virtual_router_id", "The VRID is taken", "%s is on the same segment with %d. Two routers of one VRID shut each other out.", o.Origin.Address, i.VRID)
+			return
 		}
-	}
-	if segment && i.VRID == other.VRID {
-		v.fail(i.Origin, "virtual_router_id", "The VRID is taken", "%s is on the same segment with %d. Two routers of one VRID shut each other out.", other.Origin.Address, i.VRID)
 	}
 }
 
-func (v *view) poolRules(p spec.Pool) {
-	for k, s := range p.Servers {
-		for _, o := range p.Servers[:k] {
-			if o.Address == s.Address && o.Port == s.Port {
-				v.fail(s.Origin, "address", "The server is there twice", "%s and %s are both %s.", o.Name, s.Name, netip.AddrPortFrom(s.Address, s.Port))
-			}
+// sharesSegment reports whether two instances are certainly on one segment: they have a
+// network in common, or an interface of a node.
+func sharesSegment(i, o spec.VRRPInstance) bool {
+	for _, p := range i.Addresses {
+		if slices.ContainsFunc(o.Addresses, p.Overlaps) {
+			return true
 		}
+	}
+	for name := range i.Priority {
+		if _, both := o.Priority[name]; both && i.Interface == o.Interface {
+			return true
+		}
+	}
+	return false
+}
+
+func (v *view) poolRules(p spec.Pool) {
+	seen := map[netip.AddrPort]string{}
+	for _, s := range p.Servers {
+		at := netip.AddrPortFrom(s.Address, s.Port)
+		if other, dup := seen[at]; dup {
+			v.fail(s.Origin, "address", "The server is there twice", "%s and %s are both %s.", other, s.Name, at)
+		}
+		seen[at] = s.Name
 	}
 }
 
@@ -160,17 +213,25 @@ func (v *view) serviceRules(s spec.VirtualServer) {
 		return
 	}
 	v.serverRules(s, i, sorry, "sorry")
+	real := map[netip.AddrPort]string{}
+	for _, r := range pool.Servers {
+		real[netip.AddrPortFrom(r.Address, r.Port)] = r.Name
+	}
 	for _, r := range sorry.Servers {
-		for _, o := range pool.Servers {
-			if r.Address == o.Address && r.Port == o.Port {
-				v.fail(s.Origin, "sorry", "The sorry server is a real server", "%s is in %s as %q and in %s as %q.", r.Address, pool.Origin.Address, o.Name, sorry.Origin.Address, r.Name)
-			}
+		if name, ok := real[netip.AddrPortFrom(r.Address, r.Port)]; ok {
+			v.fail(s.Origin, "sorry", "The sorry server is a real server", "%s is in %s as %q and in %s as %q.", r.Address, pool.Origin.Address, name, sorry.Origin.Address, r.Name)
 		}
 	}
 }
 
 // serverRules checks what direct routing asks of the servers.
 func (v *view) serverRules(s spec.VirtualServer, i spec.VRRPInstance, p spec.Pool, attr string) {
+	directors := map[netip.Addr]string{}
+	for _, n := range v.cluster.Nodes {
+		if _, member := i.Priority[n.Name]; member {
+			directors[n.Address], directors[i.SourceOf(n)] = n.Name, n.Name
+		}
+	}
 	for _, r := range p.Servers {
 		if r.Port != s.Port {
 			v.fail(s.Origin, attr, "Direct routing cannot map ports", "%s has port %d and its server %s has port %d. The packet is passed on unchanged, so they have to be equal.", s.Origin.Address, s.Port, r.Origin.Address, r.Port)
@@ -178,16 +239,16 @@ func (v *view) serverRules(s spec.VirtualServer, i spec.VRRPInstance, p spec.Poo
 		if r.Address == s.Address {
 			v.fail(s.Origin, attr, "The server is the service", "Server %q has the virtual address %s itself.", r.Name, s.Address)
 		}
-		for _, name := range i.Members() {
-			n, ok := v.cluster.NodeByName(name)
-			if ok && (n.Address == r.Address || i.SourceOf(n) == r.Address) {
-				v.fail(s.Origin, attr, "The server is a director", "Server %q is node %q, a member of %s. A director cannot be a real server of its own service in this version; 127.0.0.1 stands for whichever director has the address.", r.Name, n.Name, i.Origin.Address)
-			}
+		if name, ok := directors[r.Address]; ok {
+			v.fail(s.Origin, attr, "The server is a director", "Server %q is node %q, a member of %s. A director cannot be a real server of its own service in this version; 127.0.0.1 stands for whichever director has the address.", r.Name, name, i.Origin.Address)
 		}
 	}
 }
 
 func (v *view) movedRules(m spec.Moved) {
+	if v.ev.report.full {
+		return
+	}
 	if _, ok := v.at[m.To]; !ok {
 		v.fail(m.Origin, "to", "There is no such block", "moved leads to %s, which does not exist.%s", m.To, didYouMean(m.To, sortedKeys(v.at)))
 	}

@@ -2,7 +2,6 @@ package hcl
 
 import (
 	"fmt"
-	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -19,11 +18,15 @@ const nameRule = "A name has 1 to 63 letters, digits, dots, hyphens and undersco
 
 // checkBody reports names that the schema does not know, and what it wants and does not find.
 func checkBody(r *report, def *block, body *hclsyntax.Body, where string) {
-	for _, name := range slices.Sorted(maps.Keys(body.Attributes)) {
+	misspelt := map[string]bool{}
+	for _, name := range sortedKeys(body.Attributes) {
 		checkAttribute(r, def, body.Attributes[name], where)
+		if _, ok := def.attr(name); !ok {
+			misspelt[nearest(name, def.attrNames())] = true
+		}
 	}
 	for _, a := range def.attrs {
-		if _, ok := body.Attributes[a.name]; a.required && !ok {
+		if _, ok := body.Attributes[a.name]; a.required && !ok && !misspelt[a.name] {
 			r.errorf(body.MissingItemRange(), fmt.Sprintf("%s is missing", a.name), "%s needs an attribute %q: %s", upperFirst(where), a.name, a.doc)
 		}
 	}

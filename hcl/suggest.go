@@ -6,6 +6,9 @@ import (
 	"strings"
 )
 
+// maxCandidates bounds the names that a suggestion looks at.
+const maxCandidates = 1000
+
 // didYouMean returns " Did you mean ...?" if one of the names is near what was written.
 func didYouMean(written string, names []string) string {
 	if s := nearest(written, names); s != "" {
@@ -19,11 +22,11 @@ func nearest(written string, names []string) string {
 	if len(written) > 64 {
 		return ""
 	}
-	best, least := "", max(1, min(3, len(written)/2))+1
+	best, least := "", max(1, min(3, (len(written)+1)/2))+1
 	sorted := slices.Clone(names)
 	slices.Sort(sorted)
-	for _, n := range sorted {
-		if len(n) > 64 {
+	for _, n := range sorted[:min(len(sorted), maxCandidates)] {
+		if gap := len(n) - len(written); gap >= least || -gap >= least {
 			continue
 		}
 		if d := distance(strings.ToLower(written), strings.ToLower(n)); d < least {
@@ -51,6 +54,14 @@ func distance(a, b string) int {
 		}
 	}
 	return row[len(b)]
+}
+
+// article puts a or an before a noun.
+func article(noun string) string {
+	if strings.ContainsAny(noun[:1], "aeiouAEIOU") {
+		return "an " + noun
+	}
+	return "a " + noun
 }
 
 // oneOf lists choices for a sentence: "a", "b" or "c".

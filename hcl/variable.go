@@ -12,8 +12,8 @@ import (
 
 // variable returns the value of var.NAME: from the last file of values that sets it, or its default.
 func (ev *evaluator) variable(name string, at hcl2.Range) cty.Value {
-	b, ok := ev.find(variableBlock, name)
-	if !ok {
+	b := ev.named["variable."+name]
+	if b == nil {
 		ev.report.errorf(at, "Unknown name", "No variable is named %q.%s", name, didYouMean(name, ev.declared(variableBlock)))
 		return cty.DynamicVal
 	}
@@ -69,7 +69,7 @@ func (ev *evaluator) set(in *instance, name string) cty.Value {
 		if in.boolean("sensitive") {
 			reason = "the value is sensitive, so the reason is not shown"
 		}
-		ev.report.errorf(at, "Wrong type", "Variable %q is a %s: %s.", name, typeexpr.TypeString(typ), reason)
+		ev.report.errorf(at, "Wrong type", "Variable %q is %s: %s.", name, article(typeexpr.TypeString(typ)), reason)
 		return cty.DynamicVal
 	}
 	if !ev.meter.accept(got, at) {
@@ -117,31 +117,12 @@ func (ev *evaluator) setting(s value, typ cty.Type) cty.Value {
 
 // variables evaluates every variable and its rules, used or not.
 func (ev *evaluator) variables() {
-	seen := map[string]hcl2.Range{}
-	for _, b := range ev.blocks["variable"] {
-		if len(b.Labels) != 1 {
-			continue
-		}
-		if first, dup := seen[b.Labels[0]]; dup {
-			ev.report.errorf(b.DefRange(), "The name is taken", "Another variable %q is at %s.", b.Labels[0], place(first))
-			continue
-		}
-		seen[b.Labels[0]] = b.DefRange()
+	for _, b := range ev.unique(variableBlock) {
 		v := ev.variable(b.Labels[0], b.DefRange())
 		in := ev.instance(variableBlock, b, "variable."+b.Labels[0], nil)
 		in.string("description")
 		if v.IsKnown() {
 			ev.validate(in)
-		}
-	}
-	locals := map[string]hcl2.Range{}
-	for _, b := range ev.blocks["locals"] {
-		for _, name := range sortedKeys(b.Body.Attributes) {
-			a := b.Body.Attributes[name]
-			if first, dup := locals[name]; dup {
-				ev.report.errorf(a.NameRange, "The name is taken", "Another local value %q is at %s.", name, place(first))
-			}
-			locals[name] = a.NameRange
 		}
 	}
 }

@@ -25,10 +25,8 @@ func (p *program) view(base *spec.Cluster, n spec.Node) *view {
 		ev:      newEvaluator(p, &nodeContext{n.Name, n.Address.String()}),
 		cluster: &c, at: map[string]*instance{},
 	}
-	for _, b := range p.blocks["locals"] {
-		for _, name := range sortedKeys(b.Body.Attributes) {
-			v.ev.local(name, b.Body.Attributes[name].NameRange)
-		}
+	for _, name := range sortedKeys(p.locals) {
+		v.ev.local(name, p.locals[name].NameRange)
 	}
 	for _, in := range v.ev.all(trackerBlock) {
 		c.Trackers = append(c.Trackers, v.tracker(in))

@@ -68,13 +68,15 @@ func (v *view) expect(in *instance) []int {
 		v.ev.report.errorf(at, "Wrong type", "expect is an object, such as { status = [200] }.")
 		return nil
 	}
-	for name := range got.Type().AttributeTypes() {
+	for _, name := range sortedKeys(got.Type().AttributeTypes()) {
 		switch name {
 		case "status":
 		case "body", "header", "headers", "json":
 			notYet(v.ev.report, at, name, "expect")
+			return nil
 		default:
 			v.ev.report.errorf(at, "Unknown attribute", "expect has no attribute %q.%s", name, didYouMean(name, []string{"status"}))
+			return nil
 		}
 	}
 	if !got.Type().HasAttribute("status") {

@@ -144,7 +144,7 @@ func (v *view) checkConfigValue(got cty.Value, plugin, name, want string, at hcl
 		var typ cty.Type
 		if typ, diags = typeexpr.TypeConstraint(e); !diags.HasErrors() {
 			if _, err := convert.Convert(got, typ); err != nil {
-				v.ev.report.errorf(at, "Wrong type", "%s of plugin %q is a %s, and this is %s.", name, plugin, want, friendly(got))
+				v.ev.report.errorf(at, "Wrong type", "%s of plugin %q is %s, and this is %s.", name, plugin, article(want), friendly(got))
 				return false
 			}
 			return true
