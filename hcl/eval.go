@@ -46,7 +46,7 @@ type scope struct {
 
 func newEvaluator(p *program, n *nodeContext) *evaluator {
 	p.spent += p.meter.work
-	p.meter = &meter{limit: min(maxWork, maxTotalWork-p.spent)}
+	p.meter = &meter{limit: max(1, min(maxWork, maxTotalWork-p.spent))}
 	return &evaluator{
 		program: p, node: n, functions: functions(p),
 		slots: map[string]*slot{}, instances: map[string]*family{},

@@ -23,7 +23,7 @@ const (
 // that try and can do not hide it.
 type meter struct {
 	work  int
-	limit int
+	limit int // 0 means maxWork
 	over  hcl2.Diagnostics
 }
 
@@ -31,10 +31,13 @@ func (m *meter) charge(n int, at hcl2.Range) bool {
 	if m.over != nil {
 		return false
 	}
-	m.work += n
-	if m.work > m.limit {
+	limit := m.limit
+	if limit == 0 {
+		limit = maxWork
+	}
+	if m.work += n; m.work > limit {
 		m.over = tooMuch(at, "The evaluation takes too long",
-			fmt.Sprintf("The files ask for more than %d steps. Look for loops inside loops and for large values that are used often.", m.limit))
+			fmt.Sprintf("The files ask for more than %d steps. Look for loops inside loops and for large values that are used often.", limit))
 		return false
 	}
 	return true
