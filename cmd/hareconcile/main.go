@@ -20,9 +20,19 @@ type command struct {
 // commands returns the table of subcommands in the order in which help lists them.
 func commands() []command {
 	return []command{
+		{"validate", "check a cluster's files", "[-json] [-var NAME=VALUE] [DIR]", runValidate},
+		{"fmt", "format files", "[-check] [-diff] [-recursive] [-write=false] [-list=false] [FILE|DIR|-]...", runFmt},
+		{"plan", "show what apply would do", "[-out FILE] [-json] [-detailed-exitcode] [-node NODE] [-against SNAPSHOT] " +
+			"[-var NAME=VALUE] [-config FILE] [-no-color] [DIR]", runPlan},
+		{"apply", "make this host what its cluster file says", "[-auto-approve] [-json] [-config FILE] [PLAN|DIR]", runApply},
+		{"show", "print a saved plan, or what hareconcile manages here", "[-json] [-no-color] [-config FILE] [PLAN]", runShow},
+		{"snapshot", "save what is on this host, to plan for it elsewhere", "[-out FILE] [-config FILE]", runSnapshot},
+		{"status", "print what this host's agent is doing", "[-json] [-watch] [-config FILE]", runStatus},
+		{"lab", "try a cluster on this machine", "up|exec|run|status|push|stop|start|kill|cut|mend|down ...", runLab},
 		{"version", "print the version", "[-json]", runVersion},
 		{"completion", "print a shell's completion script", "bash|zsh|fish", runCompletion},
 		{"help", "explain a command", "[COMMAND]", runHelp},
+		{"internal", "", "STAGE", runInternal},
 	}
 }
 

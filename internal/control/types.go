@@ -27,6 +27,7 @@ const (
 	Converged Phase = "converged" // live is what the revision wants
 	Applying  Phase = "applying"
 	Degraded  Phase = "degraded" // a change failed or a conflict stands; retried
+	Stopped   Phase = "stopped"  // no agent runs: said by the command line, never by an agent
 )
 
 // Status is an agent at one moment.

@@ -1,0 +1,178 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/hareconcile/hareconcile/internal/control"
+	"github.com/hareconcile/hareconcile/reconcile"
+	"github.com/hareconcile/hareconcile/reconcile/planfile"
+)
+
+// An application is one run of apply.
+type application struct {
+	e      *env
+	h      *host
+	client *control.Client // nil where no agent runs
+	auto   bool
+	json   bool
+}
+
+// An applied is what apply -json prints.
+type applied struct {
+	FormatVersion string `json:"format_version"`
+	Node          string `json:"node"`
+	control.ApplyResult
+}
+
+func runApply(ctx context.Context, e *env, args []string) int {
+	fs := e.flags("apply")
+	config := configFlag(fs)
+	auto := fs.Bool("auto-approve", false, "do not ask")
+	asJSON := fs.Bool("json", false, "print what was done as JSON; needs -auto-approve")
+	if err := e.parse(fs, args, 1); err != nil {
+		return e.exit(err)
+	}
+	if *asJSON && !*auto {
+		return e.exit(errors.New("-json needs -auto-approve: there is nobody to ask"))
+	}
+	h, err := openHost(e, *config)
+	if err != nil {
+		return e.exit(err)
+	}
+	a := &application{e: e, h: h, auto: *auto, json: *asJSON}
+	if a.client, err = h.agentOrRoot("apply"); err != nil {
+		return e.exit(err)
+	}
+	return e.exit(a.run(ctx, fs.Arg(0)))
+}
+
+func (a *application) run(ctx context.Context, arg string) error {
+	f, err := a.plan(ctx, arg)
+	incomplete, partly := asOmission(err)
+	if err != nil && !partly {
+		return err
+	}
+	if !a.json {
+		if err := f.WriteText(a.e.stdout, a.e.color); err != nil {
+			return err
+		}
+	}
+	if err := denied(f); err != nil {
+		return err
+	}
+	res := control.ApplyResult{Applied: []string{}}
+	if len(f.Changes) > 0 {
+		if err := a.approve(ctx, f.Node); err != nil {
+			return err
+		}
+		if res, err = a.carryOut(ctx, f); err != nil {
+			return err
+		}
+	}
+	if err := a.report(f, res); err != nil {
+		return err
+	}
+	switch {
+	case incomplete != nil:
+		return fmt.Errorf("not everything was applied: %w", incomplete)
+	case len(res.Failed) > 0:
+		return fmt.Errorf("%d change(s) could not be made:\n  %s", len(res.Failed), strings.Join(res.Failed, "\n  "))
+	}
+	return nil
+}
+
+// plan returns what arg asks for: a saved plan, a folder's, or the target revision's.
+func (a *application) plan(ctx context.Context, arg string) (planfile.File, error) {
+	if arg == "" {
+		return a.h.ask(ctx, a.e, question{})
+	}
+	st, err := os.Stat(arg)
+	switch {
+	case err != nil:
+		return planfile.File{}, err
+	case !st.IsDir():
+		return readPlan(arg)
+	case a.client != nil:
+		return planfile.File{}, coded(exitLocked,
+			"an agent runs on this host and follows %s; push the change there, or stop the agent first", a.h.cfg.Source.URL)
+	}
+	return a.h.ask(ctx, a.e, question{dir: arg})
+}
+
+// approve asks, as terraform does.
+func (a *application) approve(ctx context.Context, node string) error {
+	if a.auto {
+		return nil
+	}
+	fmt.Fprintf(a.e.stdout, "\nDo you want to perform these actions on %s?\n  hareconcile will perform the actions described above.\n"+
+		"  Only 'yes' will be accepted to approve.\n\n  Enter a value: ", node)
+	answers := make(chan string, 1) // room for an answer that nobody waits for any more
+	go func() {
+		line, _ := bufio.NewReader(io.LimitReader(a.e.stdin, 4096)).ReadString('\n')
+		answers <- line
+	}()
+	var answer string
+	select {
+	case <-ctx.Done(): // the reader above cannot be interrupted and ends with the process
+	case answer = <-answers:
+	}
+	fmt.Fprintln(a.e.stdout)
+	switch strings.TrimSpace(answer) {
+	case "yes":
+		return nil
+	case "":
+		return errors.New("nothing was applied: there was no answer; run apply in a terminal or with -auto-approve")
+	}
+	return errors.New("apply cancelled: nothing was changed")
+}
+
+// carryOut has the agent carry out an approved plan, or does it where none runs.
+func (a *application) carryOut(ctx context.Context, f planfile.File) (control.ApplyResult, error) {
+	if a.client == nil {
+		return a.h.applyAlone(ctx, f)
+	}
+	res, err := a.client.Apply(ctx, control.ApplyRequest{Plan: f})
+	var api *control.APIError
+	if errors.As(err, &api) {
+		switch api.Code {
+		case "stale":
+			return res, &codeError{exitStale, err}
+		case "denied":
+			return res, &codeError{exitDenied, err}
+		}
+	}
+	return res, err
+}
+
+// report says what was done.
+func (a *application) report(f planfile.File, res control.ApplyResult) error {
+	if a.json {
+		return writeJSON(a.e.stdout, applied{planfile.FormatVersion, f.Node, res})
+	}
+	if len(f.Changes) == 0 {
+		return nil
+	}
+	n := map[string]int{}
+	for _, s := range res.Applied {
+		action, _, _ := strings.Cut(s, " ")
+		n[action]++
+		fmt.Fprintf(a.e.stdout, "%s\n", s)
+	}
+	adopted := ""
+	if k := n[reconcile.Adopt.String()]; k > 0 {
+		adopted = fmt.Sprintf(", %d adopted", k)
+	}
+	complete := "Apply complete!"
+	if len(res.Failed) > 0 {
+		complete = "Apply incomplete."
+	}
+	_, err := fmt.Fprintf(a.e.stdout, "\n%s Resources: %d added, %d changed, %d destroyed%s.\n", complete,
+		n[reconcile.Create.String()], n[reconcile.Update.String()], n[reconcile.Delete.String()], adopted)
+	return err
+}

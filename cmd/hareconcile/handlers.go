@@ -1,0 +1,27 @@
+package main
+
+import (
+	"github.com/hareconcile/hareconcile/internal/ledger"
+	"github.com/hareconcile/hareconcile/internal/spec"
+	"github.com/hareconcile/hareconcile/reconcile"
+	"github.com/hareconcile/hareconcile/reconcile/kind/address"
+	"github.com/hareconcile/hareconcile/reconcile/kind/ipvs"
+	"github.com/hareconcile/hareconcile/reconcile/kind/sysctl"
+	"github.com/hareconcile/hareconcile/reconcile/kind/vrrp"
+)
+
+// handlers returns one handler for each kind of this release. runDir holds the ledger.
+func handlers(cfg spec.Agent, runDir string) ([]reconcile.Handler, error) {
+	l, err := ledger.Open(runDir)
+	if err != nil {
+		return nil, err
+	}
+	return []reconcile.Handler{
+		sysctl.New("/proc/sys", l),
+		address.New(address.WithLedger(l)),
+		ipvs.NewServices(l),
+		ipvs.NewServers(l),
+		vrrp.NewTrackers(cfg.VRRPSocket),
+		vrrp.NewInstances(cfg.VRRPSocket),
+	}, nil
+}

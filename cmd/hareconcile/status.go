@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/hareconcile/hareconcile/internal/build"
+	"github.com/hareconcile/hareconcile/internal/channel"
+	"github.com/hareconcile/hareconcile/internal/control"
+	"github.com/hareconcile/hareconcile/internal/revision"
+	"github.com/hareconcile/hareconcile/reconcile/planfile"
+)
+
+const clearScreen = "\x1b[H\x1b[2J"
+
+func runStatus(ctx context.Context, e *env, args []string) int {
+	fs := e.flags("status")
+	config := configFlag(fs)
+	asJSON := fs.Bool("json", false, "print JSON; with -watch one document a line")
+	watch := fs.Bool("watch", false, "print again after every change, until interrupted")
+	if err := e.parse(fs, args, 0); err != nil {
+		return e.exit(err)
+	}
+	h, err := openHost(e, *config)
+	if err != nil {
+		return e.exit(err)
+	}
+	client, err := h.agent()
+	if err != nil {
+		return e.exit(err)
+	}
+	if client == nil {
+		if err := e.showStatus(h.withoutAgent(ctx), *asJSON); err != nil {
+			return e.exit(err)
+		}
+		return exitError
+	}
+	if *watch {
+		return e.exit(e.watchStatus(ctx, client, *asJSON))
+	}
+	s, err := client.Status(ctx)
+	if err != nil {
+		return e.exit(err)
+	}
+	return e.exit(e.showStatus(s, *asJSON))
+}
+
+func (e *env) showStatus(s control.Status, asJSON bool) error {
+	if asJSON {
+		return writeJSON(e.stdout, s)
+	}
+	return writeStatus(e.stdout, s, time.Now())
+}
+
+// watchStatus prints every status: on a terminal in place of the last one, each second too
+// because ages grow; elsewhere one after the other.
+func (e *env) watchStatus(ctx context.Context, c *control.Client, asJSON bool) error {
+	if asJSON {
+		enc := json.NewEncoder(e.stdout)
+		return c.Watch(ctx, func(s control.Status) error { return enc.Encode(s) })
+	}
+	if !e.color {
+		return c.Watch(ctx, func(s control.Status) error {
+			if err := writeStatus(e.stdout, s, time.Now()); err != nil {
+				return err
+			}
+			_, err := fmt.Fprintln(e.stdout)
+			return err
+		})
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	news := make(chan control.Status)
+	done := make(chan error, 1) // the watcher ends once, also when nobody waits any more
+	go func() {
+		done <- c.Watch(ctx, func(s control.Status) error {
+			select {
+			case news <- s:
+			case <-ctx.Done():
+			}
+			return nil
+		})
+	}()
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	var last control.Status
+	for {
+		select {
+		case err := <-done:
+			return err
+		case last = <-news:
+		case <-tick.C:
+		}
+		fmt.Fprint(e.stdout, clearScreen)
+		if err := writeStatus(e.stdout, last, time.Now()); err != nil {
+			return err
+		}
+	}
+}
+
+// withoutAgent tells what can be told of a host whose agent does not run.
+func (h *host) withoutAgent(ctx context.Context) control.Status {
+	s := control.Status{
+		FormatVersion: planfile.FormatVersion, Version: build.Version, Node: h.cfg.NodeName,
+		Phase: control.Stopped, Message: "no agent is running: nobody listens on " + h.cfg.Socket,
+		Source: control.Source{URL: h.cfg.Source.URL}, VRRPD: "up",
+	}
+	good, err := revision.NewStore(h.cfg.DataDir).LoadGood()
+	switch {
+	case err != nil:
+		s.Message += "; " + err.Error()
+	case good != nil:
+		s.Cluster = good.Cluster.Name
+		s.Revision = planfile.Revision{Ref: good.Ref, Commit: good.Commit, Subject: good.Subject}
+	}
+	st, err := askVRRPD(ctx, h.cfg.VRRPSocket)
+	if err != nil {
+		s.VRRPD = err.Error()
+		return s
+	}
+	for _, i := range st.Instances {
+		s.Instances = append(s.Instances, control.Instance{Name: i.Name, InstanceStatus: i})
+	}
+	return s
+}
+
+// askVRRPD asks hareconcile-vrrpd what it is doing.
+func askVRRPD(ctx context.Context, path string) (*channel.Status, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	c, err := channel.Dial(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	r, err := c.Do(ctx, channel.Request{Version: channel.Version, Query: &channel.Query{}})
+	switch {
+	case err != nil:
+		return nil, err
+	case r.Error != "":
+		return nil, fmt.Errorf("hareconcile-vrrpd: %s", r.Error)
+	case r.Status == nil:
+		return nil, fmt.Errorf("hareconcile-vrrpd gave no status")
+	}
+	return r.Status, nil
+}

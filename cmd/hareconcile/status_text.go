@@ -1,0 +1,188 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+	"unicode"
+
+	"github.com/hareconcile/hareconcile/internal/control"
+)
+
+// writeStatus writes s as aligned tables. Text from elsewhere is cleaned, so that a commit
+// cannot steer the terminal that shows it.
+func writeStatus(w io.Writer, s control.Status, now time.Time) error {
+	var b bytes.Buffer
+	writeHead(&b, s, now)
+	writeInstances(&b, s, now)
+	writeServices(&b, s, now)
+	writeTrackers(&b, s)
+	writeTrouble(&b, s)
+	_, err := w.Write(b.Bytes())
+	return err
+}
+
+// A table aligns its cells; its first row is the heading.
+type table struct{ *tabwriter.Writer }
+
+func newTable(w io.Writer) table { return table{tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)} }
+
+func (t table) row(cells ...any) {
+	for i, c := range cells {
+		if i > 0 {
+			fmt.Fprint(t, "\t")
+		}
+		fmt.Fprint(t, clean(cmp.Or(fmt.Sprint(c), "-")))
+	}
+	fmt.Fprintln(t)
+}
+
+func writeHead(w io.Writer, s control.Status, now time.Time) {
+	t := newTable(w)
+	defer t.Flush()
+	node := s.Node
+	if s.Cluster != "" {
+		node += " in cluster " + s.Cluster
+	}
+	t.row("Node", node)
+	phase := string(s.Phase)
+	if s.Phase == control.Converged && !s.ConvergedAt.IsZero() {
+		phase += ", first " + age(now, s.ConvergedAt)
+	}
+	t.row("Phase", phase)
+	if s.Message != "" {
+		t.row("", s.Message)
+	}
+	t.row("Revision", describe(s.Revision))
+	if s.Source.URL != "" {
+		source := s.Source.URL
+		switch {
+		case !s.Source.LastSuccess.IsZero():
+			source += ", answered " + age(now, s.Source.LastSuccess)
+		case s.Phase != control.Stopped:
+			source += ", has not answered yet"
+		}
+		t.row("Source", source)
+		if s.Source.Error != "" {
+			t.row("", "cannot be reached: "+s.Source.Error)
+		}
+	}
+	t.row("vrrpd", s.VRRPD)
+	if s.Phase == control.Stopped {
+		return
+	}
+	drift := fmt.Sprintf("%d repaired", s.Drift.Total)
+	if s.Drift.PollInterval > 0 {
+		drift += fmt.Sprintf(", polled every %v", s.Drift.PollInterval)
+	}
+	t.row("Drift", drift)
+	for _, d := range s.Drift.Last {
+		t.row("", fmt.Sprintf("%s: %s %s", age(now, d.Time), d.Action, d.Resource))
+	}
+}
+
+func writeInstances(w io.Writer, s control.Status, now time.Time) {
+	if len(s.Instances) == 0 {
+		return
+	}
+	fmt.Fprintln(w)
+	t := newTable(w)
+	defer t.Flush()
+	t.row("VRRP INSTANCE", "STATE", "SINCE", "PRIORITY", "MASTER", "HELD", "TRANSITIONS", "REASON")
+	for _, i := range s.Instances {
+		master := ""
+		switch {
+		case i.State == "MASTER":
+			master = "this node"
+		case i.Master.IsValid():
+			master = i.Master.String()
+		}
+		t.row(i.Name, i.State, age(now, i.Since), i.Priority, master, strings.Join(i.Held, " "), i.Transitions, i.Reason)
+	}
+}
+
+func writeServices(w io.Writer, s control.Status, now time.Time) {
+	if len(s.Services) == 0 {
+		return
+	}
+	fmt.Fprintln(w)
+	t := newTable(w)
+	defer t.Flush()
+	t.row("VIRTUAL SERVER", "SERVICE", "SERVER", "ADDRESS", "WEIGHT", "VERDICT", "SINCE", "MESSAGE")
+	for _, vs := range s.Services {
+		name, service := vs.Name, vs.Service
+		if vs.Sorry {
+			name += " (sorry)"
+		}
+		for _, srv := range vs.Servers {
+			t.row(name, service, srv.Name, srv.Address, srv.Weight, cmp.Or(string(srv.Verdict), "unknown"), age(now, srv.Since), srv.Message)
+			name, service = " ", " "
+		}
+	}
+}
+
+func writeTrackers(w io.Writer, s control.Status) {
+	if len(s.Trackers) == 0 {
+		return
+	}
+	fmt.Fprintln(w)
+	t := newTable(w)
+	defer t.Flush()
+	t.row("TRACKER", "VERDICT", "MESSAGE")
+	for _, tr := range s.Trackers {
+		t.row(tr.Name, cmp.Or(string(tr.Verdict), "unknown"), tr.Message)
+	}
+}
+
+// writeTrouble writes what a person should look at.
+func writeTrouble(w io.Writer, s control.Status) {
+	if len(s.Conflicts) > 0 {
+		fmt.Fprintln(w, "\nConflicts:")
+	}
+	for _, c := range s.Conflicts {
+		fmt.Fprintf(w, "  %s: %s\n", clean(c.Resource), clean(c.Detail))
+	}
+	if len(s.Findings) > 0 {
+		fmt.Fprintln(w, "\nPolicies:")
+	}
+	for _, f := range s.Findings {
+		fmt.Fprintf(w, "  %s (%s, %s:%d): %s\n", clean(f.Policy), clean(f.Level), clean(f.File), f.Line, clean(f.Message))
+	}
+	if r := s.Refused; r != nil {
+		fmt.Fprintf(w, "\nRefused: %.7s %q at %s: %s\n\n", r.Commit, r.Subject, clean(r.Stage), clean(r.Reason))
+		var b bytes.Buffer
+		_ = r.Diagnostics.WriteText(&b, false) // a buffer takes everything
+		for line := range strings.Lines(b.String()) {
+			fmt.Fprintf(w, "  %s\n", clean(strings.TrimSuffix(line, "\n")))
+		}
+	}
+}
+
+// age says how long ago t was, as roughly as people want to know.
+func age(now, t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	d := max(0, now.Sub(t))
+	switch {
+	case d < 10*time.Second:
+		return fmt.Sprintf("%.1fs ago", d.Seconds())
+	case d < 48*time.Hour:
+		return d.Round(time.Second).String() + " ago"
+	}
+	return fmt.Sprintf("%dd ago", int(d.Hours())/24)
+}
+
+// clean takes out of s what could steer a terminal.
+func clean(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return '\uFFFD'
+	}, s)
+}
