@@ -1,0 +1,39 @@
+# Each target is one command; what is to be decided is decided in Go or in a script.
+# SUDO is put before apt-get only, and only when something is missing and you are not root.
+SUDO ?= sudo
+VERSION ?= 0.1.0-dev
+LDFLAGS = -X github.com/hareconcile/hareconcile/internal/build.Version=$(VERSION)
+
+.PHONY: build deps demo test soak bench fuzz docs update clean
+
+build: ## the programs, in bin/
+	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/hareconcile-plugin-haproxy ./plugins/haproxy
+
+deps: ## what tests and demo need of Debian, where it is missing
+	@SUDO='$(SUDO)' sh test/deps.sh
+
+demo: deps build ## the reference lab, from a push to a failover, checked step by step
+	go run ./test/demo
+
+test: deps ## everything that CI runs
+	go run ./test/check
+	go run ./test/count -race -timeout 10m ./...
+
+soak: deps ## the tests with full counts
+	HARECONCILE_SOAK=1 go run ./test/count -timeout 3h ./...
+
+bench: deps build ## beside keepalived, in one run
+	go run ./test/bench
+
+fuzz: ## every fuzz target for a while
+	go run ./test/fuzz
+
+docs: ## docs/reference, from the language's schema
+	go generate ./hcl
+
+update: ## golden files
+	go test ./hcl ./reconcile ./reconcile/planfile ./test/script -update
+
+clean:
+	rm -rf bin

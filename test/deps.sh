@@ -1,0 +1,82 @@
+#!/bin/sh
+# Installs the Debian packages that tests and demo need, and only those that are missing.
+# Nothing that comes with them is started or enabled on this machine:
+#   - a policy-rc.d that denies every start is in place while apt-get runs (invoke-rc.d(8));
+#     afterwards it is removed, and one that was there before is back in its place;
+#   - links by which a package enables its unit or its init script are taken away again.
+set -eu
+
+# program or file : package : what for
+needs='
+/usr/sbin/ip:iproute2:network namespaces
+/usr/sbin/modprobe:kmod:kernel modules
+/usr/bin/linux.uml:user-mode-linux:a kernel with IPVS where the host has none
+/usr/sbin/keepalived:keepalived:the peer of interop tests and benchmarks
+/usr/sbin/haproxy:haproxy:the peer of the haproxy plugin
+/usr/sbin/nginx:nginx-light:web servers of the lab
+/usr/sbin/ipvsadm:ipvsadm:an independent look at the IPVS table
+/usr/bin/tcpdump:tcpdump:an independent look at the wire
+/usr/bin/ping:iputils-ping:reachability between namespaces
+/usr/bin/pgrep:procps:processes that a test left
+/usr/bin/nsenter:util-linux:commands inside namespaces
+/usr/bin/curl:curl:the client of the lab
+/usr/bin/git:git:repositories that agents pull
+/usr/bin/ssh-keygen:openssh-client:keys for git over ssh
+/usr/bin/gcc:gcc:the race detector
+/usr/include/stdlib.h:libc6-dev:the race detector
+'
+
+missing='' why=''
+# The fields have no blanks of their own but the last one, so lines are what is split.
+old_ifs=$IFS
+IFS='
+'
+for line in $needs; do
+	file=${line%%:*}
+	rest=${line#*:}
+	# /bin and /usr/bin are one folder on some machines and two on others.
+	if [ ! -e "$file" ] && [ ! -e "${file#/usr}" ]; then
+		missing="$missing ${rest%%:*}"
+		why="$why, ${rest%%:*} (${rest#*:})"
+	fi
+done
+IFS=$old_ifs
+
+[ -n "$missing" ] || exit 0
+echo "deps: installing${why#,}"
+
+if ! command -v apt-get >/dev/null; then
+	echo "deps: this is not Debian; tests that need the missing programs are skipped" >&2
+	exit 0
+fi
+as_root=''
+if [ "$(id -u)" -ne 0 ]; then
+	as_root=${SUDO-sudo}
+	if [ -z "$as_root" ] || ! command -v "${as_root%% *}" >/dev/null; then
+		echo "deps: not root and no sudo; tests that need the missing programs are skipped" >&2
+		exit 0
+	fi
+fi
+
+# shellcheck disable=SC2086 # the list of packages and the command are words on purpose
+exec $as_root sh -eu -c '
+links() { find /etc/systemd/system /etc/rc[0-6S].d -type l \( -path "*.wants/*" -o -name "S[0-9]*" \) 2>/dev/null | sort; }
+before=$(mktemp) after=$(mktemp) policy=/usr/sbin/policy-rc.d
+saved=$policy.before-hareconcile
+finish() {
+	links >"$after"
+	comm -13 "$before" "$after" | while read -r link; do rm -f "$link"; done
+	rm -f "$policy"
+	[ ! -e "$saved" ] || mv "$saved" "$policy"
+	rm -f "$before" "$after"
+}
+links >"$before"
+trap finish EXIT
+trap "exit 1" INT TERM
+# A saved policy means that an earlier run was killed: what is in its place is ours.
+[ ! -e "$policy" ] || [ -e "$saved" ] || mv "$policy" "$saved"
+printf "#!/bin/sh\nexit 101\n" >"$policy"
+chmod 755 "$policy"
+export DEBIAN_FRONTEND=noninteractive
+apt-get install -y -q --no-install-recommends "$@" || { apt-get update -q && apt-get install -y -q --no-install-recommends "$@"; }
+' deps $missing
