@@ -28,6 +28,7 @@ func commands() []command {
 		{"show", "print a saved plan, or what hareconcile manages here", "[-json] [-no-color] [-config FILE] [PLAN]", runShow},
 		{"snapshot", "save what is on this host, to plan for it elsewhere", "[-out FILE] [-config FILE]", runSnapshot},
 		{"status", "print what this host's agent is doing", "[-json] [-watch] [-config FILE]", runStatus},
+		{"agent", "follow a git repository and keep this host as it says", "[-config FILE] [-v]", runAgent},
 		{"lab", "try a cluster on this machine", "up|exec|run|status|push|stop|start|kill|cut|mend|down ...", runLab},
 		{"version", "print the version", "[-json]", runVersion},
 		{"completion", "print a shell's completion script", "bash|zsh|fish", runCompletion},

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+	"github.com/hareconcile/hareconcile/internal/agent"
+	"github.com/hareconcile/hareconcile/internal/build"
+	"github.com/hareconcile/hareconcile/internal/channel"
+	"github.com/hareconcile/hareconcile/internal/checker"
+	"github.com/hareconcile/hareconcile/internal/compile"
+	"github.com/hareconcile/hareconcile/internal/control"
+	"github.com/hareconcile/hareconcile/internal/pluginhost"
+	"github.com/hareconcile/hareconcile/internal/revision"
+	"github.com/hareconcile/hareconcile/reconcile/kind/address"
+	"golang.org/x/sync/errgroup"
+)
+
+// runAgent follows the git source and keeps this node as it says, until a signal.
+func runAgent(ctx context.Context, e *env, args []string) int {
+	fs := e.flags("agent")
+	config := configFlag(fs)
+	verbose := fs.Bool("v", false, "log debug messages")
+	if err := e.parse(fs, args, 0); err != nil {
+		return e.exit(err)
+	}
+	return e.exit(serveAgent(ctx, e, *config, *verbose))
+}
+
+func serveAgent(ctx context.Context, e *env, config string, verbose bool) error {
+	h, err := openHost(e, config)
+	if err != nil {
+		return err
+	}
+	if os.Geteuid() != 0 {
+		return errors.New("the agent needs root: it changes addresses, sysctls and the IPVS table")
+	}
+	level := slog.LevelInfo
+	if verbose {
+		level = slog.LevelDebug
+	}
+	log := slog.New(slog.NewTextHandler(e.stderr, &slog.HandlerOptions{Level: level})).With("node", h.cfg.NodeName)
+	for dir, mode := range map[string]os.FileMode{h.runDir: 0o755, h.cfg.DataDir: 0o700} {
+		if err := os.MkdirAll(dir, mode); err != nil {
+			return fmt.Errorf("create directory: %w", err)
+		}
+	}
+	lock, err := control.TakeLock(filepath.Join(h.runDir, "agent.lock"))
+	if errors.Is(err, control.ErrLocked) {
+		return &codeError{exitLocked, err}
+	}
+	if err != nil {
+		return err
+	}
+	defer lock.Release()
+	listener, err := lock.Listen(h.cfg.Socket)
+	if err != nil {
+		return err
+	}
+	return runParts(ctx, h, listener, log)
+}
+
+// runParts makes the agent and everything that feeds it, and runs them until ctx ends.
+func runParts(ctx context.Context, h *host, listener net.Listener, log *slog.Logger) error {
+	cfg := h.cfg
+	hs, err := handlers(cfg, h.runDir)
+	if err != nil {
+		return err
+	}
+	boot, err := bootID()
+	if err != nil {
+		return err
+	}
+	checks := checker.New(log.With("kind", "check"))
+	plugins := pluginhost.New(cfg.Plugins, h.runDir, log.With("kind", "plugin"))
+	vrrpd := channel.NewKept(cfg.VRRPSocket)
+	defer vrrpd.Close()
+	a := agent.New(agent.Config{
+		Node: cfg.NodeName, Version: build.Version, BootID: boot, Git: cfg.Source, PlanOnly: cfg.PlanOnly,
+		Handlers:  hs,
+		Source:    compile.New(cfg, log.With("kind", "source")),
+		Store:     revision.NewStore(cfg.DataDir),
+		SetChecks: checks.Set, SetTrackers: plugins.Set,
+		SendTrack: func(ctx context.Context, t channel.Track) error {
+			_, err := vrrpd.Do(ctx, channel.Request{Track: &t})
+			return err
+		},
+		Log: log,
+	})
+
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return a.Run(ctx) })
+	g.Go(func() error { return checks.Run(ctx) })
+	g.Go(func() error { return plugins.Run(ctx) })
+	g.Go(func() error { return control.Serve(ctx, listener, a, log.With("kind", "control")) })
+	g.Go(func() error { return channel.Watch(ctx, cfg.VRRPSocket, a.VRRPStatus) })
+	g.Go(func() error { return address.Watch(ctx, a.KernelChanged) })
+	g.Go(func() error {
+		return pump(ctx, checks.Results(), a.ServerVerdict)
+	})
+	g.Go(func() error {
+		return pump(ctx, plugins.Results(), func(r pluginhost.Result) { a.TrackerVerdict(r.Tracker, r.Verdict, r.Message) })
+	})
+	// Without systemd there is nobody to tell, which is no error.
+	_, _ = daemon.SdNotify(false, daemon.SdNotifyReady)
+	return g.Wait()
+}
+
+// pump hands what arrives on c to f, which must not block, until ctx ends.
+func pump[T any](ctx context.Context, c <-chan T, f func(T)) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case v := <-c:
+			f(v)
+		}
+	}
+}
