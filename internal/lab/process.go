@@ -38,7 +38,9 @@ func Main(ctx context.Context, stage, dir string) int {
 	case stage == StageInit:
 		err = runInit(ctx, dir, log)
 	case stage == StageGuest:
-		err = runGuest(ctx, dir, log)
+		if err = runGuest(ctx, dir, log); err != nil {
+			log.Error("guest ended", "err", err)
+		}
 		uml.Halt()
 	default:
 		err = fmt.Errorf("the lab has no part %q", stage)

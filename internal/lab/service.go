@@ -89,7 +89,7 @@ func (s *service) once(ctx context.Context, again bool) {
 	stop()
 	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // its children; the group is no one else's
 	s.log.Info("program ended", "state", cmd.ProcessState.String())
-	s.set("waiting", 0, cmd.ProcessState.String())
+	s.ranOut(cmd.ProcessState.String())
 	close(ended)
 	if _, exited := err.(*exec.ExitError); err != nil && !exited {
 		s.log.Warn("program was not waited for", "err", err)
@@ -138,6 +138,17 @@ func (s *service) set(state string, pid int, last string) {
 	if last != "" {
 		s.status.Last = last
 	}
+}
+
+// ranOut records the program's end.
+func (s *service) ranOut(how string) {
+	s.mu.Lock()
+	next := "stopped"
+	if s.wanted {
+		next = "waiting"
+	}
+	s.mu.Unlock()
+	s.set(next, 0, how)
 }
 
 // snapshot returns the service's state.
