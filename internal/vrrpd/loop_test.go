@@ -1,0 +1,270 @@
+package vrrpd
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/hareconcile/hareconcile/internal/channel"
+	"github.com/hareconcile/hareconcile/internal/vrrp"
+	"github.com/hareconcile/hareconcile/reconcile/resource"
+)
+
+// started is a loop with one router of that priority, BACKUP.
+func started(t *testing.T, priority uint8) (*loop, *fakeKernel) {
+	t.Helper()
+	k := newFake()
+	l := boot(t, k, t.TempDir())
+	configure(t, l, k, channel.Config{Instances: []resource.VRRPInstance{instance(priority)}})
+	return l, k
+}
+
+func wantState(t *testing.T, l *loop, want vrrp.State) {
+	t.Helper()
+	if got := l.routers[0].m.State(); got != want {
+		t.Fatalf("state = %v (%s), want %v", got, l.routers[0].reason, want)
+	}
+}
+
+func TestSilencePromotes(t *testing.T) {
+	l, k := started(t, 100)
+	wantState(t, l, vrrp.Backup)
+	roundsFor(t, l, k, 4*time.Second)
+	wantState(t, l, vrrp.Master)
+	if want := []string{"send", "add"}; !slices.Equal(k.script[:2], want) {
+		t.Errorf("order = %v, want %v", k.script[:2], want)
+	}
+	if k.garps != announceRounds {
+		t.Errorf("%d announcements, want %d", k.garps, announceRounds)
+	}
+	roundsFor(t, l, k, announceDelay)
+	if k.garps != 2*announceRounds {
+		t.Errorf("%d announcements after the second burst, want %d", k.garps, 2*announceRounds)
+	}
+}
+
+func TestQueuedAdvertsAreReadBeforeTimers(t *testing.T) {
+	l, k := started(t, 100)
+	k.queue = append(k.queue, advertFrom(t, peer, 200))
+	round(t, l)
+	for range 60 {
+		k.sleep = 10 * time.Second // longer than any master-down interval
+		k.queue = append(k.queue, advertFrom(t, peer, 200))
+		round(t, l)
+		wantState(t, l, vrrp.Backup)
+	}
+	if len(k.sent) != 0 {
+		t.Errorf("a backup sent %v", k.sent)
+	}
+	if l.pauses != 60 {
+		t.Errorf("pauses = %d, want 60", l.pauses)
+	}
+}
+
+func TestFloodIsNotSilence(t *testing.T) {
+	l, k := started(t, 100)
+	for range 10 {
+		k.t += time.Second
+		k.queue = append(k.queue, input{kind: inEnough})
+		round(t, l)
+		wantState(t, l, vrrp.Backup)
+	}
+}
+
+func TestPauseWithNothingQueuedStartsTheWaitAgainOnce(t *testing.T) {
+	l, k := started(t, 100)
+	k.sleep = time.Hour
+	round(t, l)
+	wantState(t, l, vrrp.Backup)
+	roundsFor(t, l, k, 2*time.Second)
+	wantState(t, l, vrrp.Backup)
+	roundsFor(t, l, k, 3*time.Second)
+	wantState(t, l, vrrp.Master)
+}
+
+func TestMasterThatWakesToAnotherMasterDoesNotSend(t *testing.T) {
+	l, k := started(t, 200)
+	roundsFor(t, l, k, 4*time.Second)
+	wantState(t, l, vrrp.Master)
+	k.sent = nil
+	k.sleep = 10 * time.Second
+	k.queue = append(k.queue, advertFrom(t, peer, 100))
+	round(t, l)
+	wantState(t, l, vrrp.Backup)
+	if len(k.sent) != 0 || len(k.addrs) != 0 {
+		t.Errorf("sent %v and kept %v, want neither", k.sent, k.addrs)
+	}
+}
+
+func TestAdvertsKeepTheirRhythm(t *testing.T) {
+	l, k := started(t, 200)
+	roundsFor(t, l, k, 4*time.Second)
+	due := l.routers[0].deadline
+	for range 100 {
+		k.sleep = 7 * time.Millisecond // every round is late
+		round(t, l)
+	}
+	if off := (l.routers[0].deadline - due) % time.Second; off != 0 {
+		t.Errorf("adverts drifted by %v", off)
+	}
+}
+
+func TestResignAndStop(t *testing.T) {
+	l, k := started(t, 200)
+	roundsFor(t, l, k, 4*time.Second)
+	if r := ask(t, l, k, channel.Request{Resign: &channel.Resign{Instances: []string{"eth1/7/ipv4"}}}); r.Error == "" {
+		t.Error("resigning an unknown instance is no error")
+	}
+	ask(t, l, k, channel.Request{Resign: &channel.Resign{}})
+	wantState(t, l, vrrp.Backup)
+	if got := k.sent[len(k.sent)-1]; got != 0 || len(k.addrs) != 0 {
+		t.Errorf("last priority %d and addresses %v, want 0 and none", got, k.addrs)
+	}
+	roundsFor(t, l, k, 4*time.Second)
+	wantState(t, l, vrrp.Master)
+	k.queue = append(k.queue, input{kind: inCommand, command: &command{stop: true, reply: make(chan channel.Response, 1)}})
+	if err := l.run(); err != nil {
+		t.Fatal(err)
+	}
+	wantState(t, l, vrrp.Init)
+	if got := k.sent[len(k.sent)-1]; got != 0 || len(k.addrs) != 0 {
+		t.Errorf("last priority %d and addresses %v, want 0 and none", got, k.addrs)
+	}
+}
+
+func TestStrangersAreCountedAndHaveNoEffect(t *testing.T) {
+	l, k := started(t, 100)
+	roundsFor(t, l, k, 4*time.Second)
+	stranger := peer.Next()
+	k.queue = append(k.queue, advertFrom(t, stranger, 255))
+	round(t, l)
+	wantState(t, l, vrrp.Master)
+	i := ask(t, l, k, channel.Request{Query: &channel.Query{}}).Status.Instances[0]
+	if i.Adverts["unknown_peer"] != 1 || i.Adverts["received"] != 0 {
+		t.Errorf("counters = %v", i.Adverts)
+	}
+}
+
+func TestLowerMasterIsAnsweredAndAnnounced(t *testing.T) {
+	l, k := started(t, 200)
+	roundsFor(t, l, k, 4*time.Second)
+	roundsFor(t, l, k, 2*announceDelay)
+	garps, sent := k.garps, len(k.sent)
+	for range 3 { // one burst a second at most
+		k.queue = append(k.queue, advertFrom(t, peer, 100))
+	}
+	round(t, l)
+	if k.garps != garps+announceRounds || len(k.sent) < sent+3 {
+		t.Errorf("%d announcements and %d adverts, want %d and 3", k.garps-garps, len(k.sent)-sent, announceRounds)
+	}
+}
+
+func TestAdvertAllocatesNothing(t *testing.T) {
+	l, k := started(t, 100)
+	in := advertFrom(t, peer, 200)
+	k.queue = append(k.queue, in)
+	round(t, l)
+	if n := testing.AllocsPerRun(1000, func() { l.received(&in) }); n != 0 {
+		t.Errorf("%v allocations to hear an advert, want 0", n)
+	}
+	roundsFor(t, l, k, 5*time.Second)
+	wantState(t, l, vrrp.Master)
+	k.quiet = true
+	r := l.routers[0]
+	if n := testing.AllocsPerRun(1000, func() { l.fire(r) }); n != 0 {
+		t.Errorf("%v allocations to send an advert, want 0", n)
+	}
+	if n := testing.AllocsPerRun(1000, func() {
+		if err := l.round(); err != nil {
+			t.Fatal(err)
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations for a round, want 0", n)
+	}
+}
+
+func TestLinkLossIsAFault(t *testing.T) {
+	l, k := started(t, 200)
+	roundsFor(t, l, k, 4*time.Second)
+	off := k.eth0
+	off.running = false
+	k.queue = append(k.queue, input{kind: inLink, link: off})
+	round(t, l)
+	wantState(t, l, vrrp.Fault)
+	if len(k.addrs) != 0 || l.routers[0].reason != "interface eth0 has no carrier" {
+		t.Errorf("reason %q, addresses %v", l.routers[0].reason, k.addrs)
+	}
+	k.queue = append(k.queue, input{kind: inLink, link: k.eth0})
+	round(t, l)
+	wantState(t, l, vrrp.Backup)
+}
+
+func TestRecreatedInterfaceIsJoinedAgain(t *testing.T) {
+	l, k := started(t, 200)
+	roundsFor(t, l, k, 4*time.Second)
+	k.addrs = nil
+	k.queue = append(k.queue, input{kind: inLink, link: k.eth0, gone: true})
+	round(t, l)
+	wantState(t, l, vrrp.Fault)
+	k.eth0.index = 9
+	k.queue = append(k.queue, input{kind: inLink, link: k.eth0})
+	roundsFor(t, l, k, 5*time.Second)
+	wantState(t, l, vrrp.Master)
+	if len(k.addrs) != 1 || k.addrs[0].ifindex != 9 || l.repairs != 0 {
+		t.Errorf("addresses %v after %d repairs", k.addrs, l.repairs)
+	}
+}
+
+func TestAddressesAreMended(t *testing.T) {
+	l, k := started(t, 200)
+	roundsFor(t, l, k, 4*time.Second)
+	gone := k.addrs[0]
+	k.addrs = nil
+	k.queue = append(k.queue, input{kind: inAddress, address: gone, gone: true})
+	round(t, l)
+	if len(k.addrs) != 1 || l.repairs != 1 {
+		t.Fatalf("deleted: addresses %v, %d repairs", k.addrs, l.repairs)
+	}
+	k.addrs[0].marked, k.addrs[0].forever = false, false // ip address change
+	k.queue = append(k.queue, input{kind: inAddress, address: k.addrs[0]})
+	round(t, l)
+	if !k.addrs[0].marked || !k.addrs[0].forever || l.repairs != 2 {
+		t.Fatalf("altered: addresses %v, %d repairs", k.addrs, l.repairs)
+	}
+	k.addrs[0].marked = false // somebody deleted it and put their own there
+	k.queue = append(k.queue, input{kind: inAddress, address: gone, gone: true}, input{kind: inAddress, address: k.addrs[0]})
+	round(t, l)
+	if k.addrs[0].marked || len(l.routers[0].conflicts) != 1 {
+		t.Fatalf("replaced: addresses %v, conflicts %v", k.addrs, l.routers[0].conflicts)
+	}
+	k.queue = append(k.queue, advertFrom(t, peer, 255))
+	round(t, l)
+	wantState(t, l, vrrp.Backup)
+	if len(k.addrs) != 1 {
+		t.Error("an address that somebody else put there was removed")
+	}
+}
+
+func TestConfigIsRefusedAsAWhole(t *testing.T) {
+	l, k := started(t, 100)
+	for name, change := range map[string]func(*resource.VRRPInstance){
+		"version 2":              func(i *resource.VRRPInstance) { i.Version = 2 },
+		"router id 0":            func(i *resource.VRRPInstance) { i.VRID = 0 },
+		"priority 0":             func(i *resource.VRRPInstance) { i.Priority = 0 },
+		"interval 0":             func(i *resource.VRRPInstance) { i.Interval = 0 },
+		"a fraction of a tick":   func(i *resource.VRRPInstance) { i.Interval = resource.Duration(15 * time.Millisecond) },
+		"no address":             func(i *resource.VRRPInstance) { i.Addresses = "" },
+		"an address twice":       func(i *resource.VRRPInstance) { i.Addresses += "," + i.Addresses },
+		"an IPv6 address":        func(i *resource.VRRPInstance) { i.Addresses = "fe80::1/64" },
+		"a peer that is no host": func(i *resource.VRRPInstance) { i.Peers = "ka2" },
+		"an unknown gate":        func(i *resource.VRRPInstance) { i.Gates = "plugin/x" },
+		"a path for a name":      func(i *resource.VRRPInstance) { i.Interface = "../eth0" },
+	} {
+		i := instance(150)
+		change(&i)
+		r := ask(t, l, k, channel.Request{Config: &channel.Config{Instances: []resource.VRRPInstance{i}}})
+		if r.Error == "" || l.routers[0].cfg.Priority != 100 {
+			t.Errorf("%s: error %q, priority %d, want a refusal and 100", name, r.Error, l.routers[0].cfg.Priority)
+		}
+	}
+}
