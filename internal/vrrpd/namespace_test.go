@@ -67,8 +67,8 @@ func TestMasterThatCameBackTooLateStartsAsBackup(t *testing.T) {
 	if !a.hasVIP() {
 		t.Fatal("nothing was left to withdraw")
 	}
-	a.start()
 	changes := a.watchVIP()
+	a.start()
 	a.waitState("MASTER") // by preemption, after the withdrawal
 	if first := <-changes; first {
 		t.Error("the address was added first, want it withdrawn first")
