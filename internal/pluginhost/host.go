@@ -1,0 +1,214 @@
+// Package pluginhost runs plugins and checks trackers through them.
+package pluginhost
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/hareconcile/hareconcile/internal/check"
+	"github.com/hareconcile/hareconcile/internal/rota"
+	"github.com/hareconcile/hareconcile/internal/spec"
+	"github.com/hareconcile/hareconcile/reconcile"
+)
+
+// A Result is a tracker's verdict: sent when it changes, and when it was first measured.
+// What cannot be measured holds the last verdict for the tracker's hold, and then counts
+// as its on_unknown.
+type Result struct {
+	Tracker string
+	Verdict reconcile.Verdict
+	Message string // at most 1 KiB, one line
+}
+
+// concurrency bounds the checks under way over all plugins.
+const concurrency = 64
+
+// A Host runs one process for each plugin that a tracker names, and replaces it when it dies.
+type Host struct {
+	cfg     spec.Plugins
+	sockets string // folder of the plugins' sockets
+	log     *slog.Logger
+	loop    *rota.Loop
+	results chan Result // never closed; unbuffered: the loop keeps what waits
+	wake    chan struct{}
+	timing  timing
+
+	mu       sync.Mutex
+	trackers map[string][]spec.Tracker // by plugin
+	plugins  map[string]*supervisor    // those that Run has started
+}
+
+// timing is how patient the host is.
+type timing struct {
+	start        time.Duration // until a process answers
+	backoff      time.Duration // after a process ended, doubling
+	backoffLimit time.Duration
+	stable       time.Duration // a process that lived this long starts the back-off afresh
+	hung         time.Duration // without any answer until a process is replaced
+}
+
+var patience = timing{
+	start: 5 * time.Second, backoff: time.Second, backoffLimit: time.Minute,
+	stable: 5 * time.Minute, hung: 10 * time.Second,
+}
+
+// New returns a Host whose plugins put their sockets below runDir.
+func New(cfg spec.Plugins, runDir string, log *slog.Logger) *Host {
+	return &Host{
+		cfg:      cfg,
+		sockets:  filepath.Join(runDir, "plugins"),
+		log:      log,
+		loop:     rota.New(concurrency),
+		results:  make(chan Result),
+		wake:     make(chan struct{}, 1), // one pending wake-up says all there is to say
+		timing:   patience,
+		trackers: map[string][]spec.Tracker{},
+		plugins:  map[string]*supervisor{},
+	}
+}
+
+// Results returns the channel of verdicts. A reader that is late misses intermediate
+// verdicts of a tracker, never its last one.
+func (h *Host) Results() <-chan Result { return h.results }
+
+// Set replaces the trackers; those without a plugin are none of the host's business.
+// A tracker keeps its verdict through every change but that of its plugin's name. Set
+// never blocks and may be called from any goroutine.
+func (h *Host) Set(ts []spec.Tracker) {
+	byPlugin := map[string][]spec.Tracker{}
+	var targets []rota.Target
+	for _, t := range ts {
+		if t.Plugin == "" {
+			continue
+		}
+		byPlugin[t.Plugin] = append(byPlugin[t.Plugin], t)
+		targets = append(targets, rota.Target{
+			Key:     t.Name,
+			Subject: t.Plugin,
+			Checks: []rota.Check{{
+				Fingerprint: instanceID(t) + " " + t.Timeout.String(),
+				Interval:    t.Interval,
+				Rules: check.Rules{
+					Rise: t.Rise, Fall: t.Fall, Hold: t.Hold, OnUnknown: check.State(t.OnUnknown),
+				},
+				Probe: func(ctx context.Context) (check.State, string) { return h.check(ctx, t) },
+			}},
+		})
+	}
+	h.mu.Lock()
+	h.trackers = byPlugin
+	h.mu.Unlock()
+	h.loop.Set(targets)
+	select {
+	case h.wake <- struct{}{}:
+	default:
+	}
+}
+
+// check makes one check of t, within its timeout.
+func (h *Host) check(ctx context.Context, t spec.Tracker) (check.State, string) {
+	h.mu.Lock()
+	s := h.plugins[t.Plugin]
+	h.mu.Unlock()
+	if s == nil {
+		return check.Unknown, "plugin " + t.Plugin + " is not started"
+	}
+	ctx, cancel := context.WithTimeout(ctx, t.Timeout)
+	defer cancel()
+	return s.check(ctx, t)
+}
+
+// Run runs plugins and checks until ctx ends; then no process of a plugin is left.
+func (h *Host) Run(ctx context.Context) error {
+	if err := h.sweep(); err != nil {
+		return fmt.Errorf("prepare the plugins' sockets: %w", err)
+	}
+	sp := newSpawner()
+	thread := make(chan struct{})
+	go func() { defer close(thread); sp.run() }()
+	defer func() { close(sp.requests); <-thread }()
+
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	wg.Go(func() { h.supervise(ctx, sp) })
+	wg.Go(func() { h.forward(ctx) })
+	return h.loop.Run(ctx)
+}
+
+// sweep makes the folder for sockets and removes what an earlier host left there.
+func (h *Host) sweep() error {
+	// Everybody may pass, nobody else may list: each plugin has a folder of its own inside.
+	if err := os.MkdirAll(h.sockets, 0o711); err != nil {
+		return err
+	}
+	if err := os.Chmod(h.sockets, 0o711); err != nil {
+		return err
+	}
+	old, err := os.ReadDir(h.sockets)
+	if err != nil {
+		return err
+	}
+	for _, e := range old {
+		if err := os.RemoveAll(filepath.Join(h.sockets, e.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// supervise starts and ends supervisors as the trackers ask.
+func (h *Host) supervise(ctx context.Context, sp *spawner) {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	for {
+		h.mu.Lock()
+		for name, s := range h.plugins {
+			ts, used := h.trackers[name]
+			if used {
+				wg.Go(func() { s.forgetOthers(ctx, ts) })
+				continue
+			}
+			s.stop()
+			delete(h.plugins, name)
+		}
+		for name := range h.trackers {
+			if h.plugins[name] != nil {
+				continue
+			}
+			life, stop := context.WithCancel(ctx)
+			s := &supervisor{name: name, host: h, spawner: sp, stop: stop, sink: newSink(h.log.With("plugin", name)), reason: "is starting"}
+			h.plugins[name] = s
+			wg.Go(func() { defer stop(); s.run(life) })
+		}
+		h.mu.Unlock()
+		select {
+		case <-ctx.Done():
+			return
+		case <-h.wake:
+		}
+	}
+}
+
+// forward turns the loop's results into the host's.
+func (h *Host) forward(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case r := <-h.loop.Results():
+			h.log.Info("tracker verdict", "id", r.Key, "verdict", string(r.Verdict), "reason", r.Message)
+			select {
+			case <-ctx.Done():
+				return
+			case h.results <- Result{r.Key, reconcile.Verdict(r.Verdict), r.Message}:
+			}
+		}
+	}
+}

@@ -1,0 +1,220 @@
+package pluginhost
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-plugin"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/status"
+
+	"github.com/hareconcile/hareconcile/internal/check"
+	"github.com/hareconcile/hareconcile/internal/spec"
+	pluginv1 "github.com/hareconcile/hareconcile/plugins/proto/hareconcile/plugin/v1"
+)
+
+// What a plugin may send in one answer.
+const (
+	maxAnswer = 64 << 10
+	maxHeader = 16 << 10
+)
+
+// A session is one process of a plugin and the connection to it.
+type session struct {
+	process *process
+	conn    *grpc.ClientConn
+	version string
+	timing  timing
+	hung    chan struct{} // closed by check when the process stopped answering
+	output  sync.WaitGroup
+
+	mu        sync.Mutex
+	instances map[string]bool // configured, by instanceID
+	answered  time.Time       // the last answer
+	silent    int             // calls without one since then
+}
+
+// instanceID names the instance for t's configuration: another configuration is another
+// instance, so that a late answer is never taken for the new one's.
+func instanceID(t spec.Tracker) string {
+	return fmt.Sprintf("%s %x", t.Name, sha256.Sum256(t.Config))[:len(t.Name)+17]
+}
+
+// connect dials the process that client started and makes sure that it is what it should be.
+// go-plugin's own connection is not used: it waits without a deadline, and leaks when it fails.
+func connect(ctx context.Context, name string, client *plugin.Client, cfg *plugin.ClientConfig) (*grpc.ClientConn, string, error) {
+	addr, err := client.Start()
+	if err != nil {
+		return nil, "", fmt.Errorf("start: %w", err)
+	}
+	conn, err := grpc.NewClient("passthrough:///plugin",
+		grpc.WithTransportCredentials(credentials.NewTLS(cfg.TLSConfig)), // AutoMTLS has filled it in
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, "unix", addr.String())
+		}),
+		grpc.WithMaxHeaderListSize(maxHeader),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxAnswer)),
+		grpc.WithDisableServiceConfig())
+	if err != nil {
+		return nil, "", fmt.Errorf("connect: %w", err)
+	}
+	version, err := identify(ctx, name, conn)
+	if err != nil {
+		return nil, "", errors.Join(err, conn.Close())
+	}
+	return conn, version, nil
+}
+
+func identify(ctx context.Context, name string, conn *grpc.ClientConn) (version string, err error) {
+	health, err := grpc_health_v1.NewHealthClient(conn).Check(ctx,
+		&grpc_health_v1.HealthCheckRequest{Service: plugin.GRPCServiceName})
+	if err != nil {
+		return "", fmt.Errorf("ask for health: %s", describe(err))
+	}
+	if health.Status != grpc_health_v1.HealthCheckResponse_SERVING {
+		return "", fmt.Errorf("reports health %v", health.Status)
+	}
+	info, err := pluginv1.NewPluginClient(conn).Info(ctx, &pluginv1.InfoRequest{})
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("ask for its name: %s", describe(err))
+	case info.Name != name:
+		return "", fmt.Errorf("calls itself %q", clip(info.Name))
+	}
+	return clip(info.Version), nil
+}
+
+// check asks for one verdict.
+func (s *session) check(ctx context.Context, t spec.Tracker) (check.State, string) {
+	id := instanceID(t)
+	if err := s.configure(ctx, id, t.Config); err != nil {
+		return check.Unknown, fmt.Sprintf("plugin %s: configure: %v", t.Plugin, err)
+	}
+	r, err := pluginv1.NewTrackClient(s.conn).Check(ctx, &pluginv1.CheckRequest{Instance: id})
+	s.heard(err)
+	if err != nil {
+		if status.Code(err) == codes.NotFound {
+			s.mu.Lock()
+			delete(s.instances, id) // the next check configures it again
+			s.mu.Unlock()
+		}
+		return check.Unknown, fmt.Sprintf("plugin %s: %s", t.Plugin, describe(err))
+	}
+	switch r.Verdict {
+	case pluginv1.Verdict_VERDICT_UP:
+		return check.Up, r.Message
+	case pluginv1.Verdict_VERDICT_DOWN:
+		return check.Down, r.Message
+	}
+	return check.Unknown, r.Message
+}
+
+func (s *session) configure(ctx context.Context, id string, config []byte) error {
+	s.mu.Lock()
+	done := s.instances[id]
+	s.mu.Unlock()
+	if done {
+		return nil
+	}
+	r, err := pluginv1.NewPluginClient(s.conn).Configure(ctx, &pluginv1.ConfigureRequest{Instance: id, Config: config})
+	s.heard(err)
+	if err != nil {
+		return errors.New(describe(err))
+	}
+	var mistakes []string
+	for _, d := range r.Diagnostics[:min(len(r.Diagnostics), 8)] {
+		mistakes = append(mistakes, strings.TrimPrefix(d.Attribute+": "+d.Message, ": "))
+	}
+	if len(mistakes) > 0 {
+		return errors.New(strings.Join(mistakes, "; "))
+	}
+	s.mu.Lock()
+	s.instances[id] = true
+	s.mu.Unlock()
+	return nil
+}
+
+// heard keeps account of calls that were not answered in time.
+func (s *session) heard(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if status.Code(err) != codes.DeadlineExceeded {
+		s.answered, s.silent = time.Now(), 0
+		return
+	}
+	s.silent++
+	if s.silent >= 3 && time.Since(s.answered) >= s.timing.hung {
+		s.silent = -1 << 30 // once
+		close(s.hung)
+	}
+}
+
+func (s *session) forgetOthers(ctx context.Context, ts []spec.Tracker) {
+	keep := map[string]bool{}
+	for _, t := range ts {
+		keep[instanceID(t)] = true
+	}
+	var others []string
+	s.mu.Lock()
+	for id := range s.instances {
+		if !keep[id] {
+			others = append(others, id)
+			delete(s.instances, id)
+		}
+	}
+	s.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, s.timing.start)
+	defer cancel()
+	for _, id := range others {
+		if _, err := pluginv1.NewPluginClient(s.conn).Forget(ctx, &pluginv1.ForgetRequest{Instance: id}); err != nil {
+			return // the process is dead or hung, and its instances go with it
+		}
+	}
+}
+
+// close ends the process and everything that belongs to it.
+func (s *session) close() {
+	s.process.end()
+	_ = s.conn.Close() // whatever was under way has failed with the process
+	s.output.Wait()
+	_ = os.RemoveAll(s.process.sockets) // swept again at the next start
+}
+
+// describe says what went wrong with a call, for people.
+func describe(err error) string {
+	switch status.Code(err) {
+	case codes.DeadlineExceeded:
+		return "no answer in time"
+	case codes.Unavailable:
+		return "connection lost"
+	case codes.ResourceExhausted:
+		return "the answer is too large"
+	case codes.Canceled:
+		return "cancelled"
+	}
+	if errors.Is(err, io.EOF) {
+		return "connection lost"
+	}
+	return clip(status.Convert(err).Message())
+}
+
+// clip bounds a text that a plugin had a part in, and makes it one line.
+func clip(s string) string {
+	const most = 300
+	if len(s) > most {
+		s = s[:most]
+	}
+	return strings.Join(strings.Fields(strings.ToValidUTF8(s, "?")), " ")
+}

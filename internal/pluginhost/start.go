@@ -1,0 +1,72 @@
+package pluginhost
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/go-plugin"
+	"github.com/hashicorp/go-plugin/runner"
+
+	"github.com/hareconcile/hareconcile/plugins/proto"
+)
+
+// start starts the plugin's process and connects to it, or leaves nothing behind.
+func (s *supervisor) start(ctx context.Context) (*session, error) {
+	path, err := find(s.host.cfg.Dir, s.name)
+	if err != nil {
+		return nil, err
+	}
+	who, err := accountFor(s.host.cfg.User)
+	if err != nil {
+		return nil, err
+	}
+	if err := who.reaches(s.host.sockets); err != nil {
+		return nil, err
+	}
+	var p *process
+	release := func() bool { return true }
+	defer func() { release() }()
+	cfg := &plugin.ClientConfig{
+		HandshakeConfig: plugin.HandshakeConfig{
+			ProtocolVersion: proto.Version, MagicCookieKey: proto.CookieKey, MagicCookieValue: proto.CookieValue,
+		},
+		VersionedPlugins: map[int]plugin.PluginSet{proto.Version: {}},
+		AllowedProtocols: []plugin.Protocol{plugin.ProtocolGRPC},
+		AutoMTLS:         true,
+		SkipHostEnv:      true,
+		StartTimeout:     s.host.timing.start,
+		Logger:           s.sink.logger(),
+		UnixSocketConfig: &plugin.UnixSocketConfig{TempDir: s.host.sockets},
+		RunnerFunc: func(_ hclog.Logger, cmd *exec.Cmd, sockets string) (runner.Runner, error) {
+			p = newProcess(path, cmd.Env, sockets, who, s.spawner)
+			release = context.AfterFunc(ctx, p.end) // Start knows no context
+			return p, os.Chown(sockets, who.uid, who.gid)
+		},
+	}
+	client := plugin.NewClient(cfg)
+
+	limited, cancel := context.WithTimeout(ctx, s.host.timing.start)
+	defer cancel()
+	// connect is bounded by StartTimeout and then by limited; both start now.
+	conn, version, err := connect(limited, s.name, client, cfg)
+	if err != nil {
+		if p != nil {
+			p.end()
+			_ = os.RemoveAll(p.sockets) // swept again at the next start
+			if how := p.how(); how != "" {
+				return nil, fmt.Errorf("%w (%s)", err, how)
+			}
+		}
+		return nil, err
+	}
+	ses := &session{
+		process: p, conn: conn, version: version, timing: s.host.timing,
+		hung: make(chan struct{}), instances: map[string]bool{}, answered: time.Now(),
+	}
+	ses.output.Go(func() { drainOutput(ses.conn, s.sink) })
+	return ses, nil
+}

@@ -1,0 +1,99 @@
+package pluginhost
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/hareconcile/hareconcile/internal/check"
+	"github.com/hareconcile/hareconcile/internal/spec"
+)
+
+// A supervisor keeps one plugin running.
+type supervisor struct {
+	name    string
+	host    *Host
+	spawner *spawner
+	stop    context.CancelFunc
+	sink    *sink // over all sessions, so that restarts do not add to what may be logged
+
+	mu      sync.Mutex
+	session *session // nil while there is none
+	reason  string   // why there is none
+}
+
+// run starts the plugin, and again whenever it ended, until ctx ends. Every start is a new
+// session: a go-plugin client that has died reports success with its old address.
+func (s *supervisor) run(ctx context.Context) {
+	log := s.host.log.With("plugin", s.name)
+	wait := s.host.timing.backoff
+	for {
+		began := time.Now()
+		err := s.live(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if time.Since(began) >= s.host.timing.stable {
+			wait = s.host.timing.backoff
+		}
+		s.set(nil, clip(err.Error()))
+		log.Warn("plugin is not running", "err", clip(err.Error()), "retry_in", wait.String())
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-timer.C:
+		}
+		wait = min(2*wait, s.host.timing.backoffLimit)
+	}
+}
+
+// live is the life of one session; the error says how it ended.
+func (s *supervisor) live(ctx context.Context) error {
+	ses, err := s.start(ctx)
+	if err != nil {
+		return err
+	}
+	defer ses.close()
+	s.host.log.Info("plugin started", "plugin", s.name, "version", ses.version, "pid", ses.process.pid())
+	s.set(ses, "")
+	defer s.set(nil, "is stopping")
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-ses.process.exited:
+		return errors.New("has ended: " + ses.process.how())
+	case <-ses.hung:
+		return errors.New("did not answer any more and was killed")
+	}
+}
+
+func (s *supervisor) set(ses *session, reason string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.session, s.reason = ses, reason
+}
+
+func (s *supervisor) current() (ses *session, reason string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.session, s.reason
+}
+
+// check makes one check. Whatever goes wrong on the way to the plugin's verdict is Unknown.
+func (s *supervisor) check(ctx context.Context, t spec.Tracker) (check.State, string) {
+	ses, reason := s.current()
+	if ses == nil {
+		return check.Unknown, "plugin " + s.name + " " + reason
+	}
+	return ses.check(ctx, t)
+}
+
+// forgetOthers ends the instances of trackers that are not in ts.
+func (s *supervisor) forgetOthers(ctx context.Context, ts []spec.Tracker) {
+	if ses, _ := s.current(); ses != nil {
+		ses.forgetOthers(ctx, ts)
+	}
+}

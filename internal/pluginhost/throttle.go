@@ -1,0 +1,69 @@
+package pluginhost
+
+import (
+	"context"
+	"os"
+	"time"
+)
+
+// A bucket lets through rate units a second, and burst at once.
+type bucket struct {
+	rate, burst float64
+	level       float64
+	last        time.Time
+}
+
+func newBucket(rate, burst float64) bucket {
+	return bucket{rate: rate, burst: burst, level: burst, last: time.Now()}
+}
+
+// take takes n units, and returns how long it takes until the bucket is not in debt.
+func (b *bucket) take(n float64) time.Duration {
+	now := time.Now()
+	b.level = min(b.burst, b.level+now.Sub(b.last).Seconds()*b.rate) - n
+	b.last = now
+	if b.level >= 0 {
+		return 0
+	}
+	return time.Duration(-b.level / b.rate * float64(time.Second))
+}
+
+// How much a plugin may write before it has to wait.
+const (
+	outputRate  = 256 << 10 // bytes a second
+	outputBurst = 1 << 20
+)
+
+// A throttled reads a plugin's standard output or error at a bounded rate: one that floods
+// its log waits, and costs the host next to nothing.
+type throttled struct {
+	*os.File
+	bucket bucket
+	done   <-chan struct{} // ends the wait
+}
+
+func newThrottled(f *os.File, done <-chan struct{}) *throttled {
+	return &throttled{f, newBucket(outputRate, outputBurst), done}
+}
+
+// Read implements io.Reader.
+func (t *throttled) Read(b []byte) (int, error) {
+	n, err := t.File.Read(b)
+	pause(t.bucket.take(float64(n)), t.done)
+	return n, err
+}
+
+func pause(d time.Duration, done <-chan struct{}) {
+	if d <= 0 {
+		return
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-done:
+	}
+}
+
+// throttle is pause for whoever has a context.
+func throttle(ctx context.Context, b *bucket, n int) { pause(b.take(float64(n)), ctx.Done()) }
