@@ -51,11 +51,11 @@ func writeHead(w io.Writer, s control.Status, now time.Time) {
 	t.row("Node", node)
 	phase := string(s.Phase)
 	if s.Phase == control.Converged && !s.ConvergedAt.IsZero() {
-		phase += ", first " + age(now, s.ConvergedAt)
+		phase += ", applied " + age(now, s.ConvergedAt)
 	}
 	t.row("Phase", phase)
 	if s.Message != "" {
-		t.row("", s.Message)
+		t.row(" ", s.Message)
 	}
 	t.row("Revision", describe(s.Revision))
 	if s.Source.URL != "" {
@@ -68,7 +68,7 @@ func writeHead(w io.Writer, s control.Status, now time.Time) {
 		}
 		t.row("Source", source)
 		if s.Source.Error != "" {
-			t.row("", "cannot be reached: "+s.Source.Error)
+			t.row(" ", "cannot be reached: "+s.Source.Error)
 		}
 	}
 	t.row("vrrpd", s.VRRPD)
@@ -81,7 +81,7 @@ func writeHead(w io.Writer, s control.Status, now time.Time) {
 	}
 	t.row("Drift", drift)
 	for _, d := range s.Drift.Last {
-		t.row("", fmt.Sprintf("%s: %s %s", age(now, d.Time), d.Action, d.Resource))
+		t.row(" ", fmt.Sprintf("%s: %s %s", age(now, d.Time), d.Action, d.Resource))
 	}
 }
 
