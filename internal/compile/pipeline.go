@@ -80,22 +80,23 @@ func (p *Pipeline) Next(ctx context.Context, last *revision.Revision) (*revision
 		return nil, ctx.Err()
 	}
 	a := answer{tip: tip, base: base, digest: digest, revision: rev}
-	var death *jail.DeathError
-	if err != nil && !errors.As(err, &a.refused) {
+	switch {
+	case errors.As(err, &a.refused):
+		var death *jail.DeathError
+		if errors.As(err, &death) {
+			a.until = time.Now().Add(transient)
+		}
+		p.answer = a
+		return nil, a.refused
+	case err != nil:
 		return nil, err
 	}
-	if err != nil && errors.As(err, &death) {
-		a.until = time.Now().Add(transient)
-	}
 	p.checked = true
-	if rev == nil && err == nil {
+	if rev == nil {
 		p.from, p.verified = last.Commit, tip
 		return nil, nil
 	}
 	p.answer = a
-	if a.refused != nil {
-		return nil, a.refused
-	}
 	return rev, nil
 }
 

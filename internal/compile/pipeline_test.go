@@ -199,6 +199,9 @@ func TestADamagedCopyIsRenewed(t *testing.T) {
 	if err != nil || len(packs) != 1 {
 		t.Fatalf("packs %q, %v", packs, err)
 	}
+	if err := os.Chmod(packs[0], 0o644); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.Truncate(packs[0], 40); err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package gitsource
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -101,7 +102,7 @@ func TestFetchRepairsADamagedCopy(t *testing.T) {
 			if err != nil || len(packs) != 1 {
 				return fmt.Errorf("packs %q, %v", packs, err)
 			}
-			return os.Truncate(packs[0], 12)
+			return errors.Join(os.Chmod(packs[0], 0o644), os.Truncate(packs[0], 12))
 		},
 		"torn ref":    func(dir string) error { return os.Truncate(dir+"/refs/heads/main", 7) },
 		"empty ref":   func(dir string) error { return os.Truncate(dir+"/refs/heads/main", 0) },
