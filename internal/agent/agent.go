@@ -75,9 +75,10 @@ type Agent struct {
 	vrrpErr    error
 	lastWant   resource.Set // what was last applied in full or in part, to tell drift from news
 	live       reconcile.Live
-	observed   time.Duration // what the last observation took
-	failures   int           // passes in a row that failed
-	saved      bool          // rev has converged once and was handed to the store
+	cost       [costWindow]time.Duration // what the last observations took
+	looks      int                       // how many there were
+	failures   int                       // passes in a row that failed
+	saved      bool                      // rev has converged once and was handed to the store
 	phase      control.Phase
 	message    string
 	converged  time.Time

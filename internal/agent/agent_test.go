@@ -301,3 +301,24 @@ func TestTrackerStatesReachVRRPD(t *testing.T) {
 		}
 	})
 }
+
+func TestPollingTakesATwentiethOfTheTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		defer converged(t, w)()
+		slow := func(d time.Duration) {
+			w.host.mu.Lock()
+			defer w.host.mu.Unlock()
+			w.host.slow = d
+		}
+		slow(100 * time.Millisecond)
+		after(pollInterval + 150*time.Millisecond)
+		if got := w.Status().Drift.PollInterval; got != pollInterval {
+			t.Errorf("poll after one slow look = %v, want %v", got, pollInterval)
+		}
+		after(time.Minute)
+		if got := w.Status().Drift.PollInterval; got != 2*time.Second {
+			t.Errorf("poll after slow looks only = %v, want 2s", got)
+		}
+	})
+}

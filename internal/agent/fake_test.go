@@ -26,6 +26,7 @@ type host struct {
 	broken  map[resource.Kind]error // Apply fails
 	blind   map[resource.Kind]error // Observe fails
 	applies int
+	slow    time.Duration // Observe of IPVS services takes that long
 }
 
 func newHost() *host {
@@ -62,6 +63,12 @@ type kind struct {
 func (k *kind) Kind() resource.Kind { return k.kind }
 
 func (k *kind) Observe(context.Context) (reconcile.Live, error) {
+	k.host.mu.Lock()
+	slow := k.host.slow
+	k.host.mu.Unlock()
+	if k.kind == resource.KindIPVSService && slow > 0 {
+		<-time.After(slow)
+	}
 	k.host.mu.Lock()
 	defer k.host.mu.Unlock()
 	only := func(s resource.Set) resource.Set {

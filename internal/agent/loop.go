@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/hareconcile/hareconcile/internal/control"
@@ -17,6 +18,9 @@ const (
 	pollInterval = 500 * time.Millisecond
 	pollCost     = 20 // a poll may take one part in so many of the time
 	retryMax     = 30 * time.Second
+	// costWindow is how many observations the cost is taken from: the cheapest tells what
+	// looking costs, the others also what else the machine was doing.
+	costWindow = 8
 )
 
 // loop is the goroutine that owns the agent's state.
@@ -62,7 +66,8 @@ func (a *Agent) do(ctx context.Context, f func(context.Context)) error {
 
 // nextPoll returns how long to wait: longer while observing is dear, and after failures.
 func (a *Agent) nextPoll() time.Duration {
-	d := max(pollInterval, pollCost*a.observed)
+	cost := slices.Min(a.cost[:min(max(a.looks, 1), costWindow)])
+	d := max(pollInterval, pollCost*cost)
 	for range min(a.failures, 10) {
 		d = min(2*d, retryMax)
 	}
@@ -93,7 +98,8 @@ func (a *Agent) pass(ctx context.Context) {
 func (a *Agent) observe(ctx context.Context, t reconcile.Target) (reconcile.Plan, error) {
 	start := time.Now()
 	live, err := reconcile.Observe(ctx, a.cfg.Handlers)
-	a.observed = time.Since(start)
+	a.cost[a.looks%costWindow] = time.Since(start)
+	a.looks++
 	a.live = live
 	return reconcile.Diff(live, t), err
 }
