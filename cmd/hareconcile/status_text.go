@@ -153,7 +153,10 @@ func writeTrouble(w io.Writer, s control.Status) {
 		fmt.Fprintf(w, "  %s (%s, %s:%d): %s\n", clean(f.Policy), clean(f.Level), clean(f.File), f.Line, clean(f.Message))
 	}
 	if r := s.Refused; r != nil {
-		fmt.Fprintf(w, "\nRefused: %.7s %q at %s: %s\n\n", r.Commit, r.Subject, clean(r.Stage), clean(r.Reason))
+		fmt.Fprintf(w, "\nRefused: %.7s %q at %s: %s\n", r.Commit, r.Subject, clean(r.Stage), clean(r.Reason))
+		if len(r.Diagnostics) > 0 {
+			fmt.Fprintln(w)
+		}
 		var b bytes.Buffer
 		_ = r.Diagnostics.WriteText(&b, false) // a buffer takes everything
 		for line := range strings.Lines(b.String()) {

@@ -9,10 +9,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -72,6 +74,7 @@ func params(env ...string) testscript.Params {
 			"nobody": nobody,
 			"hold":   hold,
 			"repeat": repeat,
+			"until":  until,
 		},
 	}
 }
@@ -84,8 +87,9 @@ socket      = "%[1]s/run/agent.sock"
 vrrp_socket = "%[1]s/run/vrrpd.sock"
 
 source "git" "primary" {
-  url = "%[1]s/cluster.git"
-  ref = { branch = "main" }
+  url      = "%[1]s/cluster.git"
+  ref      = { branch = "main" }
+  interval = "1s"
 }
 `, work)
 	return os.WriteFile(filepath.Join(work, "agent.hcl"), []byte(text), 0o644)
@@ -98,7 +102,7 @@ func TestAsAnybody(t *testing.T) {
 }
 
 func TestAsRootInANamespace(t *testing.T) {
-	nstest.Need(t, "root", "netns", "nsenter", "ip")
+	nstest.Need(t, "root", "netns", "nsenter", "ip", "git")
 	files, err := filepath.Glob("testdata/root/*.txtar")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no scripts: %v", err)
@@ -132,6 +136,25 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if got != want {
 		ts.Fatalf("%q exits with %d, want %d", args[1:], got, want)
 	}
+}
+
+// until runs a program again and again until its output matches: until PATTERN PROGRAM [ARG]...
+func until(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: until PATTERN PROGRAM [ARG]...")
+	}
+	pattern, err := regexp.Compile("(?m)" + args[0])
+	ts.Check(err)
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for range 100 {
+		_ = ts.Exec(args[1], args[2:]...) // its exit code is part of what it says
+		if pattern.MatchString(ts.ReadFile("stdout")) {
+			return
+		}
+		<-tick.C
+	}
+	ts.Fatalf("%q never printed %q", args[1:], args[0])
 }
 
 // nobody runs hareconcile as an ordinary user, who must fail: nobody [ARG]...
