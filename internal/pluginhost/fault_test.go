@@ -247,22 +247,22 @@ func TestBinariesThatAreRefused(t *testing.T) {
 	}
 	for _, tt := range []struct {
 		name   string
-		spoil  func(dir, file string) error
+		spoil  func(t *testing.T, dir, file string) error
 		refuse string
 	}{
-		{"as it should be", func(string, string) error { return nil }, ""},
-		{"writable for the group", func(_, f string) error { return os.Chmod(f, 0o775) }, "can be written by its group"},
-		{"folder writable for all", func(d, _ string) error { return os.Chmod(d, 0o777) }, "can be written by its group"},
-		{"not executable", func(_, f string) error { return os.Chmod(f, 0o644) }, "is not executable"},
-		{"setuid", func(_, f string) error { return os.Chmod(f, 0o755|os.ModeSetuid) }, "is setuid"},
-		{"under another name", func(_, f string) error { return os.Rename(f, f+"2") }, "no such file"},
-		{"a symbolic link", func(d, f string) error {
+		{"as it should be", func(*testing.T, string, string) error { return nil }, ""},
+		{"writable for the group", func(_ *testing.T, _, f string) error { return os.Chmod(f, 0o775) }, "can be written by its group"},
+		{"folder writable for all", func(_ *testing.T, d, _ string) error { return os.Chmod(d, 0o777) }, "can be written by its group"},
+		{"not executable", func(_ *testing.T, _, f string) error { return os.Chmod(f, 0o644) }, "is not executable"},
+		{"setuid", func(_ *testing.T, _, f string) error { return os.Chmod(f, 0o755|os.ModeSetuid) }, "is setuid"},
+		{"under another name", func(_ *testing.T, _, f string) error { return os.Rename(f, f+"2") }, "no such file"},
+		{"a symbolic link", func(_ *testing.T, _, f string) error {
 			if err := os.Rename(f, f+"2"); err != nil {
 				return err
 			}
 			return os.Symlink(f+"2", f)
 		}, "is no regular file"},
-		{"of another user", func(_, f string) error {
+		{"of another user", func(t *testing.T, _, f string) error {
 			nstest.Need(t, "root")
 			return os.Chown(f, 12345, 0)
 		}, "belongs to user 12345"},
@@ -276,7 +276,7 @@ func TestBinariesThatAreRefused(t *testing.T) {
 			if err := os.WriteFile(file, good[:64], 0o755); err != nil {
 				t.Fatal(err)
 			}
-			if err := tt.spoil(dir, file); err != nil {
+			if err := tt.spoil(t, dir, file); err != nil {
 				t.Fatal(err)
 			}
 			_, err := find(dir, "good")

@@ -91,7 +91,7 @@ func (h *Host) Set(ts []spec.Tracker) {
 			Key:     t.Name,
 			Subject: t.Plugin,
 			Checks: []rota.Check{{
-				Fingerprint: instanceID(t) + " " + t.Timeout.String(),
+				Fingerprint: instanceID("", t.Config) + " " + t.Timeout.String(),
 				Interval:    t.Interval,
 				Rules: check.Rules{
 					Rise: t.Rise, Fall: t.Fall, Hold: t.Hold, OnUnknown: check.State(t.OnUnknown),

@@ -23,7 +23,8 @@ const (
 
 // A sink passes a plugin's log lines on to the host's log, a bounded number of them.
 type sink struct {
-	log *slog.Logger
+	log     *slog.Logger
+	secrets redactor
 
 	mu      sync.Mutex
 	lines   bucket
@@ -71,13 +72,13 @@ func (s *sink) line(level slog.Level, text string, args ...any) {
 		s.log.Warn("plugin log lines dropped", "count", s.dropped)
 		s.dropped = 0
 	}
-	attrs := []any{"text", clip(text)}
+	attrs := []any{"text", clip(s.secrets.clean(text))}
 	for i := 0; i+1 < min(len(args), 2*maxPairs); i += 2 {
-		key := clip(fmt.Sprint(args[i]))
+		key := clip(s.secrets.clean(fmt.Sprint(args[i])))
 		if key == "timestamp" {
 			continue // the line has one
 		}
-		attrs = append(attrs, "plugin."+key, clip(fmt.Sprint(args[i+1])))
+		attrs = append(attrs, "plugin."+key, clip(s.secrets.clean(fmt.Sprint(args[i+1]))))
 	}
 	s.log.Log(context.Background(), level, "plugin says", attrs...)
 }

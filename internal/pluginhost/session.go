@@ -36,19 +36,20 @@ type session struct {
 	conn    *grpc.ClientConn
 	version string
 	timing  timing
+	secrets *redactor
 	hung    chan struct{} // closed by check when the process stopped answering
 	output  sync.WaitGroup
 
 	mu        sync.Mutex
-	instances map[string]bool // configured, by instanceID
-	answered  time.Time       // the last answer
-	silent    int             // calls without one since then
+	instances map[string]string // instanceID of the tracker that is configured
+	answered  time.Time         // the last answer
+	silent    int               // calls without one since then
 }
 
-// instanceID names the instance for t's configuration: another configuration is another
-// instance, so that a late answer is never taken for the new one's.
-func instanceID(t spec.Tracker) string {
-	return fmt.Sprintf("%s %x", t.Name, sha256.Sum256(t.Config))[:len(t.Name)+17]
+// instanceID names the instance of a tracker with that configuration: another configuration
+// is another instance, so that a late answer is never taken for the new one's.
+func instanceID(tracker string, config []byte) string {
+	return fmt.Sprintf("%s %x", tracker, sha256.Sum256(config))
 }
 
 // connect dials the process that client started and makes sure that it is what it should be.
@@ -98,8 +99,8 @@ func identify(ctx context.Context, name string, conn *grpc.ClientConn) (version 
 
 // check asks for one verdict.
 func (s *session) check(ctx context.Context, t spec.Tracker) (check.State, string) {
-	id := instanceID(t)
-	if err := s.configure(ctx, id, t.Config); err != nil {
+	id, err := s.configure(ctx, t)
+	if err != nil {
 		return check.Unknown, fmt.Sprintf("plugin %s: configure: %v", t.Plugin, err)
 	}
 	r, err := pluginv1.NewTrackClient(s.conn).Check(ctx, &pluginv1.CheckRequest{Instance: id})
@@ -107,43 +108,57 @@ func (s *session) check(ctx context.Context, t spec.Tracker) (check.State, strin
 	if err != nil {
 		if status.Code(err) == codes.NotFound {
 			s.mu.Lock()
-			delete(s.instances, id) // the next check configures it again
+			delete(s.instances, t.Name) // the next check configures it again
 			s.mu.Unlock()
 		}
-		return check.Unknown, fmt.Sprintf("plugin %s: %s", t.Plugin, describe(err))
+		return check.Unknown, fmt.Sprintf("plugin %s: %s", t.Plugin, s.secrets.clean(describe(err)))
 	}
+	message := s.secrets.clean(r.Message)
 	switch r.Verdict {
 	case pluginv1.Verdict_VERDICT_UP:
-		return check.Up, r.Message
+		return check.Up, message
 	case pluginv1.Verdict_VERDICT_DOWN:
-		return check.Down, r.Message
+		return check.Down, message
 	}
-	return check.Unknown, r.Message
+	return check.Unknown, message
 }
 
-func (s *session) configure(ctx context.Context, id string, config []byte) error {
-	s.mu.Lock()
-	done := s.instances[id]
-	s.mu.Unlock()
-	if done {
-		return nil
+// configure makes sure that the process has the instance for t, and returns its name.
+func (s *session) configure(ctx context.Context, t spec.Tracker) (id string, err error) {
+	config, secrets, err := resolve(secretDirs(), t.Config)
+	if err != nil {
+		return "", err
 	}
-	r, err := pluginv1.NewPluginClient(s.conn).Configure(ctx, &pluginv1.ConfigureRequest{Instance: id, Config: config})
+	s.secrets.learn(secrets)
+	id = instanceID(t.Name, config)
+	s.mu.Lock()
+	old := s.instances[t.Name]
+	s.mu.Unlock()
+	if old == id {
+		return id, nil
+	}
+	client := pluginv1.NewPluginClient(s.conn)
+	r, err := client.Configure(ctx, &pluginv1.ConfigureRequest{Instance: id, Config: config})
 	s.heard(err)
 	if err != nil {
-		return errors.New(describe(err))
+		return "", errors.New(s.secrets.clean(describe(err)))
 	}
 	var mistakes []string
 	for _, d := range r.Diagnostics[:min(len(r.Diagnostics), 8)] {
-		mistakes = append(mistakes, strings.TrimPrefix(d.Attribute+": "+d.Message, ": "))
+		mistakes = append(mistakes, s.secrets.clean(strings.TrimPrefix(d.Attribute+": "+d.Message, ": ")))
 	}
 	if len(mistakes) > 0 {
-		return errors.New(strings.Join(mistakes, "; "))
+		return "", errors.New(strings.Join(mistakes, "; "))
 	}
 	s.mu.Lock()
-	s.instances[id] = true
+	s.instances[t.Name] = id
 	s.mu.Unlock()
-	return nil
+	if old != "" {
+		// What is not forgotten costs a little memory until the process ends.
+		_, err = client.Forget(ctx, &pluginv1.ForgetRequest{Instance: old})
+		s.heard(err)
+	}
+	return id, nil
 }
 
 // heard keeps account of calls that were not answered in time.
@@ -164,14 +179,14 @@ func (s *session) heard(err error) {
 func (s *session) forgetOthers(ctx context.Context, ts []spec.Tracker) {
 	keep := map[string]bool{}
 	for _, t := range ts {
-		keep[instanceID(t)] = true
+		keep[t.Name] = true
 	}
 	var others []string
 	s.mu.Lock()
-	for id := range s.instances {
-		if !keep[id] {
+	for name, id := range s.instances {
+		if !keep[name] {
 			others = append(others, id)
-			delete(s.instances, id)
+			delete(s.instances, name)
 		}
 	}
 	s.mu.Unlock()

@@ -64,8 +64,8 @@ func (s *supervisor) start(ctx context.Context) (*session, error) {
 		return nil, err
 	}
 	ses := &session{
-		process: p, conn: conn, version: version, timing: s.host.timing,
-		hung: make(chan struct{}), instances: map[string]bool{}, answered: time.Now(),
+		process: p, conn: conn, version: version, timing: s.host.timing, secrets: &s.sink.secrets,
+		hung: make(chan struct{}), instances: map[string]string{}, answered: time.Now(),
 	}
 	ses.output.Go(func() { drainOutput(ses.conn, s.sink) })
 	return ses, nil
