@@ -69,6 +69,9 @@ func TestLayers(t *testing.T) {
 			if !ours {
 				continue
 			}
+			if !forTests(p) && strings.HasSuffix(below, "test") {
+				t.Errorf("%s imports %s, which is for tests", p.path(), below)
+			}
 			if bound && !matches(below, allowed...) {
 				t.Errorf("%s imports %s; it may import %v", p.path(), below, allowed)
 			}
@@ -123,9 +126,14 @@ func TestAgentImportsNoLibraries(t *testing.T) {
 	}
 }
 
+// forTests reports whether a package exists for tests alone: nstest, reconciletest, sdktest.
+func forTests(p pack) bool {
+	return strings.HasSuffix(p.Name, "test") || matches(p.path(), "test/...")
+}
+
 func TestProductionImportsNoTesting(t *testing.T) {
 	for _, p := range all(t) {
-		if strings.HasSuffix(p.Name, "test") { // nstest, reconciletest, sdktest
+		if forTests(p) {
 			continue
 		}
 		for _, imp := range p.Imports {
