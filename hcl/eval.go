@@ -142,13 +142,11 @@ func (ev *evaluator) resolve(t hcl2.Traversal, s *scope, n *names) {
 			n.set(cty.DynamicVal, root)
 			return
 		}
-		v := cty.DynamicVal
 		if root == "var" {
-			v = ev.variable(name, at)
+			n.set(ev.variable(name, at), root, name)
 		} else {
-			v = ev.local(name, at)
+			n.set(ev.local(name, at), root, name)
 		}
-		n.set(v, root, name)
 	case "node":
 		n.set(ev.nodeValue(t), root)
 	default:

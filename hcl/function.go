@@ -51,9 +51,9 @@ var builtins = map[string]builtin{
 	"merge":      {stdlib.MergeFunc, nil, "Maps joined to one; later ones win."},
 	"min":        {stdlib.MinFunc, nil, "The smallest number."},
 	"parseint":   {stdlib.ParseIntFunc, nil, "The number that a string holds in a base."},
-	"range":      {stdlib.RangeFunc, nil, "Numbers from a start to before a limit, at most 1024."},
-	"regex":      {stdlib.RegexFunc, nil, "What a pattern matches first."},
-	"regexall":   {stdlib.RegexAllFunc, nil, "Everything that a pattern matches."},
+	"range":      {stdlib.RangeFunc, rangeCost, "Numbers from a start to before a limit, at most 1024."},
+	"regex":      {stdlib.RegexFunc, product, "What a pattern matches first."},
+	"regexall":   {stdlib.RegexAllFunc, product, "Everything that a pattern matches."},
 	"replace":    {stdlib.ReplaceFunc, product, "A string with parts replaced."},
 	"reverse":    {stdlib.ReverseListFunc, nil, "A list from its end."},
 	"setproduct": {stdlib.SetProductFunc, productOfLengths, "All combinations of the elements of lists."},
@@ -70,7 +70,7 @@ var builtins = map[string]builtin{
 	"tonumber":   {stdlib.MakeToFunc(cty.Number), nil, "A value as a number."},
 	"toset":      {stdlib.MakeToFunc(cty.Set(cty.DynamicPseudoType)), square, "A value as a set."},
 	"tostring":   {stdlib.MakeToFunc(cty.String), nil, "A value as a string."},
-	"trim":       {stdlib.TrimFunc, nil, "A string without some characters at its ends."},
+	"trim":       {stdlib.TrimFunc, product, "A string without some characters at its ends."},
 	"trimprefix": {stdlib.TrimPrefixFunc, nil, "A string without a start."},
 	"trimspace":  {stdlib.TrimSpaceFunc, nil, "A string without space at its ends."},
 	"trimsuffix": {stdlib.TrimSuffixFunc, nil, "A string without an end."},
@@ -176,6 +176,9 @@ func productOfLengths(args []cty.Value) int {
 	}
 	return n * (1 + len(args))
 }
+
+// rangeCost is that of the longest range: numbers are dear.
+func rangeCost([]cty.Value) int { return 4 * 1024 }
 
 // formatCost looks for widths and for texts that become huge numbers.
 func formatCost(args []cty.Value) int {

@@ -47,15 +47,18 @@ var (
 	prefixKind   = kind{name: "prefix", typ: cty.String, check: checkPrefix}
 	prefixesKind = kind{name: "list of prefixes", typ: cty.List(cty.String), check: each(checkPrefix)}
 	addressMap   = kind{name: "map of IPv4 addresses", typ: cty.Map(cty.String), check: each(checkAddress)}
+	pathKind     = kind{name: "absolute path", typ: cty.String, check: checkPath}
 	percentKind  = kind{name: "percentage", typ: cty.String, check: checkPercent}
 	anyKind      = kind{name: "any value", any: true}
 	rawKind      = kind{name: "expression", raw: true}
 )
 
+// named is a kind that is decoded by hand, which checks what the name promises.
+func named(name string) kind { return kind{name: name, any: true} }
+
 func refKind(block string) kind  { return kind{name: "reference to a " + block, ref: block} }
 func refsKind(block string) kind { return kind{name: "list of " + block + "s", ref: block, many: true} }
-func intKind(lo, hi int64) kind  { return number(lo, hi) }
-func portKind() kind             { return number(1, 65535) }
+func portKind() kind             { return intKind(1, 65535) }
 func mapOf(k kind) kind {
 	return kind{name: "map of " + k.name + " by node", typ: cty.Map(k.typ), check: each(k.check)}
 }
@@ -66,7 +69,7 @@ func choice(values ...string) kind {
 	return kind{name: oneOf(values), typ: cty.String, check: checkChoice(values)}
 }
 
-func number(lo, hi int64) kind {
+func intKind(lo, hi int64) kind {
 	return kind{
 		name: fmt.Sprintf("number from %d to %d", lo, hi),
 		typ:  cty.Number,
@@ -187,9 +190,9 @@ func percent(s string) (int, bool) {
 	return n, ok && err == nil && n >= 1 && n <= 100 && len(digits) <= 3
 }
 
-var pathKind = kind{name: "absolute path", typ: cty.String, check: func(v cty.Value) string {
+func checkPath(v cty.Value) string {
 	if s := v.AsString(); !path.IsAbs(s) || path.Clean(s) != s || strings.ContainsFunc(s, func(c rune) bool { return c < ' ' }) {
 		return fmt.Sprintf("%.200q is not a clean absolute path.", s)
 	}
 	return ""
-}}
+}

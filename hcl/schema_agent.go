@@ -16,9 +16,9 @@ var agentFile = &block{
 			name: "source", labels: []string{"type", "name"}, single: true, doc: `Where the cluster comes from: a branch of a git repository. The only type is "git".`,
 			attrs: append([]attribute{
 				{name: "url", kind: stringKind, required: true, doc: "A file, ssh or https URL, an absolute path, or user@host:path."},
-				{name: "ref", kind: anyKind, required: true, doc: "What to follow: `{ branch = \"main\" }`."},
+				{name: "ref", kind: named("object"), required: true, doc: "What to follow: `{ branch = \"main\" }`."},
 				{name: "path", kind: stringKind, doc: "The folder of cluster.hcl in the repository; its root if it is absent."},
-				{name: "interval", kind: durationKind(time.Second, 24*time.Hour), def: `"60s"`, doc: "The time between two fetches."},
+				{name: "interval", kind: durationKind(100*time.Millisecond, 24*time.Hour), def: `"60s"`, doc: "The time between two fetches."},
 				{name: "timeout", kind: durationKind(time.Second, time.Hour), def: `"60s"`, doc: "How long a fetch may take."},
 				{name: "identity_file", kind: pathKind, doc: "ssh: the private key."},
 				{name: "known_hosts_file", kind: pathKind, doc: "ssh: the servers' keys."},

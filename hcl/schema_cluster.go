@@ -83,7 +83,7 @@ var vrrpBlock = &block{
 		{name: "version", kind: intKind(2, 3), def: "3", doc: "The protocol's version; 3 in this version."},
 		{name: "advert_interval", kind: durationKind(10*time.Millisecond, 40950*time.Millisecond), def: `"1s"`, doc: "The time between adverts, in whole hundredths of a second."},
 		{name: "priority", kind: mapOf(intKind(1, 254)), required: true, doc: "The nodes that take part and their priorities; the highest that can becomes MASTER. No two may be equal."},
-		{name: "preempt", kind: anyKind, def: `"immediate"`, doc: `Whether a higher priority takes the addresses from a living MASTER: "immediate" or "never".`},
+		{name: "preempt", kind: named(`"immediate" or "never"`), def: `"immediate"`, doc: `Whether a higher priority takes the addresses from a living MASTER: "immediate" or "never".`},
 		{name: "addresses", kind: prefixesKind, required: true, doc: "The virtual addresses with the length of their network; at least one, the same on every member."},
 		{name: "source", kind: addressMap, doc: "The members' addresses on this segment, where they are not the nodes' own."},
 		{name: "gates", kind: refsKind("tracker"), doc: "Trackers that have to be up; one that is down takes the node out of the election."},
@@ -96,7 +96,7 @@ var trackerBlock = &block{
 	attrs: []attribute{
 		{name: "interface", kind: stringKind, doc: "The device whose link is watched. Either this or `plugin` is written."},
 		{name: "plugin", kind: stringKind, doc: "The plugin that is asked."},
-		{name: "config", kind: anyKind, secret: true, doc: "What the plugin wants to know: an object, checked against NAME.schema.json beside cluster.hcl. May hold `secret(\"name\")`."},
+		{name: "config", kind: named("object"), secret: true, doc: "What the plugin wants to know: an object, checked against NAME.schema.json beside cluster.hcl. May hold `secret(\"name\")`."},
 		{name: "interval", kind: durationKind(10*time.Millisecond, 24*time.Hour), def: `"1s"`, doc: "The time between two questions to the plugin."},
 		{name: "timeout", kind: durationKind(time.Millisecond, time.Hour), def: `"500ms"`, doc: "How long an answer may take; no longer than the interval."},
 		{name: "rise", kind: intKind(1, 100), def: "2", doc: "How many good answers in a row make it up."},
@@ -131,7 +131,7 @@ var checkBlock = &block{
 		{name: "path", kind: stringKind, def: `"/"`, doc: "http: what is asked for."},
 		{name: "method", kind: choice("GET", "HEAD", "OPTIONS"), def: `"GET"`, doc: "http: the method."},
 		{name: "host", kind: stringKind, doc: "http: the Host header; the server's address if it is absent."},
-		{name: "expect", kind: anyKind, def: "{ status = [200] }", doc: "http: what passes: `{ status = [200, 204] }`."},
+		{name: "expect", kind: named("object"), def: "{ status = [200] }", doc: "http: what passes: `{ status = [200, 204] }`."},
 		{name: "interval", kind: durationKind(10*time.Millisecond, 24*time.Hour), def: `"2s"`, doc: "The time between two probes of a server."},
 		{name: "timeout", kind: durationKind(time.Millisecond, time.Hour), def: `"1s"`, doc: "How long an answer may take; no longer than the interval."},
 		{name: "rise", kind: intKind(1, 100), def: "2", doc: "How many passes in a row bring a server into service."},
@@ -150,7 +150,7 @@ var virtualServerBlock = &block{
 		{name: "forward", kind: choice("dr", "nat", "tunnel"), required: true, doc: `How packets reach the servers: "dr" in this version. Servers that are nodes get the address on lo and their arp sysctls.`},
 		{name: "pool", kind: refKind("pool"), required: true, doc: "The servers."},
 		{name: "sorry", kind: refKind("pool"), doc: "The servers that answer while none of the pool is in service."},
-	}, laterAttrs("program", "persistence", "quorum", "ops", "adopt", "hysteresis")),
+	}, laterAttrs("program", "quorum", "ops", "adopt", "hysteresis")),
 	blocks: laterBlocks("lifecycle", "persistence"),
 }
 

@@ -63,6 +63,10 @@ func (ev *evaluator) set(in *instance, name string) cty.Value {
 	if defaults != nil && !v.IsNull() {
 		v = defaults.Apply(v)
 	}
+	if typ != cty.DynamicPseudoType && typ.HasDynamicTypes() && square([]cty.Value{v}) > maxCall {
+		ev.report.errorf(at, "The value is too large", "Finding one type for so many elements takes too long. Write the type of the elements instead of any.")
+		return cty.DynamicVal
+	}
 	got, err := convert.Convert(v, typ)
 	if err != nil {
 		reason := pathError(err)

@@ -45,7 +45,7 @@ vrrp_instance "web" {
   priority          = { ka1 = 150, ka2 = 100 } # the nodes that take part
   preempt           = "immediate"              # or "never"
   addresses         = ["${var.vip}/24"]
-  gates             = [tracker.uplink]         # down means out of the election
+  gates             = [tracker.uplink] # down means out of the election
 }
 
 pool "web" {
