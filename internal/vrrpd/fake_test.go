@@ -19,8 +19,9 @@ type fakeKernel struct {
 	t       time.Duration
 	sleep   time.Duration // how much longer than asked the next wait takes
 	queue   []input
-	sent    []uint8 // the priorities of adverts
-	quiet   bool    // do not record them
+	stall   time.Duration // how long the process is stopped after its next last read
+	sent    []uint8       // the priorities of adverts
+	quiet   bool          // do not record them
 	eth0    link
 	addrs   []address
 	added   int
@@ -40,6 +41,7 @@ func (k *fakeKernel) wait(d time.Duration) error {
 func (k *fakeKernel) next(in *input) bool {
 	if len(k.queue) == 0 {
 		*in = input{}
+		k.t, k.stall = k.t+k.stall, 0
 		return false
 	}
 	*in, k.queue = k.queue[0], k.queue[1:]

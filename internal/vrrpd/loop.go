@@ -66,7 +66,9 @@ func (l *loop) run() error {
 }
 
 // round waits once, drains everything that is queued, and only then looks at timers:
-// adverts that queued while the process did not run are not silence.
+// adverts that queued while the process did not run are not silence. Timers are judged by
+// the time from before the drain: whatever arrived until then has been read, even if the
+// process is stopped between the last read and the timers.
 func (l *loop) round() error {
 	last := l.t
 	l.t = l.wire.now()
@@ -75,9 +77,7 @@ func (l *loop) round() error {
 	}
 	l.t = l.wire.now()
 	l.noticePause(l.t - last)
-	drained := l.drain()
-	l.t = l.wire.now()
-	l.timers(drained)
+	l.timers(l.drain())
 	l.settle()
 	return nil
 }

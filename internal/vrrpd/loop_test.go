@@ -61,6 +61,20 @@ func TestQueuedAdvertsAreReadBeforeTimers(t *testing.T) {
 	}
 }
 
+func TestStopBetweenTheLastReadAndTheTimersIsNotSilence(t *testing.T) {
+	l, k := started(t, 100)
+	k.queue = append(k.queue, advertFrom(t, peer, 200))
+	round(t, l)
+	for range 20 {
+		k.stall = 10 * time.Second
+		round(t, l)
+		wantState(t, l, vrrp.Backup)
+		k.queue = append(k.queue, advertFrom(t, peer, 200)) // came while the process was stopped
+		round(t, l)
+		wantState(t, l, vrrp.Backup)
+	}
+}
+
 func TestFloodIsNotSilence(t *testing.T) {
 	l, k := started(t, 100)
 	for range 10 {

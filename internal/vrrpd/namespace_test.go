@@ -8,22 +8,25 @@ import (
 
 	"github.com/hareconcile/hareconcile/internal/channel"
 	"github.com/hareconcile/hareconcile/internal/vrrp"
+	"github.com/hareconcile/hareconcile/internal/vrrpd/vrrpdtest"
 	"github.com/hareconcile/hareconcile/reconcile/resource"
 )
 
+func TestMain(m *testing.M) { vrrpdtest.Main(m) }
+
 // elected starts a and b with that interval; a, with priority 200, becomes MASTER.
-func elected(t *testing.T, interval time.Duration) (a, b *node, cut func(bool)) {
+func elected(t *testing.T, interval time.Duration) (a, b *vrrpdtest.Node, cut func(bool)) {
 	t.Helper()
-	a, b, bridge := pair(t)
-	for _, n := range []*node{a, b} {
-		n.start()
+	a, b, bridge := vrrpdtest.Pair(t)
+	for _, n := range []*vrrpdtest.Node{a, b} {
+		n.Start()
 	}
-	a.configure(200, interval, b)
-	b.configure(100, interval, a)
-	a.waitState("MASTER")
-	b.waitState("BACKUP")
-	b.eventually("the address to be off the backup", time.Second, func() bool { return !b.hasVIP() })
-	if !a.hasVIP() {
+	a.Configure(200, interval, b.Addr)
+	b.Configure(100, interval, a.Addr)
+	a.WaitState("MASTER")
+	b.WaitState("BACKUP")
+	b.Eventually("the address to be off the backup", time.Second, func() bool { return !b.HasVIP() })
+	if !a.HasVIP() {
 		t.Fatal("the master has no address")
 	}
 	return a, b, func(down bool) {
@@ -37,63 +40,63 @@ func elected(t *testing.T, interval time.Duration) (a, b *node, cut func(bool)) 
 
 func TestKilledMasterComesBackUnnoticed(t *testing.T) {
 	a, b, _ := elected(t, 200*time.Millisecond)
-	changes := a.watchVIP()
-	before, peer := a.instance(), b.instance()
+	changes := a.WatchVIP()
+	before, peer := a.Instance(), b.Instance()
 	tick := time.NewTicker(70 * time.Millisecond)
 	defer tick.Stop()
 	for range 10 {
-		a.signal(unix.SIGKILL)
+		a.Signal(unix.SIGKILL)
 		<-tick.C
-		a.start()
-		i := a.waitState("MASTER")
+		a.Start()
+		i := a.WaitState("MASTER")
 		if i.Transitions != before.Transitions {
 			t.Errorf("transitions = %d after the restart, want %d (%s)", i.Transitions, before.Transitions, i.Reason)
 		}
 	}
-	if got := b.instance(); got.Transitions != peer.Transitions {
+	if got := b.Instance(); got.Transitions != peer.Transitions {
 		t.Errorf("the peer made %d transitions, want none", got.Transitions-peer.Transitions)
 	}
 	select {
-	case added := <-changes:
-		t.Errorf("the address changed (added: %v), want it untouched", added)
+	case c := <-changes:
+		t.Errorf("the address changed (added: %v), want it untouched", c.Added)
 	default:
 	}
 }
 
 func TestMasterThatCameBackTooLateStartsAsBackup(t *testing.T) {
 	a, b, _ := elected(t, 50*time.Millisecond)
-	a.signal(unix.SIGKILL)
-	b.waitState("MASTER")
-	if !a.hasVIP() {
+	a.Signal(unix.SIGKILL)
+	b.WaitState("MASTER")
+	if !a.HasVIP() {
 		t.Fatal("nothing was left to withdraw")
 	}
-	changes := a.watchVIP()
-	a.start()
-	a.waitState("MASTER") // by preemption, after the withdrawal
-	if first := <-changes; first {
+	changes := a.WatchVIP()
+	a.Start()
+	a.WaitState("MASTER") // by preemption, after the withdrawal
+	if first := <-changes; first.Added {
 		t.Error("the address was added first, want it withdrawn first")
 	}
-	b.waitState("BACKUP")
+	b.WaitState("BACKUP")
 }
 
 func TestStoppedBackupDoesNotPromoteItself(t *testing.T) {
 	const interval = 100 * time.Millisecond
 	_, b, _ := elected(t, interval)
-	before := b.instance().Transitions
+	before := b.Instance().Transitions
 	pause := time.NewTicker(vrrp.DownInterval(interval, 100) + 60*time.Millisecond)
 	defer pause.Stop()
 	for range 20 {
-		b.signal(unix.SIGSTOP)
+		b.Signal(unix.SIGSTOP)
 		<-pause.C
-		b.signal(unix.SIGCONT)
-		if i := b.instance(); i.State != "BACKUP" {
+		b.Signal(unix.SIGCONT)
+		if i := b.Instance(); i.State != "BACKUP" {
 			t.Errorf("state after the pause = %s (%s), want BACKUP", i.State, i.Reason)
 		}
 	}
-	if got := b.instance().Transitions; got != before {
+	if got := b.Instance().Transitions; got != before {
 		t.Errorf("%d transitions in 20 pauses, want none", got-before)
 	}
-	if s := b.do(channel.Request{Query: &channel.Query{}}); s.Pauses == 0 {
+	if s := b.Do(channel.Request{Query: &channel.Query{}}); s.Pauses == 0 {
 		t.Error("no pause was counted")
 	}
 }
@@ -101,99 +104,101 @@ func TestStoppedBackupDoesNotPromoteItself(t *testing.T) {
 func TestAddressIsPutBack(t *testing.T) {
 	a, _, _ := elected(t, time.Second)
 	for _, by := range [][]string{
-		{"addr", "del", vip, "dev", "eth0"},
-		{"addr", "change", vip, "dev", "eth0", "valid_lft", "1000", "preferred_lft", "1000"},
+		{"addr", "del", vrrpdtest.VIP, "dev", "eth0"},
+		{"addr", "change", vrrpdtest.VIP, "dev", "eth0", "valid_lft", "1000", "preferred_lft", "1000"},
 	} {
-		before := a.do(channel.Request{Query: &channel.Query{}}).Repairs
-		changes := a.watchVIP()
-		a.ns.Run("ip", by...)
-		if <-changes == (by[1] == "del") {
+		before := a.Do(channel.Request{Query: &channel.Query{}}).Repairs
+		changes := a.WatchVIP()
+		a.NS.Run("ip", by...)
+		if (<-changes).Added == (by[1] == "del") {
 			t.Fatalf("ip %v had another effect than expected", by)
 		}
 		start := time.Now()
-		if !<-changes {
+		back := <-changes
+		if !back.Added {
 			t.Fatal("the address went once more, want it back")
 		}
-		if took := time.Since(start); took > 100*time.Millisecond {
+		if took := back.At.Sub(start); took > 100*time.Millisecond {
 			t.Errorf("ip %v: repair took %v, want at most 100ms", by, took)
 		}
-		if got := a.do(channel.Request{Query: &channel.Query{}}).Repairs; got != before+1 {
+		if got := a.Do(channel.Request{Query: &channel.Query{}}).Repairs; got != before+1 {
 			t.Errorf("ip %v: repairs = %d, want %d", by, got, before+1)
 		}
 	}
-	if i := a.instance(); i.State != "MASTER" || len(i.Conflicts) != 0 {
+	if i := a.Instance(); i.State != "MASTER" || len(i.Conflicts) != 0 {
 		t.Errorf("instance = %+v, want MASTER without conflicts", i)
 	}
 }
 
 func TestForeignAddressIsAConflictAndStays(t *testing.T) {
 	a, b, _ := elected(t, 100*time.Millisecond)
-	b.ns.Run("ip", "addr", "add", vip, "dev", "eth0")
-	b.eventually("a conflict", time.Second, func() bool { return len(b.instance().Conflicts) == 1 })
-	a.signal(unix.SIGTERM)
-	b.waitState("MASTER")
-	a.start()
-	a.waitState("MASTER")
-	b.waitState("BACKUP")
-	if !b.hasVIP() {
+	b.NS.Run("ip", "addr", "add", vrrpdtest.VIP, "dev", "eth0")
+	b.Eventually("a conflict", time.Second, func() bool { return len(b.Instance().Conflicts) == 1 })
+	a.Signal(unix.SIGTERM)
+	b.WaitState("MASTER")
+	a.Start()
+	a.WaitState("MASTER")
+	b.WaitState("BACKUP")
+	if !b.HasVIP() {
 		t.Error("an address that somebody else added was removed")
 	}
-	b.ns.Run("ip", "addr", "del", vip, "dev", "eth0")
-	b.eventually("the conflict to end", time.Second, func() bool { return len(b.instance().Conflicts) == 0 })
+	b.NS.Run("ip", "addr", "del", vrrpdtest.VIP, "dev", "eth0")
+	b.Eventually("the conflict to end", time.Second, func() bool { return len(b.Instance().Conflicts) == 0 })
 }
 
 func TestStopResignsAndWithdraws(t *testing.T) {
 	const interval = 200 * time.Millisecond
 	a, b, _ := elected(t, interval)
-	changes := b.watchVIP()
+	changes := b.WatchVIP()
 	start := time.Now()
-	a.signal(unix.SIGTERM)
-	if a.hasVIP() {
+	a.Signal(unix.SIGTERM)
+	if a.HasVIP() {
 		t.Error("the address is still there after the stop")
 	}
-	if !<-changes {
+	gained := <-changes
+	if !gained.Added {
 		t.Error("the peer lost the address, want it to gain it")
 	}
-	if took, want := time.Since(start), vrrp.Skew(interval, 100)+50*time.Millisecond; took > want {
+	if took, want := gained.At.Sub(start), vrrp.Skew(interval, 100)+50*time.Millisecond; took > want {
 		t.Errorf("the peer took over after %v, want at most %v", took, want)
 	}
-	a.start() // from the state: no agent has to tell it
-	a.waitState("MASTER")
+	a.Start() // from the state: no agent has to tell it
+	a.WaitState("MASTER")
 }
 
 func TestCutLinkIsAFault(t *testing.T) {
 	a, b, cut := elected(t, 100*time.Millisecond)
 	cut(true)
-	if i := a.waitState("FAULT"); i.Reason != "interface eth0 has no carrier" {
+	if i := a.WaitState("FAULT"); i.Reason != "interface eth0 has no carrier" {
 		t.Errorf("reason = %q", i.Reason)
 	}
-	b.waitState("MASTER")
-	if a.hasVIP() {
+	b.WaitState("MASTER")
+	if a.HasVIP() {
 		t.Error("a router in FAULT holds the address")
 	}
 	cut(false)
-	a.waitState("MASTER")
-	b.waitState("BACKUP")
+	a.WaitState("MASTER")
+	b.WaitState("BACKUP")
 }
 
 func TestChangesInPlaceMakeNoTransition(t *testing.T) {
 	a, b, _ := elected(t, 100*time.Millisecond)
-	r := a.router(210, 200*time.Millisecond, b)
-	r.Addresses = "10.9.0.101/24," + vip
-	s := a.do(channel.Request{Config: &channel.Config{Instances: nil}})
-	if len(s.Instances) != 0 || a.hasVIP() {
+	r := a.Router(210, 200*time.Millisecond, b.Addr)
+	r.Addresses = "10.9.0.101/24," + vrrpdtest.VIP
+	s := a.Do(channel.Request{Config: &channel.Config{Instances: nil}})
+	if len(s.Instances) != 0 || a.HasVIP() {
 		t.Errorf("an empty configuration left %+v", s.Instances)
 	}
-	a.configure(200, 100*time.Millisecond, b)
-	a.waitState("MASTER")
-	before := a.instance().Transitions
-	s = a.do(channel.Request{Config: &channel.Config{Instances: []resource.VRRPInstance{r}}})
+	a.Configure(200, 100*time.Millisecond, b.Addr)
+	a.WaitState("MASTER")
+	before := a.Instance().Transitions
+	s = a.Do(channel.Request{Config: &channel.Config{Instances: []resource.VRRPInstance{r}}})
 	i := s.Instances[0]
 	if i.State != "MASTER" || i.Transitions != before || len(i.Held) != 2 || i.Priority != 210 {
 		t.Errorf("instance = %+v, want MASTER with two addresses and %d transitions", i, before)
 	}
-	r.Addresses = vip
-	s = a.do(channel.Request{Config: &channel.Config{Instances: []resource.VRRPInstance{r}}})
+	r.Addresses = vrrpdtest.VIP
+	s = a.Do(channel.Request{Config: &channel.Config{Instances: []resource.VRRPInstance{r}}})
 	if i := s.Instances[0]; len(i.Held) != 1 || i.Transitions != before {
 		t.Errorf("instance = %+v, want one address", i)
 	}
