@@ -30,7 +30,7 @@ fuzz: ## every fuzz target for a while
 	go run ./test/fuzz
 
 docs: ## docs/reference, from the language's schema
-	go test ./hcl -run Reference -update
+	go test ./hcl -run ReferenceIsGenerated -update
 
 update: ## golden files
 	go test ./hcl ./reconcile ./reconcile/planfile ./test/script -update
