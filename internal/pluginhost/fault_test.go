@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -65,20 +66,27 @@ func TestPluginsThatCannotBeMeasured(t *testing.T) {
 }
 
 func TestKilledPluginIsHeldAndReturns(t *testing.T) {
+	kills, seed := 10, uint64(time.Now().UnixNano())
+	if os.Getenv("HARECONCILE_SOAK") != "" {
+		kills = 50
+	}
+	t.Logf("seed %d", seed)
+	chance := rand.New(rand.NewPCG(seed, 0))
 	b := newBench(t, quiet)
+	b.timing.stable = 0 // every start is afresh, after the first back-off
 	b.Set([]spec.Tracker{b.track("a", "good")})
 	b.await("a", reconcile.Up, "")
 	pid := b.pid("good", 0)
-	for range 3 {
+	for range kills {
+		select {
+		case <-time.After(time.Duration(chance.Int64N(int64(100 * time.Millisecond)))):
+		case r := <-b.Results():
+			t.Fatalf("result %v while the plugin was replaced, want none: the verdict holds", r)
+		}
 		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
 		pid = b.pid("good", pid)
-		select {
-		case r := <-b.Results():
-			t.Fatalf("result %v while the plugin was replaced, want none: the verdict holds", r)
-		default:
-		}
 	}
 	b.say("down")
 	b.await("a", reconcile.Down, "it says down")

@@ -6,11 +6,11 @@
 // level user`.
 package main
 
-import "github.com/hareconcile/hareconcile/plugins/sdk"
-
-// version is set by the linker.
-var version = "0.1.0-dev"
+import (
+	"github.com/hareconcile/hareconcile/internal/build"
+	"github.com/hareconcile/hareconcile/plugins/sdk"
+)
 
 func main() {
-	sdk.Serve(&sdk.Config{Name: "haproxy", Version: version, Track: tracker{}})
+	sdk.Serve(&sdk.Config{Name: "haproxy", Version: build.Version, Track: tracker{}})
 }
