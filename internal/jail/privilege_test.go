@@ -66,7 +66,7 @@ func TestChildHasNoRights(t *testing.T) {
 		t.Errorf("interfaces of the child = %q, want %q, down", p.Interfaces, want)
 	}
 	for _, e := range p.Env {
-		if name, _, _ := strings.Cut(e, "="); !slices.Contains([]string{limitsEnv, "GOTRACEBACK", "GOMAXPROCS", "LC_ALL"}, name) {
+		if name, _, _ := strings.Cut(e, "="); !slices.Contains([]string{limitsEnv, "GOTRACEBACK", "GOMAXPROCS", "LC_ALL", "GORACE"}, name) {
 			t.Errorf("the child's environment has %s", name)
 		}
 	}
