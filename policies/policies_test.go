@@ -168,6 +168,16 @@ func TestEvaluate(t *testing.T) {
     condition     = null
     error_message = "x"
   }`), []string{"error sysctl/net/a condition: the value is not a bool"}},
+		{"a null of the right type is an error", rp(`operations = ["delete"]
+  enforce {
+    condition     = tobool(null)
+    error_message = "x"
+  }`), []string{"error sysctl/net/a condition: the value is not a bool"}},
+		{"each object has a budget of its own", rp(`operations = ["create"]
+  enforce {
+    condition     = length([for a in range(attrs.key == "net/a" ? 1000 : 0) : [for b in range(1000) : [for c in range(1000) : c]]]) > 0
+    error_message = "x"
+  }`), []string{"error pool.a condition: The", "deny sysctl/net/b x"}},
 		{"a message that fails still denies", rp(`operations = ["delete"]
   enforce {
     condition     = false

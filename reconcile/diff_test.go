@@ -229,6 +229,52 @@ func TestAFailureBreaksNothing(t *testing.T) {
 	})
 }
 
+// TestWhatAFailureBlocks fails one change of a first push and looks at what was made.
+func TestWhatAFailureBlocks(t *testing.T) {
+	c := lvsDR()
+	second := c.VirtualServers[0]
+	second.Name, second.Port = "https", 443
+	c.VirtualServers = append(c.VirtualServers, second)
+	service := resource.ID{Kind: resource.KindIPVSService, Name: "tcp 172.25.254.100:443"}
+	server := resource.ID{Kind: resource.KindIPVSServer, Name: "tcp 172.25.254.100:443 -> 172.25.254.110:80"}
+	other := resource.ID{Kind: resource.KindIPVSServer, Name: "tcp 172.25.254.100:443 -> 172.25.254.120:80"}
+	http := resource.ID{Kind: resource.KindIPVSServer, Name: "tcp 172.25.254.100:80 -> 172.25.254.110:80"}
+	httpService := resource.ID{Kind: resource.KindIPVSService, Name: "tcp 172.25.254.100:80"}
+	vrrp := resource.ID{Kind: resource.KindVRRPInstance, Name: "eth0/100/ipv4"}
+	for _, c2 := range []struct {
+		claim      string
+		bad        resource.ID
+		made, left []resource.ID
+		errors     int
+	}{
+		{"a service blocks its servers and the services after it", service, []resource.ID{vrrp}, []resource.ID{server, other, httpService}, 1},
+		{"a server blocks those of its service after it", server, []resource.ID{service, httpService, http, vrrp}, []resource.ID{other}, 1},
+	} {
+		t.Run(c2.claim, func(t *testing.T) {
+			h := newHost()
+			h.fail[c2.bad] = true
+			var attempts int
+			err := reconcile.Diff(h.live(), desired(t, c, "ka1", nil)).Apply(t.Context(), h.handlers(), func(reconcile.Change) { attempts++ })
+			for _, id := range c2.made {
+				if h.owned[id] == nil {
+					t.Errorf("%s was not made", id)
+				}
+			}
+			for _, id := range c2.left {
+				if h.owned[id] != nil {
+					t.Errorf("%s was made", id)
+				}
+			}
+			if joined, ok := err.(interface{ Unwrap() []error }); !ok || len(joined.Unwrap()) != c2.errors {
+				t.Errorf("Apply() = %v, want %d failure", err, c2.errors)
+			}
+			if attempts != len(h.owned) {
+				t.Errorf("done heard of %d changes, and %d were made", attempts, len(h.owned))
+			}
+		})
+	}
+}
+
 func TestApplyStopsWhenCancelled(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
