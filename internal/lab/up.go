@@ -149,7 +149,7 @@ func (c *Client) build(ctx context.Context, dir string, cl *spec.Cluster, l *spe
 			return fmt.Errorf("read %s: %w", dir, err)
 		}
 	}
-	first, err := makeRepository(ctx, c.Repository(), files, "Begin with the files of "+filepath.Base(dir))
+	first, err := makeRepository(ctx, c.Repository(), files, "Begin with the cluster of "+c.Name())
 	if err != nil {
 		return err
 	}

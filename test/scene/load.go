@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 
@@ -15,18 +14,21 @@ import (
 
 // A Report is what the load client prints; see test/load.
 type Report struct {
-	Requests int            `json:"requests"`
-	OK       int            `json:"ok"`
-	Bodies   map[string]int `json:"bodies"`
-	Failed   int            `json:"failed"`
-	Failures []struct {
-		At    float64 `json:"at_ms"`
-		Error string  `json:"error"`
-	} `json:"failures"`
-	LongestGap float64 `json:"longest_gap_ms"`
-	GapAt      float64 `json:"gap_at_ms"`
-	Slowest    float64 `json:"slowest_ms"`
-	Length     float64 `json:"length_ms"`
+	Requests   int            `json:"requests"`
+	OK         int            `json:"ok"`
+	Bodies     map[string]int `json:"bodies"`
+	Failed     int            `json:"failed"`
+	Failures   []Failure      `json:"failures"`
+	LongestGap float64        `json:"longest_gap_ms"`
+	GapAt      float64        `json:"gap_at_ms"`
+	Slowest    float64        `json:"slowest_ms"`
+	Length     float64        `json:"length_ms"`
+}
+
+// A Failure is a request without an answer.
+type Failure struct {
+	At    float64 `json:"at_ms"`
+	Error string  `json:"error"`
 }
 
 // From returns how many answers came from the server whose body begins with name.
@@ -56,7 +58,7 @@ func (s *Scene) Load(ctx context.Context, host string, args ...string) *Load {
 	l := &Load{stop: make(chan os.Signal, 1), done: make(chan struct{})}
 	go func() {
 		l.code, l.err = s.Client.Exec(ctx, lab.Command{
-			Host: host, Argv: append([]string{filepath.Join(s.Bin, "load")}, args...), Dir: "/",
+			Host: host, Argv: append([]string{s.LoadClient}, args...), Dir: "/",
 			Stdout: &l.out, Stderr: &l.msg, Signals: l.stop,
 		})
 		close(l.done)

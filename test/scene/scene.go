@@ -11,7 +11,6 @@ import (
 	"net"
 	"net/http"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -30,21 +29,16 @@ const (
 // A Scene is a lab that is up.
 type Scene struct {
 	*lab.Client
-	// Bin is the folder of the program's binaries and of the load client.
-	Bin string
+	// LoadClient is the path of the compiled test/load.
+	LoadClient string
 }
 
-// Build compiles the program's binaries and the load client of the module in root into bin.
-func Build(ctx context.Context, root, bin string) error {
-	for pkg, name := range map[string]string{
-		"./cmd/hareconcile": "hareconcile", "./cmd/hareconcile-vrrpd": "hareconcile-vrrpd",
-		"./plugins/haproxy": "hareconcile-plugin-haproxy", "./test/load": "load",
-	} {
-		cmd := exec.CommandContext(ctx, "go", "build", "-o", filepath.Join(bin, name), pkg)
-		cmd.Dir = root
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("build %s: %w\n%s", pkg, err, out)
-		}
+// Build compiles a package of the module that root is in.
+func Build(ctx context.Context, root, pkg, out string) error {
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", out, pkg)
+	cmd.Dir = root
+	if msg, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build %s: %w\n%s", pkg, err, msg)
 	}
 	return nil
 }
