@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 )
 
 // seed gives a fuzz test every mistake, the hostile files that are short, and the example.
+// The loops that use up their budget are left out: minimizing them would take the time of all.
 func seed(f *testing.F) {
 	f.Helper()
 	files, err := filepath.Glob("testdata/mistakes/*.txtar")
@@ -27,11 +29,13 @@ func seed(f *testing.F) {
 		}
 		tree, _ := split(a)
 		for _, b := range tree {
-			f.Add(b)
+			if !bytes.Contains(b, []byte("[for a in range(1")) {
+				f.Add(b)
+			}
 		}
 	}
 	for _, src := range hostile {
-		if len(src) < 2000 {
+		if len(src) < 2000 && !strings.Contains(src, "[for a in range(1") {
 			f.Add([]byte(src + small))
 		}
 	}
