@@ -158,6 +158,7 @@ func (a *application) report(f planfile.File, res control.ApplyResult) error {
 	if len(f.Changes) == 0 {
 		return nil
 	}
+	fmt.Fprintln(a.e.stdout)
 	n := map[string]int{}
 	for _, s := range res.Applied {
 		action, _, _ := strings.Cut(s, " ")

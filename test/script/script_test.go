@@ -66,8 +66,7 @@ func params(env ...string) testscript.Params {
 			if name != "ip_vs" {
 				return false, fmt.Errorf("unknown condition %q", name)
 			}
-			_, err := os.Stat("/proc/net/ip_vs")
-			return err == nil, nil
+			return hasIPVS(), nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":  exits,
@@ -115,6 +114,28 @@ func TestAsRootInANamespace(t *testing.T) {
 			testscript.Run(t, p)
 		})
 	}
+}
+
+func TestInALab(t *testing.T) {
+	nstest.Need(t, "root", "netns", "curl", "ipvsadm")
+	if !hasIPVS() {
+		nstest.Need(t, "uml")
+	}
+	p := params()
+	setup := p.Setup
+	p.Setup = func(e *testscript.Env) error {
+		e.Defer(func() { // of no effect where the script has come that far
+			_ = exec.Command(filepath.Join(bin, "hareconcile"), "lab", "down", filepath.Join(e.WorkDir, "examples/lvs-dr")).Run()
+		})
+		return setup(e)
+	}
+	p.Dir = "testdata/lab"
+	testscript.Run(t, p)
+}
+
+func hasIPVS() bool {
+	_, err := os.Stat("/proc/net/ip_vs")
+	return err == nil
 }
 
 // exits runs a program that must end with the given code: exits CODE PROGRAM [ARG]...

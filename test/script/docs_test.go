@@ -1,0 +1,136 @@
+package script
+
+import (
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// elsewhere names what runs a documented command that is not run here, because it needs
+// a running agent, a lab or a whole build: a file that holds the given text.
+var elsewhere = []struct{ command, file, text string }{
+	{"hareconcile agent", "test/script/testdata/root/agent.txtar", "hareconcile agent "},
+	{"hareconcile plan", "test/script/testdata/root/agent.txtar", "hareconcile plan -config agent.hcl -detailed-exitcode\n"},
+	{"hareconcile apply", "test/script/testdata/root/agent.txtar", "hareconcile apply -config agent.hcl -auto-approve\n"},
+	{"hareconcile show", "test/script/testdata/root/agent.txtar", "hareconcile show "},
+	{"hareconcile status", "test/script/testdata/root/agent.txtar", "hareconcile status "},
+	{"hareconcile plan DIR", "test/script/testdata/root/agent.txtar", "hareconcile plan -config agent.hcl -detailed-exitcode examples/lvs-dr"},
+	{"hareconcile lab", "test/script/testdata/lab/lvs_dr.txtar", "hareconcile lab "},
+	{"hareconcile lab up DIR", "test/script/testdata/lab/lvs_dr.txtar", "hareconcile lab up examples/lvs-dr"},
+	{"hareconcile lab exec client -- curl http://172.25.254.100/", "test/script/testdata/lab/lvs_dr.txtar",
+		"client -- curl -s -m 1 http://172.25.254.100/"},
+	{"hareconcile lab down DIR", "test/script/testdata/lab/lvs_dr.txtar", "hareconcile lab down examples/lvs-dr"},
+	{"systemctl enable --now hareconcile-vrrpd hareconcile", "dist/hareconcile-vrrpd.service", "ExecStart="},
+}
+
+// fenced finds blocks of code, and inline what is set as code in a sentence.
+var (
+	fenced = regexp.MustCompile("(?ms)^```[a-z]*\n(.*?)^```$")
+	inline = regexp.MustCompile("`([^`\n]+)`")
+	prog   = regexp.MustCompile(`^(hareconcile|make|systemctl)( |$)`)
+)
+
+// documented returns the command lines that a page shows.
+func documented(page string) []string {
+	var found []string
+	for _, m := range fenced.FindAllStringSubmatch(page, -1) {
+		for line := range strings.Lines(m[1]) {
+			line, _, _ = strings.Cut(line, "  #")
+			found = append(found, strings.TrimPrefix(strings.TrimSpace(line), "$ "))
+		}
+	}
+	for _, m := range inline.FindAllStringSubmatch(fenced.ReplaceAllString(page, ""), -1) {
+		found = append(found, m[1])
+	}
+	found = slices.DeleteFunc(found, func(s string) bool { return !prog.MatchString(s) || s == "hareconcile" })
+	slices.Sort(found)
+	return slices.Compact(found)
+}
+
+// pages are what people read: everything but the decisions, which tell of the past.
+func pages(t *testing.T) map[string][]string {
+	t.Helper()
+	out := map[string][]string{}
+	for _, pattern := range []string{"README.md", "CONTRIBUTING.md", "docs/*.md", "examples/*/README.md"} {
+		names, err := fs.Glob(os.DirFS("../.."), pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, n := range names {
+			b, err := os.ReadFile(filepath.Join("../..", n))
+			if err != nil {
+				t.Fatal(err)
+			}
+			out[n] = documented(string(b))
+		}
+	}
+	return out
+}
+
+func TestDocumentedCommandsWork(t *testing.T) {
+	all := pages(t)
+	if len(all["README.md"]) == 0 {
+		t.Error("README.md shows no command")
+	}
+	for page, commands := range all {
+		for _, c := range commands {
+			t.Run(page+": "+c, func(t *testing.T) {
+				if !coveredElsewhere(t, c) {
+					runDocumented(t, c)
+				}
+			})
+		}
+	}
+}
+
+// coveredElsewhere reports whether c is in the list, and holds the list to what it says.
+func coveredElsewhere(t *testing.T, c string) bool {
+	t.Helper()
+	for _, e := range elsewhere {
+		if e.command != c {
+			continue
+		}
+		b, err := os.ReadFile(filepath.Join("../..", e.file))
+		if err != nil || !strings.Contains(string(b), e.text) {
+			t.Errorf("%q should be covered by %q in %s (%v)", c, e.text, e.file, err)
+		}
+		return true
+	}
+	return false
+}
+
+// runDocumented runs c beside a copy of the examples, where DIR is the reference lab.
+func runDocumented(t *testing.T, c string) {
+	t.Helper()
+	if target, ok := strings.CutPrefix(c, "make"); ok {
+		makeTarget(t, strings.TrimSpace(target))
+		return
+	}
+	if !strings.HasPrefix(c, "hareconcile ") {
+		t.Fatalf("%q is run by no test: add it to elsewhere with what covers it", c)
+	}
+	dir := t.TempDir()
+	if err := os.CopyFS(filepath.Join(dir, "examples"), os.DirFS("../../examples")); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("sh", "-c", strings.ReplaceAll(c, "DIR", "examples/lvs-dr"))
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"))
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%s: %v\n%s", c, err, out)
+	}
+}
+
+// makeTarget checks that the Makefile knows a target: CI runs them, and this test is run by one.
+func makeTarget(t *testing.T, name string) {
+	t.Helper()
+	b, err := os.ReadFile("../../Makefile")
+	if err != nil || !strings.Contains("\n"+string(b), "\n"+name+":") && name != "" {
+		t.Errorf("the Makefile has no target %q (%v)", name, err)
+	}
+}
