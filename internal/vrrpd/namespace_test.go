@@ -1,10 +1,9 @@
 package vrrpd_test
 
 import (
+	"syscall"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/hareconcile/hareconcile/internal/channel"
 	"github.com/hareconcile/hareconcile/internal/vrrp"
@@ -45,7 +44,7 @@ func TestKilledMasterComesBackUnnoticed(t *testing.T) {
 	tick := time.NewTicker(70 * time.Millisecond)
 	defer tick.Stop()
 	for range 10 {
-		a.Signal(unix.SIGKILL)
+		a.Signal(syscall.SIGKILL)
 		<-tick.C
 		a.Start()
 		i := a.WaitState("MASTER")
@@ -65,7 +64,7 @@ func TestKilledMasterComesBackUnnoticed(t *testing.T) {
 
 func TestMasterThatCameBackTooLateStartsAsBackup(t *testing.T) {
 	a, b, _ := elected(t, 50*time.Millisecond)
-	a.Signal(unix.SIGKILL)
+	a.Signal(syscall.SIGKILL)
 	b.WaitState("MASTER")
 	if !a.HasVIP() {
 		t.Fatal("nothing was left to withdraw")
@@ -86,9 +85,9 @@ func TestStoppedBackupDoesNotPromoteItself(t *testing.T) {
 	pause := time.NewTicker(vrrp.DownInterval(interval, 100) + 60*time.Millisecond)
 	defer pause.Stop()
 	for range 20 {
-		b.Signal(unix.SIGSTOP)
+		b.Signal(syscall.SIGSTOP)
 		<-pause.C
-		b.Signal(unix.SIGCONT)
+		b.Signal(syscall.SIGCONT)
 		if i := b.Instance(); i.State != "BACKUP" {
 			t.Errorf("state after the pause = %s (%s), want BACKUP", i.State, i.Reason)
 		}
@@ -134,7 +133,7 @@ func TestForeignAddressIsAConflictAndStays(t *testing.T) {
 	a, b, _ := elected(t, 100*time.Millisecond)
 	b.NS.Run("ip", "addr", "add", vrrpdtest.VIP, "dev", "eth0")
 	b.Eventually("a conflict", time.Second, func() bool { return len(b.Instance().Conflicts) == 1 })
-	a.Signal(unix.SIGTERM)
+	a.Signal(syscall.SIGTERM)
 	b.WaitState("MASTER")
 	a.Start()
 	a.WaitState("MASTER")
@@ -151,7 +150,7 @@ func TestStopResignsAndWithdraws(t *testing.T) {
 	a, b, _ := elected(t, interval)
 	changes := b.WatchVIP()
 	start := time.Now()
-	a.Signal(unix.SIGTERM)
+	a.Signal(syscall.SIGTERM)
 	if a.HasVIP() {
 		t.Error("the address is still there after the stop")
 	}

@@ -8,10 +8,9 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/hareconcile/hareconcile/internal/nstest"
 	"github.com/hareconcile/hareconcile/internal/vrrpd/vrrpdtest"
@@ -84,7 +83,7 @@ func (k *keepalived) start() {
 // stop ends it cleanly: it resigns.
 func (k *keepalived) stop() {
 	k.t.Helper()
-	if err := k.cmd.Process.Signal(unix.SIGTERM); err != nil {
+	if err := k.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		k.t.Fatal(err)
 	}
 	_ = k.cmd.Wait()
@@ -97,7 +96,7 @@ func (k *keepalived) kill() {
 	b, err := os.ReadFile(k.path("vrrp.pid"))
 	_ = k.cmd.Process.Kill() // the parent first, or it would start another child
 	if child, convErr := strconv.Atoi(strings.TrimSpace(string(b))); err == nil && convErr == nil && child > 1 {
-		_ = unix.Kill(child, unix.SIGKILL)
+		_ = syscall.Kill(child, syscall.SIGKILL)
 	}
 	_ = k.cmd.Wait()
 	k.cmd = nil
@@ -132,14 +131,14 @@ func TestWeAreMasterKeepalivedIsBackup(t *testing.T) {
 	if got := n.Instance(); got.State != "MASTER" || got.Transitions != before.Transitions || other.HasVIP() {
 		t.Fatalf("keepalived does not stay BACKUP beside %+v", got)
 	}
-	n.Signal(unix.SIGTERM)
+	n.Signal(syscall.SIGTERM)
 	if took := waitVIP(other, true); took > 2*interval {
 		t.Errorf("keepalived took over %v after we resigned, want its skew", took)
 	}
 	n.Start() // with the configuration that its state holds
 	n.WaitState("MASTER")
 	waitVIP(other, false)
-	n.Signal(unix.SIGKILL)
+	n.Signal(syscall.SIGKILL)
 	waitVIP(other, true)
 }
 
@@ -163,7 +162,7 @@ func TestKeepalivedIsMasterWeAreBackup(t *testing.T) {
 	waitVIP(other, true)
 	k.kill()
 	n.WaitState("MASTER")
-	if n.HasVIP() == false {
+	if !n.HasVIP() {
 		t.Error("we are MASTER without the address")
 	}
 }

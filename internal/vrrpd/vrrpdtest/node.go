@@ -11,12 +11,12 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
-	"golang.org/x/sys/unix"
 
 	"github.com/hareconcile/hareconcile/internal/channel"
 	"github.com/hareconcile/hareconcile/internal/nstest"
@@ -33,7 +33,7 @@ func Main(m *testing.M) {
 	if dir == "" {
 		os.Exit(m.Run())
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	err := vrrpd.Run(ctx, vrrpd.Options{
 		Socket: filepath.Join(dir, "sock"), State: filepath.Join(dir, "state"), Lock: filepath.Join(dir, "lock"),
 		Log: slog.NewTextHandler(os.Stderr, nil),
@@ -81,7 +81,7 @@ func NewNode(t testing.TB, addr string) *Node {
 	n.log = log
 	t.Cleanup(func() {
 		if n.cmd != nil {
-			n.Signal(unix.SIGKILL)
+			n.Signal(syscall.SIGKILL)
 		}
 		_ = log.Close()
 		if b, err := os.ReadFile(log.Name()); err == nil && t.Failed() {
@@ -107,12 +107,12 @@ func (n *Node) Start() {
 }
 
 // Signal sends s; after a deadly one it waits for the end.
-func (n *Node) Signal(s unix.Signal) {
+func (n *Node) Signal(s syscall.Signal) {
 	n.t.Helper()
 	if err := n.cmd.Process.Signal(s); err != nil {
 		n.t.Fatalf("signal %s: %v", n.Addr, err)
 	}
-	if s == unix.SIGKILL || s == unix.SIGTERM {
+	if s == syscall.SIGKILL || s == syscall.SIGTERM {
 		_ = n.cmd.Wait()
 		n.cmd = nil
 	}
