@@ -28,11 +28,16 @@ func (e *DeathError) Error() string {
 func reason(s *os.ProcessState, stderr string, l Limits) string {
 	has := func(text string) bool { return strings.Contains(stderr, text) }
 	status, _ := s.Sys().(syscall.WaitStatus)
+	var resident uint64
+	if u, ok := s.SysUsage().(*syscall.Rusage); ok {
+		resident = uint64(u.Maxrss) << 10
+	}
 	switch {
 	case has("stack overflow"), has("goroutine stack exceeds"):
 		return "stack overflow (input nested too deep)"
 	case has("out of memory"), has("cannot allocate memory"), has("cannot map pages"),
-		has("failed to create new OS thread"), has("failed to allocate"), has("pthread_create failed"):
+		has("failed to create new OS thread"), has("failed to allocate"), has("pthread_create failed"),
+		has("SIGSEGV") && resident > l.Data/4*3: // the collector does not look whether it got memory (mgcmark_greenteagc.go)
 		return "used more memory than its limit of " + size(l.Data)
 	case has("SIGXCPU"), status.Signaled() && status.Signal() == syscall.SIGXCPU,
 		status.Signaled() && s.UserTime()+s.SystemTime() >= l.CPU:
