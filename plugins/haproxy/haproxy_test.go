@@ -172,7 +172,8 @@ func TestFrozenHaproxy(t *testing.T) {
 	if err := h.process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	for range 3 { // connections pile up where the kernel accepts them
+	h.await(t, w(h, func(*watcher) {}), sdk.Down) // a thread that waits for a CPU stops later
+	for range 3 {                                 // connections pile up where the kernel accepts them
 		begin := time.Now()
 		expect(t, look(t, w(h, func(*watcher) {}), 200*time.Millisecond), sdk.Down, "does not answer")
 		if took := time.Since(begin); took > 2*time.Second {

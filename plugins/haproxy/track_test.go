@@ -67,7 +67,7 @@ func TestAnswers(t *testing.T) {
 		{"numbers that are none", say(info + header + "fe,FRONTEND,OPEN,,,\nbe,BACKEND,UP,-1,99999999999999999999,\n"), sdk.Down, "0 servers up"},
 		{"nothing", say(""), sdk.Down, "without an answer"},
 		{"silence", func(c net.Conn) { _, _ = c.Read(make([]byte, 4096)); _, _ = c.Read(make([]byte, 1)) }, sdk.Down, "does not answer"},
-		{"endless output", endless("x: y\n", 0), sdk.Unknown, "longer than 1048576 bytes"},
+		{"endless output", endless(strings.Repeat("x: y\n", 10_000), 0), sdk.Unknown, "longer than 1048576 bytes"},
 		{"drips", endless("x", 10*time.Millisecond), sdk.Unknown, "read reply"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

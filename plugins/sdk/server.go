@@ -30,7 +30,7 @@ func serve(c *Config) {
 			MagicCookieKey:   proto.CookieKey,
 			MagicCookieValue: proto.CookieValue,
 		},
-		VersionedPlugins: map[int]plugin.PluginSet{proto.Version: Plugins(c)},
+		VersionedPlugins: map[int]plugin.PluginSet{proto.Version: {"hareconcile": &grpcPlugin{config: c}}},
 		GRPCServer: func(opts []grpc.ServerOption) *grpc.Server {
 			return grpc.NewServer(append(opts, grpc.MaxRecvMsgSize(maxRequest))...)
 		},
@@ -38,10 +38,11 @@ func serve(c *Config) {
 	})
 }
 
-// Plugins returns what Serve serves in the form that package go-plugin wants. Only test
-// harnesses need it.
-func Plugins(c *Config) plugin.PluginSet {
-	return plugin.PluginSet{"hareconcile": &grpcPlugin{config: c}}
+// Register registers the services of a plugin. Serve does it; only test harnesses need it.
+func Register(r grpc.ServiceRegistrar, c *Config) {
+	srv := &server{config: c, instances: map[string]*instance{}}
+	pluginv1.RegisterPluginServer(r, srv)
+	pluginv1.RegisterTrackServer(r, srv)
 }
 
 // A grpcPlugin registers the services of a plugin.
@@ -54,9 +55,7 @@ var _ plugin.GRPCPlugin = (*grpcPlugin)(nil)
 
 // GRPCServer implements plugin.GRPCPlugin.
 func (p *grpcPlugin) GRPCServer(_ *plugin.GRPCBroker, s *grpc.Server) error {
-	srv := &server{config: p.config, instances: map[string]*instance{}}
-	pluginv1.RegisterPluginServer(s, srv)
-	pluginv1.RegisterTrackServer(s, srv)
+	Register(s, p.config)
 	return nil
 }
 

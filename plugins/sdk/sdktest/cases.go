@@ -4,13 +4,15 @@ package sdktest
 
 import (
 	"context"
+	"net"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/hashicorp/go-plugin"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/test/bufconn"
 
 	pluginv1 "github.com/hareconcile/hareconcile/plugins/proto/hareconcile/plugin/v1"
 	"github.com/hareconcile/hareconcile/plugins/sdk"
@@ -30,25 +32,47 @@ type Case struct {
 // Run puts every case through a tracker, over gRPC as in the agent.
 func Run(t *testing.T, tracker sdk.Tracker, cases []Case) {
 	t.Helper()
-	set := sdk.Plugins(&sdk.Config{Name: "test", Version: "0", Track: tracker})
-	client, server := plugin.TestPluginGRPCConn(t, false, set)
-	t.Cleanup(func() { _ = client.Close(); server.Stop() })
+	conn := serve(t, tracker)
 	for _, c := range cases {
 		t.Run(c.Name, func(t *testing.T) {
-			mistakes := configure(t, client.Conn, c.Name, c.Config)
+			mistakes := configure(t, conn, c.Name, c.Config)
 			if !slices.Equal(mistakes, c.Mistakes) {
 				t.Fatalf("mistakes in %q, want %q", mistakes, c.Mistakes)
 			}
 			if len(c.Mistakes) > 0 {
 				return
 			}
-			got := check(t, client.Conn, c.Name, c.Timeout)
+			got := check(t, conn, c.Name, c.Timeout)
 			if got.Verdict != c.Want || !strings.Contains(got.Message, c.Message) {
 				t.Errorf("result %s %q, want %s %q", got.Verdict, got.Message, c.Want, c.Message)
 			}
-			forget(t, client.Conn, c.Name)
+			forget(t, conn, c.Name)
 		})
 	}
+}
+
+// serve serves a tracker in memory until the test ends.
+func serve(t *testing.T, tracker sdk.Tracker) *grpc.ClientConn {
+	t.Helper()
+	listener := bufconn.Listen(64 << 10)
+	server := grpc.NewServer()
+	sdk.Register(server, &sdk.Config{Name: "test", Version: "0", Track: tracker})
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(listener) }()
+	conn, err := grpc.NewClient("passthrough:///test",
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return listener.DialContext(ctx) }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = conn.Close()
+		server.Stop()
+		if err := <-ended; err != nil {
+			t.Errorf("serve: %v", err)
+		}
+	})
+	return conn
 }
 
 // configure makes an instance and returns the attributes that were blamed.
