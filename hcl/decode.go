@@ -80,7 +80,7 @@ func (ev *evaluator) convert(v cty.Value, a attribute, at hcl2.Range, where stri
 		return v, false
 	}
 	if !got.IsWhollyKnown() || got.IsNull() {
-		return got, got.IsKnown()
+		return got, got.IsWhollyKnown()
 	}
 	if a.kind.check != nil {
 		if problem := a.kind.check(got); problem != "" {

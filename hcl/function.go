@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math/big"
 	"net/netip"
+	"slices"
 
 	"github.com/hashicorp/hcl/v2/ext/tryfunc"
 	"github.com/zclconf/go-cty/cty"
@@ -21,6 +22,9 @@ type builtin struct {
 	cost func(args []cty.Value) int
 	doc  string
 }
+
+// texts are the functions that would write anything as text, also what has no text.
+var texts = []string{"format", "jsonencode"}
 
 // builtins are pure: no clock, environment, file or network.
 var builtins = map[string]builtin{
@@ -91,11 +95,31 @@ func functions(p *program) map[string]function.Function {
 	out := make(map[string]function.Function, len(builtins)+len(special))
 	for name, b := range builtins {
 		out[name] = p.metered(b)
+		if slices.Contains(texts, name) {
+			out[name] = textual(out[name])
+		}
 	}
 	for name, b := range special {
 		out[name] = b.f
 	}
 	return out
+}
+
+// textual returns f without secrets and blocks among its arguments.
+func textual(f function.Function) function.Function {
+	return function.New(&function.Spec{
+		Params:   f.Params(),
+		VarParam: f.VarParam(),
+		Type: func(args []cty.Value) (cty.Type, error) {
+			for i, a := range args {
+				if holds(a, secretType) || holds(a, referenceType) {
+					return cty.DynamicPseudoType, function.NewArgErrorf(i, "secrets and blocks have no text")
+				}
+			}
+			return f.ReturnTypeForValues(args)
+		},
+		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) { return f.Call(args) },
+	})
 }
 
 // metered returns a function that refuses arguments that would cost too much, before it works.

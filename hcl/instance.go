@@ -113,10 +113,10 @@ func (ev *evaluator) elements(v cty.Value, at hcl2.Range) ([]element, bool) {
 		ev.report.errorf(at, "for_each is sensitive", "Keys become names, which are shown.")
 		return nil, false
 	}
-	if !v.IsKnown() {
+	t := v.Type()
+	if !v.IsKnown() || t.IsSetType() && !v.IsWhollyKnown() {
 		return nil, false
 	}
-	t := v.Type()
 	if v.IsNull() || !t.IsMapType() && !t.IsObjectType() && !(t.IsSetType() && t.ElementType() == cty.String) {
 		ev.report.errorf(at, "for_each needs a map", "It got %s. A map gives keys and values; of a list of strings, make a set with toset().", friendly(v))
 		return nil, false

@@ -13,6 +13,9 @@ func ParseLab(name string, b []byte, c *spec.Cluster) (*spec.Lab, Diagnostics) {
 	if f == nil {
 		return nil, ds
 	}
+	if c == nil {
+		c = &spec.Cluster{}
+	}
 	l := &spec.Lab{RestartDelay: f.only("restart").duration("delay")}
 	for _, in := range f.root.children("segment") {
 		l.Segments = append(l.Segments, f.segment(in, l, c))

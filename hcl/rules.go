@@ -183,6 +183,9 @@ func sharesSegment(i, o spec.VRRPInstance) bool {
 }
 
 func (v *view) poolRules(p spec.Pool) {
+	if len(p.Servers) == 0 {
+		v.fail(p.Origin, "", "The pool has no server", "Write server \"NAME\" { address = \"192.0.2.10\" }.")
+	}
 	seen := map[netip.AddrPort]string{}
 	for _, s := range p.Servers {
 		at := netip.AddrPortFrom(s.Address, s.Port)

@@ -132,9 +132,6 @@ func (v *view) pool(in *instance) spec.Pool {
 		}
 		p.Servers = append(p.Servers, server)
 	}
-	if len(p.Servers) == 0 {
-		v.ev.report.errorf(in.at, "The pool has no server", `Write server "NAME" { address = "192.0.2.10" }.`)
-	}
 	for _, c := range in.children("check") {
 		p.Checks = append(p.Checks, v.check(c))
 	}

@@ -67,7 +67,8 @@ func (v *view) config(in *instance, plugin string) []byte {
 		v.ev.report.errorf(at, "A block cannot be used here", "Name the block's attribute, as in vrrp_instance.web.addresses.")
 		return nil
 	}
-	if !v.checkConfig(got, plugin, at) {
+	got, ok := v.checkConfig(got, plugin, at)
+	if !ok {
 		return nil
 	}
 	plain, err := cty.Transform(got, func(_ cty.Path, e cty.Value) (cty.Value, error) {
@@ -97,22 +98,23 @@ type pluginSchema struct {
 	} `json:"attributes"`
 }
 
-// checkConfig compares a configuration with its plugin's schema. Without a schema it warns.
-func (v *view) checkConfig(got cty.Value, plugin string, at hcl2.Range) bool {
+// checkConfig converts a configuration to what its plugin's schema wants. Without a schema it warns.
+func (v *view) checkConfig(got cty.Value, plugin string, at hcl2.Range) (cty.Value, bool) {
 	b, ok := v.ev.schemas[plugin]
 	if !ok {
 		v.ev.report.add(Warning, at, "The plugin's configuration was not checked",
 			fmt.Sprintf("There is no %s.schema.json beside cluster.hcl, so only the plugin itself can say whether it is right.", plugin))
-		return true
+		return got, true
 	}
 	var schema pluginSchema
 	if err := json.Unmarshal(b, &schema); err != nil {
 		v.ev.report.errorf(at, "The plugin's schema cannot be read", "%s.schema.json: %v.", plugin, err)
-		return false
+		return got, false
 	}
 	known := sortedKeys(schema.Attributes)
 	good := true
 	have := got.AsValueMap()
+	converted := map[string]cty.Value{}
 	for _, name := range sortedKeys(have) {
 		want, ok := schema.Attributes[name]
 		if !ok {
@@ -120,7 +122,8 @@ func (v *view) checkConfig(got cty.Value, plugin string, at hcl2.Range) bool {
 			good = false
 			continue
 		}
-		good = v.checkConfigValue(have[name], plugin, name, want.Type, at) && good
+		converted[name], ok = v.configValue(have[name], plugin, name, want.Type, at)
+		good = good && ok
 	}
 	for _, name := range known {
 		if e, ok := have[name]; schema.Attributes[name].Required && (!ok || e.IsNull()) {
@@ -128,28 +131,36 @@ func (v *view) checkConfig(got cty.Value, plugin string, at hcl2.Range) bool {
 			good = false
 		}
 	}
-	return good
+	return cty.ObjectVal(converted), good
 }
 
-// checkConfigValue compares one value with the type that a schema wants, in the syntax of variables.
-func (v *view) checkConfigValue(got cty.Value, plugin, name, want string, at hcl2.Range) bool {
+// configValue converts one value to the type that a schema wants, in the syntax of variables.
+func (v *view) configValue(got cty.Value, plugin, name, want string, at hcl2.Range) (cty.Value, bool) {
 	if want == "" || got.IsNull() || got.Type().Equals(secretType) {
-		return true
+		return got, true
 	}
-	if scan(plugin, []byte(want)).HasErrors() {
-		return false
+	typ, ok := parseType(plugin+".schema.json", want)
+	if !ok {
+		v.ev.report.errorf(at, "The plugin's schema cannot be read", "%s.schema.json: %.80q is no type.", plugin, want)
+		return got, false
 	}
-	e, diags := hclsyntax.ParseExpression([]byte(want), plugin+".schema.json", hcl2.InitialPos)
-	if !diags.HasErrors() {
-		var typ cty.Type
-		if typ, diags = typeexpr.TypeConstraint(e); !diags.HasErrors() {
-			if _, err := convert.Convert(got, typ); err != nil {
-				v.ev.report.errorf(at, "Wrong type", "%s of plugin %q is %s, and this is %s.", name, plugin, article(want), friendly(got))
-				return false
-			}
-			return true
-		}
+	converted, err := convert.Convert(got, typ)
+	if err != nil {
+		v.ev.report.errorf(at, "Wrong type", "%s of plugin %q is %s, and this is %s.", name, plugin, article(want), friendly(got))
+		return got, false
 	}
-	v.ev.report.errorf(at, "The plugin's schema cannot be read", "%s.schema.json: %q is no type.", plugin, want)
-	return false
+	return converted, true
+}
+
+// parseType reads a type such as list(string).
+func parseType(name, text string) (cty.Type, bool) {
+	if scan(name, []byte(text)).HasErrors() {
+		return cty.DynamicPseudoType, false
+	}
+	e, diags := hclsyntax.ParseExpression([]byte(text), name, hcl2.InitialPos)
+	if diags.HasErrors() {
+		return cty.DynamicPseudoType, false
+	}
+	typ, diags := typeexpr.TypeConstraint(e)
+	return typ, !diags.HasErrors()
 }
