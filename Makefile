@@ -7,8 +7,8 @@ LDFLAGS = -X github.com/hareconcile/hareconcile/internal/build.Version=$(VERSION
 .PHONY: build deps demo test soak bench fuzz docs update clean
 
 build: ## the programs, in bin/
-	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
-	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/hareconcile-plugin-haproxy ./plugins/haproxy
+	go build -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+	go build -ldflags '$(LDFLAGS)' -o bin/hareconcile-plugin-haproxy ./plugins/haproxy
 
 deps: ## what tests and demo need of Debian, where it is missing
 	@SUDO='$(SUDO)' sh test/deps.sh

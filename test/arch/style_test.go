@@ -100,8 +100,11 @@ func TestSkipsHaveOneDoor(t *testing.T) {
 // aPath is a path of this repository in backticks.
 var aPath = regexp.MustCompile("`((?:cmd|dist|docs|examples|hcl|internal|plugins|policies|reconcile|test|\\.ci)(?:/[A-Za-z0-9_.*<>-]+)*/?)`")
 
-// TestDocumentsNamePathsThatExist follows every path that the documents put in backticks.
-// A component in angle brackets or with a star stands for any name.
+// aLink is a link to a file of this repository.
+var aLink = regexp.MustCompile(`\]\(([^)#: ]+)\)`)
+
+// TestDocumentsNamePathsThatExist follows every link, and every path that the documents put
+// in backticks. A component in angle brackets or with a star stands for any name.
 func TestDocumentsNamePathsThatExist(t *testing.T) {
 	var docs []string
 	for _, pattern := range []string{"*.md", "docs/*.md", "docs/decisions/*.md", "examples/*/*.md"} {
@@ -124,6 +127,11 @@ func TestDocumentsNamePathsThatExist(t *testing.T) {
 			found, err := filepath.Glob(filepath.Join(root, path))
 			if err != nil || len(found) == 0 {
 				t.Errorf("%s names %s, which does not exist", filepath.Base(doc), m[1])
+			}
+		}
+		for _, m := range aLink.FindAllStringSubmatch(string(text), -1) {
+			if _, err := os.Stat(filepath.Join(filepath.Dir(doc), m[1])); err != nil {
+				t.Errorf("%s links to %s, which does not exist", filepath.Base(doc), m[1])
 			}
 		}
 	}
