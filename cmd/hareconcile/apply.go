@@ -83,6 +83,8 @@ func (a *application) run(ctx context.Context, arg string) error {
 		return fmt.Errorf("not everything was applied: %w", incomplete)
 	case len(res.Failed) > 0:
 		return fmt.Errorf("%d change(s) could not be made:\n  %s", len(res.Failed), strings.Join(res.Failed, "\n  "))
+	case len(f.Conflicts) > 0:
+		return fmt.Errorf("%d object(s) that somebody else made are in the way and stay as they are", len(f.Conflicts))
 	}
 	return nil
 }

@@ -120,11 +120,7 @@ func (f *formatter) file(name string, mode fs.FileMode) error {
 	if !f.wr {
 		return nil
 	}
-	target, err := filepath.EvalSymlinks(name)
-	if err != nil {
-		return err
-	}
-	return writeFile(target, out, mode)
+	return os.WriteFile(name, out, mode) // in place: the file keeps its owner and its links
 }
 
 // format returns src as it should be, and whether it can be formatted at all.

@@ -55,7 +55,11 @@ func set(objects []Object) (resource.Set, error) {
 		if err != nil {
 			return nil, fmt.Errorf("snapshot: %s/%s: %w", o.Kind, o.Name, err)
 		}
-		out[resource.ID{Kind: o.Kind, Name: o.Name}] = v
+		id := resource.ID{Kind: o.Kind, Name: o.Name}
+		if named, ok := v.(interface{ ID() resource.ID }); !ok || named.ID() != id {
+			return nil, fmt.Errorf("snapshot: %s is not the name of what it holds", id)
+		}
+		out[id] = v
 	}
 	return out, nil
 }
