@@ -21,6 +21,7 @@ func (a *Agent) follow(ctx context.Context) error {
 		return nil
 	}
 	state := control.Source{URL: a.cfg.Git.URL}
+	said := ""
 	for {
 		select {
 		case <-ctx.Done():
@@ -28,6 +29,7 @@ func (a *Agent) follow(ctx context.Context) error {
 		case <-timer.C:
 		}
 		refused, err := a.advance(ctx, &last)
+		said = a.tellRefusal(refused, said)
 		if err != nil && ctx.Err() == nil {
 			if state.Error != err.Error() {
 				a.cfg.Log.Warn("source cannot be read; the revision in force stays", "err", err)
@@ -40,6 +42,17 @@ func (a *Agent) follow(ctx context.Context) error {
 		a.inbox.put(func(n *news) { n.source, n.refused = &s, refused })
 		timer.Reset(a.cfg.Git.Interval)
 	}
+}
+
+// tellRefusal logs a refusal that was not said yet, and returns what has been said.
+func (a *Agent) tellRefusal(r *revision.Refused, said string) string {
+	if r == nil {
+		return ""
+	}
+	if r.Error() != said {
+		a.cfg.Log.Warn("revision refused; the one in force stays", "revision", r.Commit, "stage", r.Stage, "err", r.Reason)
+	}
+	return r.Error()
 }
 
 // advance looks for a revision newer than last and puts it in force. It returns a refusal,
@@ -73,13 +86,16 @@ func (a *Agent) revise(ctx context.Context, rev, prior *revision.Revision) error
 		return err
 	}
 	refuse := func(stage, reason string) error {
-		a.cfg.Log.Warn("revision refused", "revision", rev.Short(), "stage", stage, "err", reason)
 		return &revision.Refused{Commit: rev.Commit, Subject: rev.Subject, Stage: stage, Reason: reason}
 	}
 	if planErr != nil {
 		return refuse("plan", planErr.Error())
 	}
 	findings, err := a.cfg.Source.Policy(ctx, rev, prior, plan, managed)
+	var refused *revision.Refused
+	if errors.As(err, &refused) {
+		return refused
+	}
 	if err != nil {
 		return refuse("policy", err.Error())
 	}
