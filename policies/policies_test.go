@@ -2,6 +2,7 @@ package policies_test
 
 import (
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -107,6 +108,31 @@ func TestShippedOnRealInput(t *testing.T) {
 				t.Errorf("%s says %+v, want it to pass", name, f)
 			}
 		})
+	}
+}
+
+// TestTheDocumentIsRight runs the examples of docs/policies.md.
+func TestTheDocumentIsRight(t *testing.T) {
+	b, err := os.ReadFile("../docs/policies.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var examples [][]byte
+	for _, part := range strings.Split(string(b), "```hcl\n")[1:] {
+		text, _, _ := strings.Cut(part, "```")
+		examples = append(examples, []byte(text))
+	}
+	if len(examples) != 2 {
+		t.Fatalf("the document has %d examples, want a policy and its test", len(examples))
+	}
+	results, ds := policies.Test(map[string][]byte{"weights.policy.hcl": examples[0], "weights.policytest.hcl": examples[1]})
+	if len(ds) > 0 || len(results) != 2 {
+		t.Fatalf("Test() = %+v, %+v", results, ds)
+	}
+	for _, r := range results {
+		if !r.Passed {
+			t.Errorf("%s: %s", r.Name, r.Message)
+		}
 	}
 }
 
