@@ -234,6 +234,39 @@ func TestConcurrencyIsBounded(t *testing.T) {
 	})
 }
 
+func TestManyTargetsAreSpreadOverTheInterval(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const n, interval = 2000, 10 * time.Second
+		var bySecond [20]atomic.Int64
+		begin := time.Now()
+		probe := func(context.Context) (check.State, string) {
+			if i := int(time.Since(begin) / time.Second); i < len(bySecond) {
+				bySecond[i].Add(1)
+			}
+			return check.Up, ""
+		}
+		var ts []Target
+		for i := range n {
+			ts = append(ts, Target{
+				Key: fmt.Sprintf("web/rs%d", i), Initial: check.Up,
+				Checks: []Check{{Interval: interval, Rules: check.Rules{Rise: 1, Fall: 1}, Probe: probe}},
+			})
+		}
+		l := New(n)
+		l.Set(ts)
+		read := run(t, l)
+		pass(time.Duration(len(bySecond)) * time.Second)
+		for i := range bySecond {
+			if got := bySecond[i].Load(); got < 150 || got > 250 {
+				t.Errorf("%d checks in second %d, want about %d", got, i, n/10)
+			}
+		}
+		if got := len(read()); got != n {
+			t.Errorf("%d targets were measured, want all %d", got, n)
+		}
+	})
+}
+
 func TestReaderThatIsLateSeesTheLastVerdict(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSubject(check.Up)

@@ -46,7 +46,7 @@ type Tracker interface {
 }
 
 // An Instance watches one thing. If it is an io.Closer it is closed when it is not needed
-// any more.
+// any more; a last check may still be under way then.
 type Instance interface {
 	// Check looks once, changes nothing, and returns before ctx ends. It returns Down only if
 	// it saw that the thing is down; whatever kept it from looking is an error, and the agent
