@@ -68,12 +68,20 @@ type child struct {
 	stderr lines
 }
 
+// childNice is the priority of children (setpriority(2)): a third of the caller's share of
+// a processor that both want.
+const childNice = 5
+
 // run starts the child with as little as the caller's rights allow to take away, and waits
 // for it. It must be called on a thread of its own.
 func (c *child) run(ctx context.Context) error {
 	log := c.limits.Log.With("stage", c.stage)
 	if err := stripThread(); err != nil {
 		log.Debug("child keeps its capability bounding set", "err", err)
+	}
+	// Nothing here is in a hurry, while the caller's checks are.
+	if err := unix.Setpriority(unix.PRIO_PROCESS, 0, childNice); err != nil {
+		log.Debug("child keeps its caller's priority", "err", err)
 	}
 	var dir *os.File
 	if c.limits.Dir != "" {

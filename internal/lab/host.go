@@ -48,10 +48,17 @@ func (h *host) do(f func() error) error {
 	return <-done
 }
 
-// start starts a command on the host. The caller waits for it with wait.
-func (h *host) start(cmd *exec.Cmd) error {
+// start starts a command on the host with a priority (setpriority(2)). The caller waits for
+// it with wait.
+func (h *host) start(cmd *exec.Cmd, nice int) error {
 	return started.add(func() (int, error) {
-		err := h.do(cmd.Start)
+		err := h.do(func() error {
+			// A priority belongs to the thread, and the command inherits it.
+			if err := unix.Setpriority(unix.PRIO_PROCESS, 0, nice); err != nil {
+				return err
+			}
+			return errors.Join(cmd.Start(), unix.Setpriority(unix.PRIO_PROCESS, 0, 0))
+		})
 		if err != nil {
 			return 0, err
 		}

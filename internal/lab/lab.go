@@ -45,6 +45,7 @@ type linkPlan struct {
 type servicePlan struct {
 	Name string   `json:"name"`
 	Argv []string `json:"argv"`
+	Nice int      `json:"nice,omitempty"` // as the unit says
 }
 
 // A filePlan is a file of a host.

@@ -112,7 +112,7 @@ func (s *service) start(again bool) (*exec.Cmd, chan struct{}, error) {
 	if !s.wanted {
 		return nil, nil, errUnwanted
 	}
-	if err := s.host.start(cmd); err != nil {
+	if err := s.host.start(cmd, s.plan.Nice); err != nil {
 		return nil, nil, fmt.Errorf("start %s: %w", s.plan.Argv[0], err)
 	}
 	s.ended = make(chan struct{})

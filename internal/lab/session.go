@@ -45,7 +45,7 @@ func startPipes(h *host, cmd *exec.Cmd, _ *command, w *frameWriter) (*session, e
 	}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = theirs[0], theirs[1], theirs[2]
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := h.start(cmd); err != nil {
+	if err := h.start(cmd, 0); err != nil {
 		closeAll(ours)
 		return nil, err
 	}
@@ -76,7 +76,7 @@ func startTTY(h *host, cmd *exec.Cmd, c *command, w *frameWriter) (*session, err
 	s.resize(c.Rows, c.Cols)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = tty, tty, tty
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
-	if err := h.start(cmd); err != nil {
+	if err := h.start(cmd, 0); err != nil {
 		_ = ptm.Close()
 		return nil, err
 	}

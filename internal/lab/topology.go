@@ -11,6 +11,9 @@ import (
 	"github.com/hareconcile/hareconcile/internal/spec"
 )
 
+// vrrpdNice is Nice in dist/hareconcile-vrrpd.service.
+const vrrpdNice = -15
+
 // settings is what the topology does not learn from the cluster's files.
 type settings struct {
 	name, dir, bin string
@@ -86,13 +89,13 @@ func (h *hostPlan) node(c *spec.Cluster, s settings) {
 	h.file("/etc/hareconcile/agent.hcl", agentConfig(h.Name, s))
 	for _, i := range c.Instances {
 		if _, ok := i.Priority[h.Name]; ok {
-			h.Services = append(h.Services, servicePlan{"vrrpd", []string{filepath.Join(s.bin, "hareconcile-vrrpd")}})
+			h.Services = append(h.Services, servicePlan{"vrrpd", []string{filepath.Join(s.bin, "hareconcile-vrrpd")}, vrrpdNice})
 			break
 		}
 	}
 	h.Services = append(h.Services, servicePlan{"agent", []string{
 		filepath.Join(s.bin, "hareconcile"), "agent", "-config", "/etc/hareconcile/agent.hcl",
-	}})
+	}, 0})
 }
 
 func (h *hostPlan) file(path, content string) {

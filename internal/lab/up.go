@@ -156,7 +156,7 @@ func (c *Client) build(ctx context.Context, dir string, cl *spec.Cluster, l *spe
 	if o.Interval == 0 {
 		o.Interval = time.Second
 		if o.UML {
-			o.Interval = 2 * time.Second // one slow CPU for all nodes
+			o.Interval = 3 * time.Second // one slow CPU for all nodes
 		}
 	}
 	cfg, err := topology(cl, l, settings{

@@ -37,6 +37,6 @@ http {
 `, dir, v.Port))
 	h.Services = append(h.Services, servicePlan{
 		fmt.Sprintf("web-%d", v.Port),
-		[]string{webServer, "-p", dir, "-e", "stderr", "-c", filepath.Join(dir, "nginx.conf")},
+		[]string{webServer, "-p", dir, "-e", "stderr", "-c", filepath.Join(dir, "nginx.conf")}, 0,
 	})
 }
