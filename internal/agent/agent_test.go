@@ -322,3 +322,19 @@ func TestPollingTakesATwentiethOfTheTime(t *testing.T) {
 		}
 	})
 }
+
+func TestServerWithAnotherAddressWaitsForItsFirstVerdict(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		defer converged(t, w)()
+		r := lab("bbbbbbb", 2)
+		moved := netip.MustParseAddr("172.25.254.111")
+		r.Cluster.Pools[0].Servers[0].Address = moved
+		w.origin.push(r)
+		after(time.Minute)
+		id := resource.IPVSServer{Service: labService, Address: netip.AddrPortFrom(moved, 80)}.ID()
+		if s, ok := w.host.get(id).(resource.IPVSServer); !ok || s.Weight != 0 {
+			t.Errorf("server at its new address = %+v, %v, want weight 0", s, ok)
+		}
+	})
+}

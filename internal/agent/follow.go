@@ -143,6 +143,9 @@ func (a *Agent) preview(ctx context.Context, rev *revision.Revision) (reconcile.
 // install puts rev in force: from now on every pass is made with it.
 func (a *Agent) install(ctx context.Context, rev *revision.Revision, findings []reconcile.Finding) {
 	first := a.rev == nil
+	if !first {
+		a.dropMovedServers(a.rev.Cluster, rev.Cluster)
+	}
 	a.rev, a.findings, a.saved = rev, findings, false
 	a.phase, a.message = control.Applying, "applying "+rev.Short()
 	a.move(rev.Cluster.Moved)

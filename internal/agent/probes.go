@@ -81,6 +81,21 @@ func (a *Agent) move(moves []spec.Moved) {
 	}
 }
 
+// dropMovedServers forgets the verdicts of servers that have another address now: they were
+// about another machine.
+func (a *Agent) dropMovedServers(before, after *spec.Cluster) {
+	for _, p := range after.Pools {
+		old, _ := before.Pool(p.Name)
+		for _, was := range old.Servers {
+			for _, is := range p.Servers {
+				if is.Name == was.Name && (is.Address != was.Address || is.Port != was.Port) {
+					delete(a.facts.Servers, reconcile.NewServerRef(p.Name, is.Name))
+				}
+			}
+		}
+	}
+}
+
 // forget drops the facts of servers and trackers that the cluster no longer has.
 func (a *Agent) forget(c *spec.Cluster) {
 	servers := map[reconcile.ServerRef]bool{}
