@@ -53,6 +53,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "hareconcile-vrrpd: -log is text or json, not %q\n", *format)
 		return 2
 	}
+	signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE) // a terminal or a log reader that goes takes no address along
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	err := vrrpd.Run(ctx, o)

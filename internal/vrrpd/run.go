@@ -33,6 +33,7 @@ const (
 	memoryLimit  = 32 << 20
 	niceness     = -15
 	lockPatience = 2 * time.Second
+	logPatience  = time.Second
 	// commandRoom is how many requests may wait for the loop.
 	commandRoom = 64
 )
@@ -47,11 +48,18 @@ func Run(ctx context.Context, o Options) error {
 	defer lock.Close()
 	ring := newRing(o.Log)
 	log := slog.New(ring)
-	stop := make(chan struct{})
-	var side sync.WaitGroup
-	side.Go(func() { ring.drain(stop) })
-	defer side.Wait()
-	defer close(stop)
+	stop, drained := make(chan struct{}), make(chan struct{})
+	go func() {
+		ring.drain(stop)
+		close(drained)
+	}()
+	defer func() {
+		close(stop)
+		select {
+		case <-drained:
+		case <-time.After(logPatience): // nobody reads the log
+		}
+	}()
 
 	commands := make(chan *command, commandRoom)
 	k, err := openKernel(commands)

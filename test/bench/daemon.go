@@ -48,16 +48,18 @@ func (d *daemon) run(ctx context.Context) error {
 // stop asks the daemon to end, and does not wait for it: reap does.
 func (d *daemon) stop() error { return d.cmd.Process.Signal(syscall.SIGTERM) }
 
-// kill ends every process of the daemon at once. keepalived's child is known by its pid file.
+// kill ends every process of the daemon without a word. keepalived's child is known by its
+// pid file; it would resign if its parent went first, and the parent would start another
+// if it could notice that the child went.
 func (d *daemon) kill() error {
-	err := d.cmd.Process.Kill()
+	err := d.cmd.Process.Signal(syscall.SIGSTOP)
 	b, readErr := os.ReadFile(filepath.Join(d.dir, "vrrp.pid"))
 	if child, convErr := strconv.Atoi(strings.TrimSpace(string(b))); readErr == nil && convErr == nil && child > 1 {
 		if killErr := syscall.Kill(child, syscall.SIGKILL); !errors.Is(killErr, syscall.ESRCH) {
 			err = errors.Join(err, killErr)
 		}
 	}
-	return err
+	return errors.Join(err, d.cmd.Process.Kill())
 }
 
 // reap waits for the end of what was stopped or killed.

@@ -72,6 +72,9 @@ func (k *keepalived) path(name string) string { return filepath.Join(k.dir, name
 
 func (k *keepalived) start() {
 	k.t.Helper()
+	for _, stale := range []string{"pid", "vrrp.pid"} { // of a killed one, which would count as running
+		_ = os.Remove(k.path(stale))
+	}
 	k.cmd = k.ns.Cmd("keepalived", "--vrrp", "--dont-fork", "--log-console", "--no-syslog",
 		"--use-file="+k.path("conf"), "--pid="+k.path("pid"), "--vrrp_pid="+k.path("vrrp.pid"))
 	k.cmd.Stdout, k.cmd.Stderr = k.log, k.log
@@ -94,10 +97,11 @@ func (k *keepalived) stop() {
 func (k *keepalived) kill() {
 	k.t.Helper()
 	b, err := os.ReadFile(k.path("vrrp.pid"))
-	_ = k.cmd.Process.Kill() // the parent first, or it would start another child
+	_ = k.cmd.Process.Signal(syscall.SIGSTOP) // or the parent would start another child
 	if child, convErr := strconv.Atoi(strings.TrimSpace(string(b))); err == nil && convErr == nil && child > 1 {
-		_ = syscall.Kill(child, syscall.SIGKILL)
+		_ = syscall.Kill(child, syscall.SIGKILL) // first, or it would resign
 	}
+	_ = k.cmd.Process.Kill()
 	_ = k.cmd.Wait()
 	k.cmd = nil
 }
