@@ -90,6 +90,7 @@ func (ev *evaluator) eval(e hclsyntax.Expression, s *scope) cty.Value {
 	for _, t := range p.refs {
 		ev.resolve(t, s, names)
 	}
+	ev.meter.charge(4+4*len(p.refs), e.Range())
 	ctx := &hcl2.EvalContext{Variables: names.variables(), Functions: ev.functions}
 	v, diags := p.expr.Value(ctx)
 	if ev.meter.over != nil {

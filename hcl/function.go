@@ -5,6 +5,7 @@ import (
 	"math/big"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2/ext/tryfunc"
 	"github.com/zclconf/go-cty/cty"
@@ -56,8 +57,8 @@ var builtins = map[string]builtin{
 	"min":        {stdlib.MinFunc, nil, "The smallest number."},
 	"parseint":   {stdlib.ParseIntFunc, nil, "The number that a string holds in a base."},
 	"range":      {stdlib.RangeFunc, rangeCost, "Numbers from a start to before a limit, at most 1024."},
-	"regex":      {stdlib.RegexFunc, product, "What a pattern matches first."},
-	"regexall":   {stdlib.RegexAllFunc, product, "Everything that a pattern matches."},
+	"regex":      {stdlib.RegexFunc, regexCost, "What a pattern matches first."},
+	"regexall":   {stdlib.RegexAllFunc, regexCost, "Everything that a pattern matches."},
 	"replace":    {stdlib.ReplaceFunc, product, "A string with parts replaced."},
 	"reverse":    {stdlib.ReverseListFunc, nil, "A list from its end."},
 	"setproduct": {stdlib.SetProductFunc, productOfLengths, "All combinations of the elements of lists."},
@@ -186,6 +187,15 @@ func product(args []cty.Value) int {
 		}
 	}
 	return n / 64
+}
+
+// regexCost bounds a matcher's states, of which a counted repetition makes up to a thousand, times the text.
+func regexCost(args []cty.Value) int {
+	n := product(args)
+	if strings.Contains(args[0].AsString(), "{") {
+		n *= 1000
+	}
+	return n
 }
 
 func productOfLengths(args []cty.Value) int {

@@ -15,10 +15,11 @@ const (
 	maxFileBytes  = 256 << 10
 	maxTotalBytes = 1 << 20
 	maxFiles      = 256
-	maxBrackets   = 64  // open brackets, quotes and templates at one point
-	maxRun        = 256 // tokens between separators on one level of brackets
-	maxDirectives = 32  // %{ directives in one template
-	maxNumber     = 40  // characters of a number
+	maxBrackets   = 64   // open brackets, quotes and templates at one point
+	maxRun        = 256  // tokens between separators on one level of brackets
+	maxDirectives = 32   // %{ directives in one template
+	maxParts      = 4096 // lines and sequences of one template
+	maxNumber     = 40   // characters of a number
 )
 
 // A frame is one open bracket, quote or template.
@@ -26,6 +27,7 @@ type frame struct {
 	closer     hclsyntax.TokenType
 	run        int
 	directives int
+	parts      int
 	newlines   bool // a newline separates what is inside
 	template   bool
 }
@@ -59,6 +61,9 @@ func scan(name string, b []byte) hcl2.Diagnostics {
 		if top.run > maxRun {
 			return tooMuch(t.Range, "The expression is too long",
 				fmt.Sprintf("At most %d words and signs may follow each other without a comma or a new line. Split it with locals.", maxRun))
+		}
+		if top.parts++; top.template && top.parts > maxParts {
+			return tooMuch(t.Range, "The text is too long", fmt.Sprintf("A text in quotes or a heredoc may have %d lines and sequences.", maxParts))
 		}
 		if d := scanToken(t); d != nil {
 			return d
