@@ -150,7 +150,8 @@ var virtualServerBlock = &block{
 		{name: "forward", kind: choice("dr", "nat", "tunnel"), required: true, doc: `How packets reach the servers: "dr" in this version. Servers that are nodes get the address on lo and their arp sysctls.`},
 		{name: "pool", kind: refKind("pool"), required: true, doc: "The servers."},
 		{name: "sorry", kind: refKind("pool"), doc: "The servers that answer while none of the pool is in service."},
-	}, laterAttrs("program", "quorum", "ops", "adopt", "hysteresis")),
+		{name: "adopt", kind: boolKind, def: "false", doc: "Take over a service, servers and a real server's address that somebody else made, even if they differ. Otherwise they are a conflict and stay as they are."},
+	}, laterAttrs("program", "quorum", "ops", "hysteresis")),
 	blocks: laterBlocks("lifecycle", "persistence"),
 }
 

@@ -149,6 +149,7 @@ func (v *view) virtualServer(in *instance) spec.VirtualServer {
 		Forward:   in.string("forward"),
 		Pool:      in.string("pool"),
 		Sorry:     in.string("sorry"),
+		Adopt:     in.boolean("adopt"),
 	}
 }
 

@@ -15,6 +15,8 @@ type Target struct {
 	FactsKnown bool
 	// Runtime marks resources that checks drive, with the value for each verdict.
 	Runtime map[resource.ID]Runtime
+	// Adopt marks resources that are taken over even from an object that differs.
+	Adopt map[resource.ID]bool
 }
 
 // A Runtime says which part of a resource checks decide on.
@@ -42,6 +44,7 @@ func Desired(c *spec.Cluster, node string, facts *Facts) (Target, error) {
 		Origins:    map[resource.ID]spec.Origin{},
 		FactsKnown: facts != nil,
 		Runtime:    map[resource.ID]Runtime{},
+		Adopt:      map[resource.ID]bool{},
 	}}
 	for _, i := range c.Instances {
 		b.vrrpInstance(i)

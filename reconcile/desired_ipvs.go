@@ -46,12 +46,15 @@ func (b *builder) realServer(vs spec.VirtualServer) {
 	b.add(resource.Address{
 		Prefix: netip.PrefixFrom(vs.Address, vs.Address.BitLen()), Device: "lo",
 	}, vs.Origin)
+	b.t.Adopt[resource.Address{Prefix: netip.PrefixFrom(vs.Address, vs.Address.BitLen())}.ID()] = vs.Adopt
 }
 
 // director adds the virtual service and those of its servers that should be in the table.
 func (b *builder) director(vs spec.VirtualServer, pool spec.Pool) {
 	key := resource.ServiceKey{Protocol: vs.Protocol, Address: netip.AddrPortFrom(vs.Address, vs.Port)}
-	b.add(resource.IPVSService{ServiceKey: key, Scheduler: vs.Scheduler}, vs.Origin)
+	service := resource.IPVSService{ServiceKey: key, Scheduler: vs.Scheduler}
+	b.add(service, vs.Origin)
+	b.t.Adopt[service.ID()] = vs.Adopt
 
 	serving := 0
 	for _, s := range pool.Servers {
@@ -105,6 +108,7 @@ func (b *builder) server(vs spec.VirtualServer, key resource.ServiceKey, s spec.
 		v.Forward = resource.ForwardLocal
 	}
 	b.add(v, s.Origin)
+	b.t.Adopt[v.ID()] = vs.Adopt
 	return v.ID()
 }
 

@@ -25,7 +25,7 @@ func Diff(live Live, t Target) Plan {
 			continue
 		}
 		have, owned := live.Owned[id]
-		if up, ok := parent(after); ok && !owned && inTheWay(live, want, up) {
+		if up, ok := parent(after); ok && !owned && !t.Adopt[up] && inTheWay(live, want, up) {
 			continue // the conflict of the service speaks for its servers
 		}
 		foreign, exists := live.Foreign[id]
@@ -35,6 +35,8 @@ func Diff(live Live, t Target) Plan {
 			continue
 		case owned:
 			c.Action, c.Before = Update, have
+		case exists && foreign != after && t.Adopt[id]:
+			c.Action, c.Before = Update, foreign
 		case exists && foreign == after:
 			c.Action, c.Before = Adopt, foreign
 		case exists:

@@ -176,6 +176,25 @@ func TestRefusalKeepsTheOldRevision(t *testing.T) {
 	}
 }
 
+func TestAdoptTakesOverWhatIsInTheWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		defer converged(t, w)()
+		r := lab("bbbbbbb", 2)
+		vs := &r.Cluster.VirtualServers[0]
+		vs.Port, vs.Adopt = 8080, true
+		want := resource.IPVSService{ServiceKey: resource.ServiceKey{Protocol: "tcp", Address: netip.AddrPortFrom(vs.Address, 8080)}, Scheduler: "wrr"}
+		other := want
+		other.Scheduler = "rr"
+		w.host.foreign[want.ID()] = other
+		w.origin.push(r)
+		after(time.Minute)
+		if got := w.host.get(want.ID()); got != any(want) {
+			t.Errorf("service in the way = %v, want it taken over as %v", got, want)
+		}
+	})
+}
+
 func TestUnreachableSourceChangesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

@@ -122,6 +122,8 @@ type VirtualServer struct {
 	Forward   string     `json:"forward"`   // "dr"
 	Pool      string     `json:"pool"`
 	Sorry     string     `json:"sorry,omitempty"` // pool used while nothing in Pool is in service
+	// Adopt takes over objects of this service that somebody else made, even if they differ.
+	Adopt bool `json:"adopt,omitempty"`
 }
 
 // Moved says that what was known of From is now known of To.

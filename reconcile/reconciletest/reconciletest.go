@@ -147,3 +147,28 @@ func checkValues(t *testing.T, hs []reconcile.Handler, s resource.Set) {
 		}
 	}
 }
+
+// TakeOver checks that want replaces somebody else's different object where the cluster
+// file says so, and that it is ours from then on.
+func TakeOver(t *testing.T, hs []reconcile.Handler, want interface{ ID() resource.ID }) {
+	t.Helper()
+	plan := reconcile.Diff(Observe(t, hs...), reconcile.Target{
+		Set: Set(want), FactsKnown: true, Adopt: map[resource.ID]bool{want.ID(): true},
+	})
+	if plan.Count(reconcile.Update) != 1 || len(plan.Changes) != 1 || len(plan.Conflicts) != 0 {
+		t.Fatalf("plan = %+v, want one update of %s", plan, want.ID())
+	}
+	for _, how := range []string{"once", "twice"} {
+		if err := plan.Apply(t.Context(), hs, nil); err != nil {
+			t.Fatalf("take over %s: %v", how, err)
+		}
+		after := Observe(t, hs...)
+		if diff := cmp.Diff(Set(want), after.Owned, opts); diff != "" || after.Foreign[want.ID()] != nil {
+			t.Fatalf("owned after taking over %s (-want +got):\n%s\nforeign: %v", how, diff, after.Foreign[want.ID()])
+		}
+	}
+	Apply(t, hs, resource.Set{})
+	if after := Observe(t, hs...); len(after.Owned) > 0 || after.Foreign[want.ID()] != nil {
+		t.Fatalf("after deletion live = %v, want nothing of %s", after, want.ID())
+	}
+}

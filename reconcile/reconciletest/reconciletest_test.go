@@ -20,10 +20,10 @@ func (h *table) Observe(context.Context) (reconcile.Live, error) {
 
 func (h *table) Apply(_ context.Context, c reconcile.Change) error {
 	switch c.Action {
-	case reconcile.Adopt:
+	case reconcile.Adopt, reconcile.Update:
 		delete(h.live.Foreign, c.ID)
 		fallthrough
-	case reconcile.Create, reconcile.Update:
+	case reconcile.Create:
 		h.live.Owned[c.ID] = c.After
 	case reconcile.Delete:
 		delete(h.live.Owned, c.ID)
@@ -50,4 +50,6 @@ func TestAMapPasses(t *testing.T) {
 	changed.Value = "2"
 	reconciletest.Conflict(t, hs, changed)
 	reconciletest.Adopt(t, hs, other)
+	h.live.Foreign = reconciletest.Set(other)
+	reconciletest.TakeOver(t, hs, changed)
 }

@@ -64,6 +64,7 @@ func TestAnAddressElsewhereIsAConflict(t *testing.T) {
 		each(t, func(t *testing.T, ns *nstest.NS, hs []reconcile.Handler) {
 			ns.Run("ip", "addr", "add", foreign[0], "dev", foreign[1])
 			reconciletest.Conflict(t, hs, addr("192.0.2.1/32", "lo"))
+			reconciletest.TakeOver(t, hs, addr("192.0.2.1/32", "lo"))
 		})
 	}
 }

@@ -27,10 +27,24 @@ func (h *handler) Apply(_ context.Context, c reconcile.Change) error {
 	if c.Action == reconcile.Adopt {
 		return h.adopt(want)
 	}
+	if before, ok := c.Before.(resource.Address); ok && c.Action == reconcile.Update && before.Device != "" {
+		if err := h.takeOver(before); err != nil {
+			return err
+		}
+	}
 	if err := h.add(want); err != nil {
 		return err
 	}
 	return h.deleteOthers(c.ID, &want) // what the address was before, once it is the new
+}
+
+// takeOver makes what the address was ours, if it is not: the cluster file says adopt.
+func (h *handler) takeOver(before resource.Address) error {
+	have, err := h.find(before)
+	if err != nil || have == nil || have.owned {
+		return err
+	}
+	return h.adopt(before)
 }
 
 // add makes want exist and be ours. One that somebody else made meanwhile stays theirs.

@@ -164,6 +164,7 @@ func persistent(t *testing.T, e env) {
 		t.Fatal(err)
 	}
 	reconciletest.Conflict(t, e.hs, web)
+	reconciletest.TakeOver(t, e.hs, web)
 }
 
 func strange(t *testing.T, e env) {
@@ -200,8 +201,18 @@ func foreignServer(t *testing.T, e env) {
 	}
 	heavy := rs2
 	heavy.Weight = 9
-	if plan := reconciletest.Plan(t, e.hs, reconciletest.Set(web, rs1, heavy)); len(plan.Conflicts) != 1 {
+	want := reconciletest.Set(web, rs1, heavy)
+	if plan := reconciletest.Plan(t, e.hs, want); len(plan.Conflicts) != 1 {
 		t.Errorf("plan = %+v, want one conflict", plan)
+	}
+	plan := reconcile.Diff(reconciletest.Observe(t, e.hs...), reconcile.Target{
+		Set: want, FactsKnown: true, Adopt: map[resource.ID]bool{rs2.ID(): true},
+	})
+	if err := plan.Apply(t.Context(), e.hs, nil); err != nil {
+		t.Fatal(err)
+	}
+	if live := reconciletest.Observe(t, e.hs...); live.Owned[rs2.ID()] != any(heavy) {
+		t.Errorf("owned = %v, want %s with weight 9", live.Owned, rs2.ID())
 	}
 }
 

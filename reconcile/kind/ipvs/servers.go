@@ -81,7 +81,7 @@ func (h *servers) Apply(_ context.Context, c reconcile.Change) error {
 	case reconcile.Adopt:
 		return h.adopt(s)
 	case reconcile.Update:
-		return h.update(s)
+		return h.takeOver(s)
 	}
 	return h.create(s)
 }
@@ -112,6 +112,13 @@ func (h *servers) create(s resource.IPVSServer) error {
 		err = errors.Join(err, h.ledger.Forget(s.ID()))
 	}
 	return err
+}
+
+func (h *servers) takeOver(s resource.IPVSServer) error {
+	if err := record(h.ledger, s.ID()); err != nil {
+		return err
+	}
+	return h.update(s)
 }
 
 func (h *servers) update(s resource.IPVSServer) error {

@@ -67,7 +67,7 @@ func (h *services) Apply(_ context.Context, c reconcile.Change) error {
 	case reconcile.Adopt:
 		return h.adopt(s)
 	case reconcile.Update:
-		return h.update(s)
+		return h.takeOver(s)
 	}
 	return h.create(s)
 }
@@ -100,6 +100,14 @@ func (h *services) create(s resource.IPVSService) error {
 		err = errors.Join(err, h.ledger.Forget(s.ID()))
 	}
 	return err
+}
+
+// takeOver changes s, which is ours or, where the cluster file says adopt, becomes so.
+func (h *services) takeOver(s resource.IPVSService) error {
+	if err := record(h.ledger, s.ID()); err != nil {
+		return err
+	}
+	return h.update(s)
 }
 
 func (h *services) update(s resource.IPVSService) error {

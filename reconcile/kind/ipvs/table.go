@@ -13,6 +13,7 @@ import (
 	"github.com/cloudflare/ipvs"
 	"github.com/cloudflare/ipvs/netmask"
 
+	"github.com/hareconcile/hareconcile/internal/ledger"
 	"github.com/hareconcile/hareconcile/reconcile/resource"
 )
 
@@ -201,4 +202,12 @@ func family(a netip.Addr) ipvs.AddressFamily {
 		return ipvs.INET
 	}
 	return ipvs.INET6
+}
+
+// record makes an object ours in the ledger, once.
+func record(l *ledger.Ledger, id resource.ID) error {
+	if l.Has(id) {
+		return nil
+	}
+	return l.Record(id, "")
 }
