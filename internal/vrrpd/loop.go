@@ -12,6 +12,9 @@ const (
 	never = time.Duration(math.MaxInt64)
 	// idleWait is how long the loop may sleep without any virtual router.
 	idleWait = 10 * time.Second
+	// publishPause is the least time between two publications: when every router of a host
+	// moves, the routers come first.
+	publishPause = 10 * time.Millisecond
 	// retryAfter is the wait before something that the kernel refused is tried again.
 	retryAfter = time.Second
 )
@@ -36,6 +39,7 @@ type loop struct {
 	dirty    bool          // addresses must be compared with the kernel's
 	retryAt  time.Duration // for what the kernel refused
 	changed  bool          // there is something new to publish and save
+	told     time.Duration // when that was last done
 	stopped  bool
 	in       input
 	advert   vrrp.Advert
@@ -137,6 +141,9 @@ func (l *loop) noticePause(gap time.Duration) {
 // nextTimer is when the first timer runs out.
 func (l *loop) nextTimer() time.Duration {
 	next := l.retryAt
+	if l.changed {
+		next = min(next, l.told+publishPause)
+	}
 	for _, r := range l.routers {
 		next = min(next, r.deadline, r.announceAt)
 	}
@@ -184,14 +191,14 @@ func (l *loop) fire(r *router) {
 }
 
 // settle finishes a round: addresses are compared if something touched them, and what
-// changed is published and saved.
+// changed is published and saved, not too often.
 func (l *loop) settle() {
 	if l.dirty {
 		l.dirty = false
 		l.syncAddresses()
 	}
-	if l.changed {
-		l.changed = false
+	if l.changed && (l.stopped || l.t-l.told >= publishPause) {
+		l.changed, l.told = false, l.t
 		l.board.publish(l.status())
 		l.store.save(l.saved())
 	}

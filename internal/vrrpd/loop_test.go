@@ -282,3 +282,33 @@ func TestConfigIsRefusedAsAWhole(t *testing.T) {
 		}
 	}
 }
+
+func TestManyChangesAreToldTogether(t *testing.T) {
+	l, k := started(t, 100)
+	roundsFor(t, l, k, time.Second)
+	told := 0
+	_, news := l.board.read()
+	start := k.t
+	for n := range 100 { // every round changes something
+		flap := k.eth0
+		flap.running = n%2 == 1
+		k.queue = append(k.queue, input{kind: inLink, link: flap})
+		k.t += 100 * time.Microsecond
+		l.t = k.t
+		l.drain()
+		l.settle()
+		select {
+		case <-news:
+			told++
+			_, news = l.board.read()
+		default:
+		}
+	}
+	if most := int((k.t-start)/publishPause) + 1; told == 0 || told > most {
+		t.Errorf("told %d times in %v, want 1 to %d", told, k.t-start, most)
+	}
+	roundsFor(t, l, k, time.Second)
+	if s, _ := l.board.read(); s.Instances[0].Transitions != l.routers[0].transitions {
+		t.Errorf("told %d transitions of %d", s.Instances[0].Transitions, l.routers[0].transitions)
+	}
+}

@@ -143,8 +143,6 @@ func (l *loop) advertise(r *router, priority uint8) {
 	packet := r.packet
 	if priority == 0 {
 		packet = r.resign
-	} else {
-		l.store.touch(r.slot, l.t)
 	}
 	if err := l.wire.send(r.ifindex, packet); err != nil {
 		if r.sendErrors++; r.sendErrors == 1 {
@@ -153,6 +151,9 @@ func (l *loop) advertise(r *router, priority uint8) {
 		return
 	}
 	r.sent++
+	if priority > 0 {
+		l.store.touch(r.slot, l.t)
+	}
 }
 
 // moved makes the host follow a transition.
