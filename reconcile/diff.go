@@ -20,11 +20,11 @@ func Diff(live Live, t Target) Plan {
 		want, p.Uncompared = t.assumeRuntime(live)
 	}
 	for id, after := range want {
-		if slices.Contains(live.Unobserved, id.Kind) {
+		have, owned := live.Owned[id]
+		if slices.Contains(live.Unobserved, id.Kind) || !owned && slices.Contains(live.Unobserved, needs[id.Kind]) {
 			unsure = true
 			continue
 		}
-		have, owned := live.Owned[id]
 		if up, ok := parent(after); ok && !owned && !t.Adopt[up] && inTheWay(live, want, up) {
 			continue // the conflict of the service speaks for its servers
 		}

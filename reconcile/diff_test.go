@@ -247,7 +247,7 @@ func TestWhatAFailureBlocks(t *testing.T) {
 		made, left []resource.ID
 		errors     int
 	}{
-		{"a service blocks its servers and the services after it", service, []resource.ID{vrrp}, []resource.ID{server, other, httpService}, 1},
+		{"a service blocks its servers and no other service", service, []resource.ID{httpService, http, vrrp}, []resource.ID{server, other}, 1},
 		{"a server blocks those of its service after it", server, []resource.ID{service, httpService, http, vrrp}, []resource.ID{other}, 1},
 	} {
 		t.Run(c2.claim, func(t *testing.T) {
@@ -272,6 +272,31 @@ func TestWhatAFailureBlocks(t *testing.T) {
 				t.Errorf("done heard of %d changes, and %d were made", attempts, len(h.owned))
 			}
 		})
+	}
+}
+
+// TestARealServerStaysSilent fails one of the sysctls that keep a real server from
+// answering ARP: the address must not come without them.
+func TestARealServerStaysSilent(t *testing.T) {
+	d := desired(t, lvsDR(), "rs1", nil)
+	for id := range d.Set {
+		if id.Kind != resource.KindSysctl {
+			continue
+		}
+		h := newHost()
+		h.fail[id] = true
+		if err := reconcile.Diff(h.live(), d).Apply(t.Context(), h.handlers(), nil); err == nil {
+			t.Errorf("Apply without %s succeeded", id)
+		}
+		for made := range h.owned {
+			if made.Kind == resource.KindAddress {
+				t.Errorf("%s was made without %s", made, id)
+			}
+		}
+	}
+	live := reconcile.Live{Unobserved: []resource.Kind{resource.KindSysctl}}
+	if p := reconcile.Diff(live, d); !p.Empty() {
+		t.Errorf("plan = %+v, want nothing while the sysctls cannot be read", p.Changes)
 	}
 }
 

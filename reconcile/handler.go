@@ -60,7 +60,8 @@ func (e *ChangeError) Error() string {
 func (e *ChangeError) Unwrap() error { return e.Err }
 
 // Apply carries out p in order. After a failure the later changes of the same kind are
-// left out (for servers: those of the same service), and so is every deletion except that
+// left out (a virtual service is a kind of its own, with its servers; a real server's
+// address waits for the sysctls that keep it silent), and so is every deletion except that
 // of a server whose service stays: nothing is broken before what replaces it was made, and
 // yet a dead server leaves the table. done, if not nil, hears of each change that was made.
 // The error joins a *ChangeError for every failure.
@@ -78,11 +79,11 @@ func (p Plan) Apply(ctx context.Context, hs []Handler, done func(Change)) error 
 	for _, c := range p.Changes {
 		s, server := scope(c)
 		breaks := c.Action == Delete && (!server || going[s])
-		if blocked[s] || (breaks && len(errs) > 0) {
+		if blocked[s] || blocked[resource.ID{Kind: needs[c.ID.Kind]}] || (breaks && len(errs) > 0) {
 			continue
 		}
 		if err := applyOne(ctx, byKind[c.ID.Kind], c); err != nil {
-			blocked[s], blocked[c.ID] = true, true
+			blocked[s] = true
 			errs = append(errs, &ChangeError{c, err})
 			continue
 		}
@@ -93,7 +94,7 @@ func (p Plan) Apply(ctx context.Context, hs []Handler, done func(Change)) error 
 	return errors.Join(errs...)
 }
 
-// scope returns what a failure of c puts in doubt: a server's service, or the whole kind.
+// scope returns what a failure of c puts in doubt: a virtual service, or the whole kind.
 func scope(c Change) (id resource.ID, server bool) {
 	v := c.After
 	if v == nil {
@@ -102,8 +103,15 @@ func scope(c Change) (id resource.ID, server bool) {
 	if up, ok := parent(v); ok {
 		return up, true
 	}
+	if c.ID.Kind == resource.KindIPVSService {
+		return c.ID, false
+	}
 	return resource.ID{Kind: c.ID.Kind}, false
 }
+
+// needs has the kind that must be in order before another kind is made. A real server's
+// address on lo that is answered for on the wire draws the whole service to that server.
+var needs = map[resource.Kind]resource.Kind{resource.KindAddress: resource.KindSysctl}
 
 func applyOne(ctx context.Context, h Handler, c Change) error {
 	if err := ctx.Err(); err != nil {
