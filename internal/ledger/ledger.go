@@ -128,6 +128,19 @@ func (l *Ledger) Forget(ids ...resource.ID) error {
 	return nil
 }
 
+// Retain ends our ownership of the objects of one kind whose names do not exist any more:
+// what appears under such a name later is somebody else's. It is on disk with the next
+// write, since looking must work where writing does not.
+func (l *Ledger) Retain(kind resource.Kind, exists func(name string) bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	before := len(l.objects[kind])
+	maps.DeleteFunc(l.objects[kind], func(name, _ string) bool { return !exists(name) })
+	if len(l.objects[kind]) < before && l.f != nil {
+		l.close() // the next write makes the file anew
+	}
+}
+
 // apply changes o as e says.
 func (o objects) apply(e entry) {
 	switch {

@@ -60,6 +60,22 @@ func TestRecordsOutliveTheProcess(t *testing.T) {
 	}
 }
 
+func TestWhatIsGoneIsForgottenWithTheNextWrite(t *testing.T) {
+	dir := t.TempDir()
+	l := open(t, dir)
+	must(t, l.Record(sysctl("net/a"), "1"))
+	must(t, l.Record(sysctl("net/b"), "2"))
+	l.Retain(resource.KindAddress, func(string) bool { return false })
+	l.Retain(resource.KindSysctl, func(name string) bool { return name == "net/b" })
+	if l.Has(sysctl("net/a")) || !l.Has(sysctl("net/b")) {
+		t.Errorf("IDs = %v, want net/b alone", l.IDs(resource.KindSysctl))
+	}
+	must(t, l.Record(sysctl("net/c"), "3"))
+	if again := open(t, dir); again.Has(sysctl("net/a")) || len(again.IDs(resource.KindSysctl)) != 2 {
+		t.Errorf("on disk are %v, want net/b and net/c", again.IDs(resource.KindSysctl))
+	}
+}
+
 func TestAnotherBootIsAnEmptyLedger(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, ledger.Name)

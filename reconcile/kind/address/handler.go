@@ -90,7 +90,9 @@ func (h *handler) Observe(context.Context) (reconcile.Live, error) {
 		return reconcile.Live{}, err
 	}
 	live := reconcile.Live{Owned: resource.Set{}, Foreign: resource.Set{}}
+	recorded := map[string]bool{}
 	for _, e := range entries {
+		recorded[recordID(e.Address).Name] = true
 		r := e.resource()
 		set := live.Foreign
 		if e.owned {
@@ -107,6 +109,9 @@ func (h *handler) Observe(context.Context) (reconcile.Live, error) {
 			continue
 		}
 		set[r.ID()] = r
+	}
+	if h.ledger != nil {
+		h.ledger.Retain(h.Kind(), func(name string) bool { return recorded[name] })
 	}
 	return live, nil
 }

@@ -77,6 +77,7 @@ var stories = []story{
 	{"a weight changed by hand is changed back", weight},
 	{"a table flushed by hand is made again", flushed},
 	{"a record without an object is harmless", staleRecord},
+	{"what appears in the place of something of ours is not ours", successor},
 	{"an object made meanwhile is not taken", meanwhile},
 }
 
@@ -262,6 +263,32 @@ func staleRecord(t *testing.T, e env) {
 	reconciletest.Apply(t, e.hs, resource.Set{})
 	if e.ledger.Has(rs2.ID()) || e.ledger.Has(web.ID()) {
 		t.Error("the ledger still lists what is gone")
+	}
+}
+
+// successor lets an agent die between its record and the object, and takes a server of
+// ours away by hand; then somebody else makes both.
+func successor(t *testing.T, e env) {
+	other := service("tcp 192.0.2.9:80", "rr")
+	reconciletest.Apply(t, e.hs, reconciletest.Set(web, rs1))
+	if err := e.ledger.Record(other.ID(), ""); err != nil {
+		t.Fatal(err)
+	}
+	d, err := kernelServer(rs1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.client.RemoveDestination(kernelService(web.ServiceKey, ""), d); err != nil {
+		t.Fatal(err)
+	}
+	reconciletest.Observe(t, e.hs...)
+	e.create(t, other, rs1)
+	reconciletest.Apply(t, e.hs, reconciletest.Set(web))
+	live := reconciletest.Observe(t, e.hs...)
+	for _, id := range []resource.ID{other.ID(), rs1.ID()} {
+		if live.Foreign[id] == nil {
+			t.Errorf("%s was taken for ours and deleted", id)
+		}
 	}
 }
 

@@ -55,6 +55,7 @@ func (h *servers) Observe(ctx context.Context) (reconcile.Live, error) {
 			}
 		}
 	}
+	forgetGone(h.ledger, h.Kind(), live)
 	return live, nil
 }
 
@@ -115,7 +116,7 @@ func (h *servers) create(s resource.IPVSServer) error {
 }
 
 func (h *servers) takeOver(s resource.IPVSServer) error {
-	if err := record(h.ledger, s.ID()); err != nil {
+	if err := h.ledger.Record(s.ID(), ""); err != nil {
 		return err
 	}
 	return h.update(s)

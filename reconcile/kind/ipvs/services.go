@@ -48,6 +48,7 @@ func (h *services) Observe(context.Context) (reconcile.Live, error) {
 			live.Foreign[s.ID()] = s
 		}
 	}
+	forgetGone(h.ledger, h.Kind(), live)
 	return live, nil
 }
 
@@ -104,7 +105,7 @@ func (h *services) create(s resource.IPVSService) error {
 
 // takeOver changes s, which is ours or, where the cluster file says adopt, becomes so.
 func (h *services) takeOver(s resource.IPVSService) error {
-	if err := record(h.ledger, s.ID()); err != nil {
+	if err := h.ledger.Record(s.ID(), ""); err != nil {
 		return err
 	}
 	return h.update(s)

@@ -14,6 +14,7 @@ import (
 	"github.com/cloudflare/ipvs/netmask"
 
 	"github.com/hareconcile/hareconcile/internal/ledger"
+	"github.com/hareconcile/hareconcile/reconcile"
 	"github.com/hareconcile/hareconcile/reconcile/resource"
 )
 
@@ -204,10 +205,7 @@ func family(a netip.Addr) ipvs.AddressFamily {
 	return ipvs.INET6
 }
 
-// record makes an object ours in the ledger, once.
-func record(l *ledger.Ledger, id resource.ID) error {
-	if l.Has(id) {
-		return nil
-	}
-	return l.Record(id, "")
+// forgetGone takes out of the ledger what is not in the table any more.
+func forgetGone(l *ledger.Ledger, kind resource.Kind, live reconcile.Live) {
+	l.Retain(kind, func(name string) bool { return live.Owned[resource.ID{Kind: kind, Name: name}] != nil })
 }
