@@ -1,0 +1,116 @@
+package cluster_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/hareconcile/hareconcile/internal/lab"
+)
+
+// drifts returns how many repairs a node's agent counts, and the newest.
+func (s *story) drifts(t *testing.T, node string) (uint64, string) {
+	t.Helper()
+	st, err := s.Agent(t.Context(), node)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return st.Drift.Total, fmt.Sprint(st.Drift.Last)
+}
+
+// counted waits until a node's agent counts more repairs than before and names what it repaired.
+func (s *story) counted(t *testing.T, node string, before uint64, what string) {
+	t.Helper()
+	until(t, 10*time.Second, "a counted repair", func(context.Context) error {
+		if n, last := s.drifts(t, node); n <= before || !strings.Contains(last, what) {
+			return fmt.Errorf("drift on %s is %d %s, want more than %d and %s in it", node, n, last, before, what)
+		}
+		return nil
+	})
+}
+
+// addressDrift takes the address from the master and from a real server.
+func addressDrift(t *testing.T, s *story) {
+	for _, x := range []struct{ node, device, length, repaired string }{
+		{"ka1", "eth0", "24", "put back by vrrpd"}, {"rs1", "lo", "32", vip},
+	} {
+		before, _ := s.drifts(t, x.node)
+		took := s.goneFor(t, x.node, x.device, x.length)
+		t.Logf("%s was gone from %s on %s for %s", vip, x.device, x.node, took)
+		if took > 100*time.Millisecond {
+			t.Errorf("%s was gone from %s on %s for %s, want at most 100 ms", vip, x.device, x.node, took)
+		}
+		s.counted(t, x.node, before, x.repaired)
+	}
+}
+
+var stamp = regexp.MustCompile(`(?m)^\[(\S+)\] (Deleted )?.*\b` + regexp.QuoteMeta(vip) + `/`)
+
+// goneFor deletes the address and returns how long it was gone, by the kernel's own events.
+func (s *story) goneFor(t *testing.T, node, device, length string) time.Duration {
+	t.Helper()
+	var out bytes.Buffer
+	end := make(chan os.Signal, 1)
+	done := make(chan error, 1)
+	line := "ip -4 -ts -o monitor address & sleep 0.5; ip address del " + vip + "/" + length + " dev " + device + "; sleep 1; kill $!; wait"
+	go func() {
+		_, err := s.Client.Exec(t.Context(), lab.Command{Host: node, Argv: []string{"bash", "-c", line}, Stdout: &out, Stderr: &out, Signals: end})
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Fatal(err)
+		}
+	case <-time.After(20 * time.Second):
+		end <- syscall.SIGKILL
+		t.Fatal("ip monitor does not end")
+	}
+	var gone time.Time
+	for _, m := range stamp.FindAllStringSubmatch(out.String(), -1) {
+		at, err := time.Parse("2006-01-02T15:04:05.999999", m[1])
+		switch {
+		case err != nil:
+			t.Fatal(err)
+		case m[2] != "":
+			gone = at
+		case !gone.IsZero():
+			return at.Sub(gone)
+		}
+	}
+	t.Fatalf("the address did not go and come back on %s:\n%s", node, &out)
+	return 0
+}
+
+// polledDrift changes what sends no events, and times its return inside the node: bash reads
+// files without starting a process.
+func polledDrift(t *testing.T, s *story) {
+	for _, x := range []struct{ name, node, do, is, repaired string }{
+		{"weight", "ka1", "ipvsadm -e -t " + vip + ":80 -r " + rs1 + " -g -w 7",
+			`while read -r a b c d e; do [[ $b == AC19FE6E:0050 && $d == 2 ]] && back=1; done </proc/net/ip_vs`, rs1},
+		{"sysctl", "rs1", "echo 0 >/proc/sys/net/ipv4/conf/all/arp_ignore",
+			`read -r v </proc/sys/net/ipv4/conf/all/arp_ignore; [[ $v == 1 ]] && back=1`, "arp_ignore"},
+	} {
+		before, _ := s.drifts(t, x.node)
+		out := s.sh(t, x.node, x.do+`; t=${EPOCHREALTIME/./}; back=0
+			for ((k = 0; k < 100000 && !back; k++)); do `+x.is+`; read -rt 0.02 <> <(:); done
+			echo $((${EPOCHREALTIME/./} - t))`)
+		us, err := strconv.Atoi(strings.TrimSpace(out))
+		if err != nil {
+			t.Fatal(err)
+		}
+		took := time.Duration(us) * time.Microsecond
+		t.Logf("the %s was back after %s", x.name, took)
+		if took > time.Second {
+			t.Errorf("the %s was back after %s, want at most 1 s", x.name, took)
+		}
+		s.counted(t, x.node, before, x.repaired)
+	}
+}

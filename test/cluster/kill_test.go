@@ -1,0 +1,135 @@
+package cluster_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/hareconcile/hareconcile/internal/lab"
+)
+
+// kills returns how often each program is killed: 50 times in make soak.
+func kills() int {
+	if os.Getenv("HARECONCILE_SOAK") != "" {
+		return 50
+	}
+	return 10
+}
+
+// killing kills agents, vrrpds and plugins at random moments under a client's load. Nothing
+// that the kernel and the web servers could serve may be lost, and nothing may move.
+func killing(t *testing.T, s *story) {
+	seed := uint64(time.Now().UnixNano())
+	if text := os.Getenv("HARECONCILE_SEED"); text != "" {
+		var err error
+		if seed, err = strconv.ParseUint(text, 10, 64); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Logf("seed %d (set HARECONCILE_SEED to repeat)", seed)
+	r := rand.New(rand.NewPCG(seed, 0))
+	before := s.transitions(t)
+	load := s.Load(t.Context(), "client", "-address", vip+":80", "-rate", "10", "-for", "15m", "-timeout", "5s")
+	var victims []string
+	for _, v := range []string{"agent", "vrrpd", "plugin"} {
+		for range kills() {
+			victims = append(victims, v)
+		}
+	}
+	r.Shuffle(len(victims), func(i, j int) { victims[i], victims[j] = victims[j], victims[i] })
+	done := map[string]int{}
+	for _, v := range victims {
+		s.watch(t, time.Duration(100+r.IntN(700))*time.Millisecond)
+		node := directors[r.IntN(len(directors))]
+		if v == "agent" {
+			node = nodes[r.IntN(len(nodes))]
+		}
+		s.killOne(t, node, v)
+		done[v+" on "+node]++
+	}
+	s.watch(t, 5*time.Second) // longer than a backup waits for its master
+	report, err := load.Stop()
+	if err != nil {
+		t.Fatal(err)
+	}
+	after := s.transitions(t)
+	t.Logf("killed %v; %d requests, slowest %.0f ms, longest gap %.0f ms", done, report.Requests, report.Slowest, report.LongestGap)
+	if report.Failed > 0 || report.OK == 0 {
+		t.Errorf("%d of %d requests were lost: %v", report.Failed, report.Requests, report.Failures)
+	}
+	if after["ka1"] != before["ka1"] {
+		t.Errorf("the master made %d transitions, want none", after["ka1"]-before["ka1"])
+	}
+	// A backup's vrrpd has nothing to adopt; that it starts as BACKUP again is counted once.
+	if n := after["ka2"] - before["ka2"]; n > uint64(done["vrrpd on ka2"]) {
+		t.Errorf("the backup made %d transitions in %d starts", n, done["vrrpd on ka2"])
+	}
+}
+
+// transitions returns how often each director's virtual router changed state.
+func (s *story) transitions(t *testing.T) map[string]uint64 {
+	t.Helper()
+	out := map[string]uint64{}
+	for _, n := range directors {
+		var err error
+		if out[n], err = s.Transitions(t.Context(), n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return out
+}
+
+// watch looks at who holds the address until the time is over.
+func (s *story) watch(t *testing.T, length time.Duration) {
+	t.Helper()
+	end := time.After(length)
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if err := s.holder(t.Context(), "ka1"); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-tick.C:
+		case <-end:
+			return
+		}
+	}
+}
+
+// killOne kills a program of a node, once it runs: it may still be on its way back from the
+// last time.
+func (s *story) killOne(t *testing.T, node, victim string) {
+	t.Helper()
+	until(t, 30*time.Second, "a "+victim+" to kill", func(ctx context.Context) error {
+		if victim != "plugin" {
+			return s.Kill(ctx, node, victim, syscall.SIGKILL)
+		}
+		agent, err := s.agentOf(ctx, node)
+		if err != nil {
+			return err
+		}
+		r, err := s.Exec(ctx, node, "pkill", "-KILL", "-P", strconv.Itoa(agent.PID), "-f", "hareconcile-plugin-haproxy")
+		if err == nil && r.Code != 0 {
+			err = fmt.Errorf("pkill: exit code %d: no plugin of the agent of %s", r.Code, node)
+		}
+		return err
+	})
+}
+
+func (s *story) agentOf(ctx context.Context, node string) (lab.ServiceStatus, error) {
+	st, err := s.Status(ctx)
+	if err != nil {
+		return lab.ServiceStatus{}, err
+	}
+	v, ok := st.Service(node, "agent")
+	if !ok || v.PID == 0 {
+		return v, fmt.Errorf("no agent runs on %s: %+v", node, v)
+	}
+	return v, nil
+}
