@@ -2,15 +2,20 @@ package pluginhost
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 )
 
 // secretKey marks a reference in a configuration: {"$secret": "name"}.
@@ -89,7 +94,7 @@ func readSecret(dirs []string, name string) (string, error) {
 		return "", fmt.Errorf("%q is no name of a secret", name)
 	}
 	for _, dir := range dirs {
-		f, err := os.Open(filepath.Join(dir, name))
+		f, err := os.OpenFile(filepath.Join(dir, name), os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe would block
 		if errors.Is(err, os.ErrNotExist) {
 			continue
 		}
@@ -121,27 +126,54 @@ func readSecret(dirs []string, name string) (string, error) {
 // A redactor takes secrets out of what a plugin says: it may well complain about one.
 type redactor struct {
 	mu      sync.Mutex
-	secrets map[string]bool
+	known   map[string]bool
+	longest []string // the keys of known, and a secret before those that are a part of it
 }
 
-// maxSecrets bounds how many secrets are remembered; rotated ones stay until the process ends.
-const maxSecrets = 1000
+// What a redactor remembers. Rotated secrets stay until the process ends.
+const (
+	maxSecrets = 1000
+	shortest   = 6 // bytes of a line of a secret that counts by itself
+)
 
 func (r *redactor) learn(secrets []string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, s := range secrets {
-		if r.secrets == nil || len(r.secrets) >= maxSecrets {
-			r.secrets = map[string]bool{}
+	for _, secret := range secrets {
+		if r.known[secret] {
+			continue
 		}
-		r.secrets[s] = true
+		if r.known == nil || len(r.known) >= maxSecrets {
+			r.known = map[string]bool{}
+		}
+		for _, form := range forms(secret) {
+			r.known[form] = true
+		}
+		r.longest = slices.SortedFunc(maps.Keys(r.known), func(a, b string) int {
+			return cmp.Or(len(b)-len(a), strings.Compare(a, b))
+		})
 	}
+}
+
+// forms returns how a plugin may print a secret: as it is, quoted, and line by line.
+func forms(secret string) []string {
+	quoted := strconv.Quote(secret)
+	out := []string{secret, quoted[1 : len(quoted)-1]}
+	if b, err := json.Marshal(secret); err == nil {
+		out = append(out, string(b[1:len(b)-1]))
+	}
+	for line := range strings.Lines(secret) {
+		if line = strings.TrimSpace(line); len(line) >= shortest {
+			out = append(out, line)
+		}
+	}
+	return out
 }
 
 func (r *redactor) clean(s string) string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for secret := range r.secrets {
+	for _, secret := range r.longest {
 		s = strings.ReplaceAll(s, secret, "(secret)")
 	}
 	return s

@@ -38,6 +38,49 @@ func TestSecretsReachThePluginAndNothingElse(t *testing.T) {
 	}
 }
 
+func TestRedactor(t *testing.T) {
+	const key = "-----BEGIN KEY-----\nMIIEpAIBAAKC\nq4xx8Zt2kQ==\n-----END KEY-----"
+	var r redactor
+	r.learn([]string{"hunter", "hunter22", `pa"ss`, key})
+	long := strings.Repeat("x", 290)
+	for said, want := range map[string]string{
+		"refused hunter22, not hunter": "refused (secret), not (secret)",
+		`refused "pa\"ss"`:             `refused "(secret)"`,
+		"bad key " + key:               "bad key (secret)",
+		fmt.Sprintf("bad key %q", key): `bad key "(secret)"`,
+		"line 2: q4xx8Zt2kQ==":         "line 2: (secret)",
+		long + "hunter22":              long + "(secret)",
+	} {
+		if got := clip(r.clean(said)); got != clip(want) {
+			t.Errorf("%q became %q, want %q", said, got, want)
+		}
+	}
+}
+
+// TestAnErrorIsRedactedBeforeItIsCut has a secret where the error's text is cut off.
+func TestAnErrorIsRedactedBeforeItIsCut(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv(credentialsEnv, dir)
+	b := newBench(t, quiet)
+	a := b.track("a", "good")
+	a.Hold = 0
+	a.Config = []byte(`{"file": {"$secret": "where"}}`)
+	for _, want := range []struct {
+		path    string
+		verdict reconcile.Verdict
+		says    string
+	}{
+		{b.file, reconcile.Up, "it says up"},
+		{"/nonexistent/" + strings.Repeat("hunter2", 100), reconcile.Down, "open (secret): "},
+	} {
+		if err := os.WriteFile(filepath.Join(dir, "where"), []byte(want.path), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		b.Set([]spec.Tracker{a})
+		b.await("a", want.verdict, want.says)
+	}
+}
+
 func TestResolve(t *testing.T) {
 	dir := t.TempDir()
 	for name, mode := range map[string]os.FileMode{"good": 0o600, "group": 0o640, "open": 0o644} {

@@ -82,7 +82,7 @@ func identify(ctx context.Context, name string, conn *grpc.ClientConn) (version 
 	health, err := grpc_health_v1.NewHealthClient(conn).Check(ctx,
 		&grpc_health_v1.HealthCheckRequest{Service: plugin.GRPCServiceName})
 	if err != nil {
-		return "", fmt.Errorf("ask for health: %s", describe(err))
+		return "", fmt.Errorf("ask for health: %s", clip(describe(err)))
 	}
 	if health.Status != grpc_health_v1.HealthCheckResponse_SERVING {
 		return "", fmt.Errorf("reports health %v", health.Status)
@@ -90,7 +90,7 @@ func identify(ctx context.Context, name string, conn *grpc.ClientConn) (version 
 	info, err := pluginv1.NewPluginClient(conn).Info(ctx, &pluginv1.InfoRequest{})
 	switch {
 	case err != nil:
-		return "", fmt.Errorf("ask for its name: %s", describe(err))
+		return "", fmt.Errorf("ask for its name: %s", clip(describe(err)))
 	case info.Name != name:
 		return "", fmt.Errorf("calls itself %q", clip(info.Name))
 	}
@@ -111,7 +111,7 @@ func (s *session) check(ctx context.Context, t spec.Tracker) (check.State, strin
 			delete(s.instances, t.Name) // the next check configures it again
 			s.mu.Unlock()
 		}
-		return check.Unknown, fmt.Sprintf("plugin %s: %s", t.Plugin, s.secrets.clean(describe(err)))
+		return check.Unknown, fmt.Sprintf("plugin %s: %s", t.Plugin, clip(s.secrets.clean(describe(err))))
 	}
 	message := s.secrets.clean(r.Message)
 	switch r.Verdict {
@@ -141,7 +141,7 @@ func (s *session) configure(ctx context.Context, t spec.Tracker) (id string, err
 	r, err := client.Configure(ctx, &pluginv1.ConfigureRequest{Instance: id, Config: config})
 	s.heard(err)
 	if err != nil {
-		return "", errors.New(s.secrets.clean(describe(err)))
+		return "", errors.New(clip(s.secrets.clean(describe(err))))
 	}
 	var mistakes []string
 	for _, d := range r.Diagnostics[:min(len(r.Diagnostics), 8)] {
@@ -207,7 +207,8 @@ func (s *session) close() {
 	_ = os.RemoveAll(s.process.sockets) // swept again at the next start
 }
 
-// describe says what went wrong with a call, for people.
+// describe says what went wrong with a call, for people. It may hold what the plugin says:
+// secrets come out of it before it is cut.
 func describe(err error) string {
 	switch status.Code(err) {
 	case codes.DeadlineExceeded:
@@ -222,7 +223,7 @@ func describe(err error) string {
 	if errors.Is(err, io.EOF) {
 		return "connection lost"
 	}
-	return clip(status.Convert(err).Message())
+	return status.Convert(err).Message()
 }
 
 // clip bounds a text that a plugin had a part in, and makes it one line.
