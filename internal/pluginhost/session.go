@@ -111,7 +111,7 @@ func (s *session) check(ctx context.Context, t spec.Tracker) (check.State, strin
 			delete(s.instances, t.Name) // the next check configures it again
 			s.mu.Unlock()
 		}
-		return check.Unknown, fmt.Sprintf("plugin %s: %s", t.Plugin, clip(s.secrets.clean(describe(err))))
+		return check.Unknown, fmt.Sprintf("plugin %s: %s", t.Plugin, s.said(err))
 	}
 	message := s.secrets.clean(r.Message)
 	switch r.Verdict {
@@ -141,7 +141,7 @@ func (s *session) configure(ctx context.Context, t spec.Tracker) (id string, err
 	r, err := client.Configure(ctx, &pluginv1.ConfigureRequest{Instance: id, Config: config})
 	s.heard(err)
 	if err != nil {
-		return "", errors.New(clip(s.secrets.clean(describe(err))))
+		return "", errors.New(s.said(err))
 	}
 	var mistakes []string
 	for _, d := range r.Diagnostics[:min(len(r.Diagnostics), 8)] {
@@ -207,8 +207,10 @@ func (s *session) close() {
 	_ = os.RemoveAll(s.process.sockets) // swept again at the next start
 }
 
-// describe says what went wrong with a call, for people. It may hold what the plugin says:
-// secrets come out of it before it is cut.
+// said is describe without secrets, which come out of a text before it is cut.
+func (s *session) said(err error) string { return clip(s.secrets.clean(describe(err))) }
+
+// describe says what went wrong with a call, for people.
 func describe(err error) string {
 	switch status.Code(err) {
 	case codes.DeadlineExceeded:
