@@ -17,7 +17,7 @@ import (
 // applyAlone carries out an approved plan on a host without an agent. It takes the agent's
 // lock first, and looks at the host again: what a person approved is done, or nothing.
 func (h *host) applyAlone(ctx context.Context, f planfile.File) (control.ApplyResult, error) {
-	var res control.ApplyResult
+	res := control.ApplyResult{Applied: []string{}}
 	lock, err := control.TakeLock(filepath.Join(h.runDir, "agent.lock"))
 	if errors.Is(err, control.ErrLocked) {
 		return res, &codeError{exitLocked, err}
@@ -41,12 +41,7 @@ func (h *host) applyAlone(ctx context.Context, f planfile.File) (control.ApplyRe
 	if now.Fingerprint() != f.Fingerprint() {
 		return res, coded(exitStale, "the plan is stale: the host has changed since it was made; plan again")
 	}
-	err = f.Plan().Apply(ctx, hs, func(c reconcile.Change) {
-		res.Applied = append(res.Applied, c.Action.String()+" "+c.ID.String())
-	})
-	for _, e := range unjoin(err) {
-		res.Failed = append(res.Failed, e.Error())
-	}
+	res.Fail(f.Plan().Apply(ctx, hs, res.Made))
 	return res, nil
 }
 
@@ -96,16 +91,4 @@ func replan(f planfile.File, live reconcile.Live, unknown error) (planfile.File,
 	}
 	now := reconcile.Diff(live, reconcile.Target{Set: want, FactsKnown: true})
 	return planfile.New(planfile.Meta{Node: f.Node, BootID: f.BootID, Digest: f.Digest}, now, len(live.Owned), nil), nil
-}
-
-// unjoin returns the errors that errors.Join put together.
-func unjoin(err error) []error {
-	var many interface{ Unwrap() []error }
-	switch {
-	case err == nil:
-		return nil
-	case errors.As(err, &many):
-		return many.Unwrap()
-	}
-	return []error{err}
 }

@@ -71,6 +71,9 @@ func writeHead(w io.Writer, s control.Status, now time.Time) {
 			t.row(" ", "cannot be reached: "+s.Source.Error)
 		}
 	}
+	if s.StoreError != "" {
+		t.row("Store", "the last good revision is not on disk: "+s.StoreError)
+	}
 	t.row("vrrpd", s.VRRPD)
 	if s.Phase == control.Stopped {
 		return

@@ -4,6 +4,7 @@ package agent
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -73,12 +74,15 @@ type Agent struct {
 	trackers   map[string]trackerState
 	vrrp       *channel.Status
 	vrrpErr    error
-	lastWant   resource.Set // what was last applied in full or in part, to tell drift from news
+	right      resource.Set // the objects that were once as they should be, to tell drift from news
 	live       reconcile.Live
 	cost       [costWindow]time.Duration // what the last observations took
 	looks      int                       // how many there were
-	failures   int                       // passes in a row that failed
+	failures   int                       // attempts in a row in which a change failed
+	retry      time.Time                 // when to make the stuck changes again
+	stuck      []reconcile.Change        // what the last attempt did not make
 	saved      bool                      // rev has converged once and was handed to the store
+	storeErr   string                    // why the last good revision is not on disk
 	phase      control.Phase
 	message    string
 	converged  time.Time
@@ -138,6 +142,9 @@ func (a *Agent) loadGood(ctx context.Context) {
 	case err != nil:
 		a.message = "last good revision: " + err.Error()
 		a.cfg.Log.Error("last good revision cannot be used", "err", err)
+	case rev != nil && rev.Cluster.Node != a.cfg.Node:
+		a.message = fmt.Sprintf("the last good revision was compiled for node %q and this is %q; waiting for the source", rev.Cluster.Node, a.cfg.Node)
+		a.cfg.Log.Warn("last good revision is another node's", "revision", rev.Short())
 	case rev != nil:
 		a.install(ctx, rev, nil)
 		a.saved = true
@@ -146,17 +153,37 @@ func (a *Agent) loadGood(ctx context.Context) {
 	a.publish()
 }
 
-// keep writes revisions that converged to the store, off the loop: disks block.
+// storeRetry is the wait before a revision that could not be written is tried again.
+const storeRetry = 30 * time.Second
+
+// keep writes revisions that converged to the store, off the loop: disks block. It tries
+// again for as long as that fails: a restart without git would use an older one.
 func (a *Agent) keep(ctx context.Context) error {
+	retry := time.NewTimer(storeRetry)
+	defer retry.Stop()
+	var rev *revision.Revision // not written yet
+	said := ""
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case rev := <-a.save:
-			if err := a.cfg.Store.SaveGood(rev); err != nil {
-				a.cfg.Log.Error("last good revision not written; a restart without git would use an older one",
-					"revision", rev.Short(), "err", err)
-			}
+		case rev = <-a.save:
+		case <-retry.C:
 		}
+		if rev == nil {
+			continue
+		}
+		reason := ""
+		if err := a.cfg.Store.SaveGood(rev); err != nil {
+			reason = err.Error()
+			retry.Reset(storeRetry)
+		} else {
+			rev = nil
+		}
+		if reason != "" && reason != said {
+			a.cfg.Log.Error("last good revision not written; a restart without git would use an older one", "err", reason)
+		}
+		said = reason
+		a.inbox.put(func(n *news) { n.storeErr = &reason })
 	}
 }

@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"time"
@@ -71,33 +70,12 @@ func (a *Agent) applyApproved(ctx context.Context, approved planfile.File) (cont
 		return control.ApplyResult{}, &control.APIError{Code: "stale",
 			Message: "the plan is stale: the revision or the live state changed after it was made; plan again"}
 	}
-	var res control.ApplyResult
-	err = plan.Apply(ctx, a.cfg.Handlers, func(c reconcile.Change) {
-		a.applied(c)
-		res.Applied = append(res.Applied, c.Action.String()+" "+c.ID.String())
-	})
-	if err == nil {
-		a.lastWant = maps.Clone(target.Set)
-	}
-	for _, e := range unjoin(err) {
-		res.Failed = append(res.Failed, e.Error())
-	}
-	a.refresh(plan)
 	a.conflicts = plan.Conflicts
+	res := control.ApplyResult{Applied: []string{}}
+	err = a.carryOut(ctx, plan, target.Set, res.Made)
+	res.Fail(err)
 	a.settle(nil, err)
 	return res, nil
-}
-
-// unjoin returns the errors that errors.Join put together.
-func unjoin(err error) []error {
-	var many interface{ Unwrap() []error }
-	switch {
-	case err == nil:
-		return nil
-	case errors.As(err, &many):
-		return many.Unwrap()
-	}
-	return []error{err}
 }
 
 // Snapshot returns facts and live state, enough to plan for this node elsewhere.
@@ -108,12 +86,15 @@ func (a *Agent) Snapshot(ctx context.Context) (control.Snapshot, error) {
 		err   error
 	)
 	e := a.do(ctx, func(ctx context.Context) {
-		live, err = reconcile.Observe(ctx, a.cfg.Handlers)
+		live, err = a.look(ctx)
 		facts = reconcile.Facts{
 			Servers: maps.Clone(a.facts.Servers), Roles: maps.Clone(a.facts.Roles), Trackers: maps.Clone(a.facts.Trackers),
 		}
 	})
-	if err := errors.Join(e, err); err != nil {
+	if e != nil { // the loop may still be at work on the rest
+		return control.Snapshot{}, e
+	}
+	if err != nil {
 		return control.Snapshot{}, err
 	}
 	return control.NewSnapshot(a.cfg.Node, time.Now().UTC(), live, &facts)

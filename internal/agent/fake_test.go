@@ -27,6 +27,7 @@ type host struct {
 	blind   map[resource.Kind]error // Observe fails
 	applies int
 	slow    time.Duration // Observe of IPVS services takes that long
+	hangs   resource.Kind // Observe of it ends with its context
 }
 
 func newHost() *host {
@@ -62,10 +63,14 @@ type kind struct {
 
 func (k *kind) Kind() resource.Kind { return k.kind }
 
-func (k *kind) Observe(context.Context) (reconcile.Live, error) {
+func (k *kind) Observe(ctx context.Context) (reconcile.Live, error) {
 	k.host.mu.Lock()
-	slow := k.host.slow
+	slow, hangs := k.host.slow, k.host.hangs == k.kind
 	k.host.mu.Unlock()
+	if hangs {
+		<-ctx.Done()
+		return reconcile.Live{}, ctx.Err()
+	}
 	if k.kind == resource.KindIPVSService && slow > 0 {
 		<-time.After(slow)
 	}
@@ -108,6 +113,12 @@ func (o *origin) push(r *revision.Revision) {
 	o.tip, o.err = r, nil
 }
 
+func (o *origin) judge(f []reconcile.Finding) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.findings = f
+}
+
 func (o *origin) fail(err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -136,14 +147,23 @@ func (o *origin) Policy(context.Context, *revision.Revision, *revision.Revision,
 type shelf struct {
 	mu   sync.Mutex
 	good *revision.Revision
-	err  error
+	err  error // LoadGood fails
+	save error // SaveGood fails
+}
+
+func (s *shelf) full(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.save = err
 }
 
 func (s *shelf) SaveGood(r *revision.Revision) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.good = r
-	return nil
+	if s.save == nil {
+		s.good = r
+	}
+	return s.save
 }
 
 func (s *shelf) LoadGood() (*revision.Revision, error) {

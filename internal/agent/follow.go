@@ -92,6 +92,9 @@ func (a *Agent) revise(ctx context.Context, rev, prior *revision.Revision) error
 		return refuse("plan", planErr.Error())
 	}
 	findings, err := a.cfg.Source.Policy(ctx, rev, prior, plan, managed)
+	if ctx.Err() != nil {
+		return ctx.Err() // the agent stops, which says nothing about the revision
+	}
 	var refused *revision.Refused
 	if errors.As(err, &refused) {
 		return refused
@@ -146,7 +149,7 @@ func (a *Agent) install(ctx context.Context, rev *revision.Revision, findings []
 	if !first {
 		a.dropMovedServers(a.rev.Cluster, rev.Cluster)
 	}
-	a.rev, a.findings, a.saved = rev, findings, false
+	a.rev, a.findings, a.saved, a.converged = rev, findings, false, time.Time{}
 	a.phase, a.message = control.Applying, "applying "+rev.Short()
 	a.move(rev.Cluster.Moved)
 	if first {
@@ -159,13 +162,11 @@ func (a *Agent) install(ctx context.Context, rev *revision.Revision, findings []
 
 // seed takes the verdicts over that an earlier agent left in the kernel's table.
 func (a *Agent) seed(ctx context.Context, c *spec.Cluster) {
-	live, err := reconcile.Observe(ctx, a.cfg.Handlers)
+	live, err := a.look(ctx)
 	if err != nil {
 		a.cfg.Log.Warn("live state is incomplete", "err", err)
 	}
 	for ref, v := range reconcile.SeedVerdicts(c, live.Owned) {
 		a.facts.Servers[ref] = v
 	}
-	// What was there at the start is news to nobody: only later changes by others are drift.
-	a.lastWant = nil
 }

@@ -30,6 +30,7 @@ type news struct {
 	kernel   bool // a netlink event
 	source   *control.Source
 	refused  *revision.Refused
+	storeErr *string // why the last good revision is not on disk; empty if it is
 }
 
 func newInbox() *inbox {
@@ -110,12 +111,18 @@ func (a *Agent) absorb(n news) {
 		a.source = *n.source
 		a.refused = n.refused
 	}
+	if n.storeErr != nil {
+		a.storeErr = *n.storeErr
+	}
 }
 
 func (a *Agent) absorbVRRP(s *channel.Status, err error) {
 	a.vrrpErr = err
 	if s == nil {
 		return
+	}
+	if a.vrrp == nil {
+		a.vrrpRepair = s.Repairs // made before this agent started
 	}
 	a.vrrp = s
 	roles := map[string]string{}

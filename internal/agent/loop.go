@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -18,6 +17,8 @@ const (
 	pollInterval = 500 * time.Millisecond
 	pollCost     = 20 // a poll may take one part in so many of the time
 	retryMax     = 30 * time.Second
+	// observeWait bounds the look at one kind: what hangs must not keep the others waiting.
+	observeWait = time.Second
 	// costWindow is how many observations the cost is taken from: the cheapest tells what
 	// looking costs, the others also what else the machine was doing.
 	costWindow = 8
@@ -37,13 +38,14 @@ func (a *Agent) loop(ctx context.Context) error {
 			if n.matters() {
 				a.failures = 0
 				a.pass(ctx)
+				poll.Reset(a.nextPoll())
 			}
 		case <-poll.C:
 			a.pass(ctx)
-		case f := <-a.requests:
+			poll.Reset(a.nextPoll())
+		case f := <-a.requests: // does not put polling off, however many come
 			f(ctx)
 		}
-		poll.Reset(a.nextPoll())
 		a.publish()
 	}
 }
@@ -64,14 +66,10 @@ func (a *Agent) do(ctx context.Context, f func(context.Context)) error {
 	}
 }
 
-// nextPoll returns how long to wait: longer while observing is dear, and after failures.
+// nextPoll returns how long to wait: longer while observing is dear.
 func (a *Agent) nextPoll() time.Duration {
 	cost := slices.Min(a.cost[:min(max(a.looks, 1), costWindow)])
-	d := max(pollInterval, pollCost*cost)
-	for range min(a.failures, 10) {
-		d = min(2*d, retryMax)
-	}
-	return d
+	return max(pollInterval, pollCost*cost)
 }
 
 // pass brings the node from what it is to what it should be.
@@ -86,53 +84,85 @@ func (a *Agent) pass(ctx context.Context) {
 	}
 	plan, observeErr := a.observe(ctx, target)
 	a.conflicts = plan.Conflicts
-	if a.cfg.PlanOnly {
+	switch {
+	case a.cfg.PlanOnly:
 		a.settle(planOnly(plan), observeErr)
-		return
+	case a.tooEarly(plan):
+	default:
+		err := a.carryOut(ctx, plan, target.Set, func(reconcile.Change) {})
+		a.settle(nil, errors.Join(observeErr, err))
 	}
-	a.apply(ctx, plan, target.Set, observeErr)
 }
 
 // observe reads live state and returns what is to do. The plan is good for the kinds that
 // could be read even if err is not nil.
 func (a *Agent) observe(ctx context.Context, t reconcile.Target) (reconcile.Plan, error) {
 	start := time.Now()
-	live, err := reconcile.Observe(ctx, a.cfg.Handlers)
-	a.cost[a.looks%costWindow] = time.Since(start)
-	a.looks++
+	live, err := a.look(ctx)
+	if err == nil { // waiting for what does not answer is no cost
+		a.cost[a.looks%costWindow] = time.Since(start)
+		a.looks++
+	}
 	a.live = live
 	return reconcile.Diff(live, t), err
 }
 
-// apply carries out plan, counting what others had changed as drift.
-func (a *Agent) apply(ctx context.Context, plan reconcile.Plan, want resource.Set, observeErr error) {
-	err := plan.Apply(ctx, a.cfg.Handlers, func(c reconcile.Change) { a.applied(c) })
-	if a.lastWant == nil || err == nil {
-		a.lastWant = maps.Clone(want)
+// look reads live state, giving each kind a limited time.
+func (a *Agent) look(ctx context.Context) (reconcile.Live, error) {
+	hs := make([]reconcile.Handler, len(a.cfg.Handlers))
+	for i, h := range a.cfg.Handlers {
+		hs[i] = bounded{h}
 	}
-	if len(plan.Changes) > 0 {
-		a.refresh(plan)
-	}
-	a.settle(nil, errors.Join(observeErr, err))
+	return reconcile.Observe(ctx, hs)
 }
 
-// applied logs a change that was made.
+// A bounded Handler gives up looking after observeWait.
+type bounded struct{ reconcile.Handler }
+
+// Observe implements reconcile.Handler.
+func (b bounded) Observe(ctx context.Context) (reconcile.Live, error) {
+	ctx, cancel := context.WithTimeout(ctx, observeWait)
+	defer cancel()
+	return b.Handler.Observe(ctx)
+}
+
+// carryOut makes plan's changes, tells made of each, and keeps what could not be made for
+// later, ever more slowly.
+func (a *Agent) carryOut(ctx context.Context, plan reconcile.Plan, want resource.Set, made func(reconcile.Change)) error {
+	done := map[resource.ID]bool{}
+	err := plan.Apply(ctx, a.cfg.Handlers, func(c reconcile.Change) {
+		done[c.ID] = true
+		a.applied(c)
+		made(c)
+	})
+	a.stuck = slices.DeleteFunc(slices.Clone(plan.Changes), func(c reconcile.Change) bool { return done[c.ID] })
+	if err == nil {
+		a.failures = 0
+	} else {
+		a.failures++
+		a.retry = time.Now().Add(min(pollInterval<<min(a.failures, 10), retryMax))
+	}
+	a.noteRight(want)
+	return err
+}
+
+// tooEarly reports whether plan is just what failed a moment ago. Anything else to do, such
+// as other drift, is done at once and tries the failed changes again with it.
+func (a *Agent) tooEarly(plan reconcile.Plan) bool {
+	return a.failures > 0 && time.Now().Before(a.retry) && slices.Equal(plan.Changes, a.stuck)
+}
+
+// applied takes a change that was made into the kept live state, and logs it.
 func (a *Agent) applied(c reconcile.Change) {
+	if c.Action == reconcile.Delete {
+		delete(a.live.Owned, c.ID)
+	} else {
+		a.live.Owned[c.ID] = c.After
+	}
 	drift := a.isDrift(c)
 	a.cfg.Log.Info("change applied", "id", c.ID, "action", c.Action, "drift", drift)
 	if drift {
 		a.countDrift(c.ID.String(), c.Action.String())
-	}
-}
-
-// refresh makes the kept live state tell what was just done, for status.
-func (a *Agent) refresh(plan reconcile.Plan) {
-	for _, c := range plan.Changes {
-		if c.Action == reconcile.Delete {
-			delete(a.live.Owned, c.ID)
-		} else {
-			a.live.Owned[c.ID] = c.After
-		}
 	}
 }
 
@@ -142,16 +172,18 @@ func (a *Agent) settle(pending, err error) {
 	case err != nil:
 		a.fail(err)
 	case pending != nil:
-		a.phase, a.message, a.failures = control.Degraded, pending.Error(), 0
+		a.phase, a.message = control.Degraded, pending.Error()
 	case len(a.conflicts) > 0:
-		a.phase, a.failures = control.Degraded, 0
+		a.phase = control.Degraded
 		a.message = fmt.Sprintf("%d objects that somebody else made are in the way", len(a.conflicts))
 	default:
 		if a.phase != control.Converged {
-			a.converged = time.Now()
 			a.cfg.Log.Info("converged", "revision", a.rev.Short())
 		}
-		a.phase, a.message, a.failures = control.Converged, "", 0
+		if a.converged.IsZero() {
+			a.converged = time.Now()
+		}
+		a.phase, a.message = control.Converged, ""
 		a.remember()
 	}
 }
@@ -174,12 +206,11 @@ func (a *Agent) fail(err error) {
 		a.cfg.Log.Warn("not converged", "revision", a.rev.Short(), "err", err)
 	}
 	a.phase, a.message = control.Degraded, err.Error()
-	a.failures++
 }
 
 // planOnly returns what stands between a plan-only agent and convergence.
 func planOnly(p reconcile.Plan) error {
-	if p.Empty() {
+	if len(p.Changes) == 0 {
 		return nil
 	}
 	return fmt.Errorf("plan-only: %d changes wait for hareconcile apply", len(p.Changes))

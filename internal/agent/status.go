@@ -46,6 +46,7 @@ func (a *Agent) snapshotStatus() control.Status {
 		ConvergedAt:   a.converged,
 		Source:        a.source,
 		Refused:       a.refused,
+		StoreError:    a.storeErr,
 		Drift:         control.Drift{Total: a.drift.Total, Last: slices.Clone(a.drift.Last), PollInterval: a.nextPoll()},
 		VRRPD:         "up",
 	}

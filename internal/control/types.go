@@ -9,6 +9,7 @@ package control
 
 import (
 	"encoding/json"
+	"errors"
 	"time"
 
 	"github.com/hareconcile/hareconcile/internal/channel"
@@ -45,12 +46,14 @@ type Status struct {
 	ConvergedAt time.Time         `json:"converged_at,omitzero"`
 	Source      Source            `json:"source"`
 	Refused     *revision.Refused `json:"refused,omitempty"` // the newest commit, if it was refused
-	Instances   []Instance        `json:"vrrp_instances"`
-	Services    []Service         `json:"virtual_servers"`
-	Trackers    []Tracker         `json:"trackers"`
-	Drift       Drift             `json:"drift"`
-	Conflicts   []Conflict        `json:"conflicts"`
-	VRRPD       string            `json:"vrrpd"` // "up", or why it cannot be reached
+	// StoreError says why the last good revision is not on disk.
+	StoreError string     `json:"store_error,omitempty"`
+	Instances  []Instance `json:"vrrp_instances"`
+	Services   []Service  `json:"virtual_servers"`
+	Trackers   []Tracker  `json:"trackers"`
+	Drift      Drift      `json:"drift"`
+	Conflicts  []Conflict `json:"conflicts"`
+	VRRPD      string     `json:"vrrpd"` // "up", or why it cannot be reached
 	// Findings are the advisory policies that spoke up on the revision in force.
 	Findings []reconcile.Finding `json:"findings,omitempty"`
 }
@@ -125,6 +128,25 @@ type ApplyRequest struct {
 type ApplyResult struct {
 	Applied []string `json:"applied"` // "create sysctl/net/..."
 	Failed  []string `json:"failed,omitempty"`
+}
+
+// Made records a change that was made.
+func (r *ApplyResult) Made(c reconcile.Change) {
+	r.Applied = append(r.Applied, c.Action.String()+" "+c.ID.String())
+}
+
+// Fail records each of the errors that errors.Join put together.
+func (r *ApplyResult) Fail(err error) {
+	var many interface{ Unwrap() []error }
+	switch {
+	case err == nil:
+	case errors.As(err, &many):
+		for _, e := range many.Unwrap() {
+			r.Failed = append(r.Failed, e.Error())
+		}
+	default:
+		r.Failed = append(r.Failed, err.Error())
+	}
 }
 
 // An APIError is what every refusal looks like.
