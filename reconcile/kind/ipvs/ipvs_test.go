@@ -79,6 +79,7 @@ var stories = []story{
 	{"a record without an object is harmless", staleRecord},
 	{"what appears in the place of something of ours is not ours", successor},
 	{"an object made meanwhile is not taken", meanwhile},
+	{"from any state to any state", anyState},
 }
 
 var kernelStories = []story{
