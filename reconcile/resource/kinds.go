@@ -50,7 +50,7 @@ type Forward string
 const (
 	// ForwardDR rewrites the frame's destination only (ipvsadm -g).
 	ForwardDR Forward = "dr"
-	// ForwardLocal is what the kernel makes of a server that is this very host.
+	// ForwardLocal delivers to this very host (IP_VS_CONN_F_LOCALNODE).
 	ForwardLocal Forward = "local"
 )
 

@@ -140,6 +140,10 @@ func adoption(t *testing.T, e env) {
 	}
 	e.create(t, web)
 	reconciletest.Adopt(t, e.hs, web)
+	e.create(t, web, server(web, "127.0.0.1:80", resource.ForwardDR, 1)) // as keepalived makes a sorry server
+	if plan := reconciletest.Apply(t, e.hs, reconciletest.Set(web, self)); plan.Count(reconcile.Adopt) != 2 {
+		t.Errorf("plan = %+v, want two adoptions", plan)
+	}
 }
 
 func conflict(t *testing.T, e env) {

@@ -161,8 +161,12 @@ var forwards = map[resource.Forward]ipvs.ForwardType{
 	resource.ForwardLocal: ipvs.Local,
 }
 
-// describeForward is describeService for servers.
+// describeForward is describeService for servers. Direct routing to a loopback address is
+// local delivery (ip_vs_dr_xmit), and what ipvsadm -g and keepalived make of one.
 func describeForward(d ipvs.Destination) resource.Forward {
+	if d.FwdMethod == ipvs.DirectRoute && d.Address.IsLoopback() {
+		d.FwdMethod = ipvs.Local
+	}
 	name := resource.Forward(d.FwdMethod.String())
 	for f, method := range forwards {
 		if method == d.FwdMethod {
