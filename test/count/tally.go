@@ -130,6 +130,9 @@ func (t *tally) finish(p *pkg, e event) {
 			if !c.parent || !p.failedBelow(n) {
 				failed++
 			}
+			if c.result == "" {
+				fmt.Fprintf(t.out, "--- LOST: %s %s: go test reported no result\n", e.Package, n)
+			}
 			fmt.Fprintf(t.out, "%s", c.output)
 		}
 	}
