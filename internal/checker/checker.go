@@ -69,7 +69,7 @@ func (e *Engine) Set(jobs []Job) {
 				Fingerprint: fingerprint(c),
 				Interval:    c.Interval,
 				Rules:       check.Rules{Rise: c.Rise, Fall: c.Fall},
-				Probe:       sample(c.Type, p, j.Address),
+				Probe:       sample(c, p, j.Address),
 			})
 		}
 		targets = append(targets, t)
@@ -82,13 +82,22 @@ func fingerprint(c spec.Check) string {
 	return fmt.Sprintf("%s %q %q %q %v %v", c.Type, c.Method, c.Host, c.Path, c.Status, c.Timeout)
 }
 
-func sample(kind string, p probe.Prober, target netip.AddrPort) rota.Probe {
+// late is how far beyond its timeout a probe may fail and still tell of the server. This
+// process was not running when it should have looked, after SIGSTOP for instance, and the
+// answers that came meanwhile lose against the timeout.
+const late = 500 * time.Millisecond
+
+func sample(c spec.Check, p probe.Prober, target netip.AddrPort) rota.Probe {
 	return func(ctx context.Context) (check.State, string) {
+		began := time.Now()
 		message, err := p(ctx, target)
-		if err != nil {
-			return check.Down, kind + ": " + err.Error()
+		switch took := time.Since(began); {
+		case err == nil:
+			return check.Up, c.Type + ": " + message
+		case took > c.Timeout+late:
+			return check.Unknown, fmt.Sprintf("%s: could not measure: this host was busy or stopped for %v", c.Type, took.Round(time.Millisecond))
 		}
-		return check.Up, kind + ": " + message
+		return check.Down, c.Type + ": " + err.Error()
 	}
 }
 

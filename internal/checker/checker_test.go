@@ -84,6 +84,34 @@ func job(ref, addr string, initial reconcile.Verdict, types ...string) Job {
 	return j
 }
 
+// TestAPauseOfOursIsNoFailureOfTheirs has probes that fail long after their deadline, as
+// those do that were under way when this process was stopped.
+func TestAPauseOfOursIsNoFailureOfTheirs(t *testing.T) {
+	for after, down := range map[time.Duration]bool{time.Second / 2: true, 30 * time.Second: false} {
+		synctest.Test(t, func(t *testing.T) {
+			e := New(slog.New(slog.DiscardHandler))
+			e.prober = func(spec.Check) (probe.Prober, error) {
+				return func(ctx context.Context, _ netip.AddrPort) (string, error) {
+					timer := time.NewTimer(after)
+					defer timer.Stop()
+					select {
+					case <-ctx.Done():
+						return "", ctx.Err()
+					case <-timer.C:
+						return "", context.DeadlineExceeded
+					}
+				}, nil
+			}
+			e.Set([]Job{job("web/rs1", "192.0.2.1:80", reconcile.Up, "tcp")})
+			start(t, e)
+			pass(90 * time.Second)
+			if got := read(e); (len(got) > 0) != down {
+				t.Errorf("probes that failed after %v gave %q, want down = %v", after, got, down)
+			}
+		})
+	}
+}
+
 func TestVerdictsChangeByRiseAndFall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := servers{}
