@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/go-git/go-git/v5"
 	"github.com/go-git/go-git/v5/plumbing"
@@ -189,7 +188,7 @@ func (s *Selection) read(repo *git.Repository, tip *object.Commit, q Request) er
 // clean makes foreign text fit for a terminal and a log line.
 func clean(s string, most int) string {
 	s = strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
+		if unprintable(r) {
 			return '\uFFFD'
 		}
 		return r

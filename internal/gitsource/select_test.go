@@ -175,6 +175,8 @@ func TestHostileTreesAreRejected(t *testing.T) {
 		}, "more than 256 files"},
 		"deep folders": {func(w gittest.Repo) { w.Write("web/"+strings.Repeat("d/", 20)+"x.hcl", "") }, "nested deeper than 8"},
 		"foreign name": {func(w gittest.Repo) { w.Write("web/a\xff.hcl", "") }, "a name that no repository should have"},
+		"escape":       {func(w gittest.Repo) { w.Write("web/a\x1b[2J.hcl", "") }, `"a\x1b[2J.hcl": a name that cannot be printed`},
+		"C1 control":   {func(w gittest.Repo) { w.Write("web/a\u009b2J.hcl", "") }, "a name that cannot be printed"},
 		"backslash":    {func(w gittest.Repo) { w.Write(`web/..\x.hcl`, "") }, "a name that no repository should have"},
 	}
 	for name, tt := range tests {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"path"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/go-git/go-git/v5"
@@ -75,6 +76,9 @@ func (r *reader) walk(tree *object.Tree, prefix string, depth int) error {
 		if e.Name == "" || e.Name == "." || e.Name == ".." || strings.ContainsAny(e.Name, "/\\\x00") || !utf8.ValidString(e.Name) {
 			return reject("verify", "%q: a name that no repository should have", name)
 		}
+		if Counts(e.Name) && strings.ContainsFunc(e.Name, unprintable) {
+			return reject("verify", "%q: a name that cannot be printed", name) // diagnostics name files
+		}
 		if e.Mode == filemode.Dir && strings.HasPrefix(e.Name, ".") {
 			continue // such as .github; never part of a cluster
 		}
@@ -103,6 +107,8 @@ func (r *reader) walk(tree *object.Tree, prefix string, depth int) error {
 	}
 	return nil
 }
+
+func unprintable(r rune) bool { return !unicode.IsPrint(r) }
 
 func (r *reader) blob(name string, e object.TreeEntry) error {
 	if len(r.files) == maxFiles {

@@ -18,6 +18,7 @@ import (
 	"os"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // A Stage is the work of one child. It reads its input as JSON from in, says what it is
@@ -77,11 +78,11 @@ func Main(stage string, stages map[string]Stage) int {
 // report tells the parent what the child is busy with, on one line.
 func report(what string) {
 	what = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
+		if !unicode.IsPrint(r) {
 			return '?'
 		}
 		return r
-	}, what[:min(len(what), 500)])
+	}, strings.ToValidUTF8(what[:min(len(what), 500)], "?"))
 	fmt.Fprintln(os.Stderr, progressMark+what)
 }
 
