@@ -108,8 +108,13 @@ func (f *fetcher) fetch(ctx context.Context) (string, error) {
 			return "", err
 		}
 		tip, err := f.update(ctx, dir)
-		if err == nil || ctx.Err() != nil || intact(dir, f.config.Branch) {
-			return tip, err
+		if err == nil {
+			return tip, nil
+		}
+		// What came before the disk was full would keep it full until the next fetch.
+		err = errors.Join(err, removeLeftovers(dir))
+		if ctx.Err() != nil || intact(dir, f.config.Branch) {
+			return "", err
 		}
 	}
 	fresh := dir + ".new"
@@ -118,7 +123,7 @@ func (f *fetcher) fetch(ctx context.Context) (string, error) {
 	}
 	tip, err := f.update(ctx, fresh)
 	if err != nil {
-		return "", err
+		return "", errors.Join(err, os.RemoveAll(fresh))
 	}
 	if err := replace(dir, fresh); err != nil {
 		return "", err
@@ -206,17 +211,20 @@ func removeLeftovers(dir string) error {
 	if err != nil {
 		return err
 	}
-	for _, n := range names {
-		if err := os.Remove(n); err != nil && !errors.Is(err, os.ErrNotExist) {
+	for _, n := range append(names, older(dir)) {
+		if err := os.RemoveAll(n); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// older returns where replace keeps what it replaces until that is done.
+func older(dir string) string { return strings.TrimSuffix(dir, "/") + ".old" }
+
 // replace puts the repository at fresh in the place of dir.
 func replace(dir, fresh string) error {
-	old := strings.TrimSuffix(dir, "/") + ".old"
+	old := older(dir)
 	if err := os.RemoveAll(old); err != nil {
 		return err
 	}
