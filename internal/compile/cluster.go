@@ -52,7 +52,7 @@ func (p *Pipeline) compile(ctx context.Context, s *gitsource.Selection) (*spec.C
 	var death *jail.DeathError
 	if errors.As(err, &death) {
 		refused.Reason, refused.Diagnostics = reasonOf(err), deathDiagnostics(death)
-		return nil, &refusal{refused, err}
+		return nil, &refusal{refused}
 	}
 	if err != nil {
 		return nil, err

@@ -21,7 +21,8 @@ import (
 
 const (
 	fetchTimeout = time.Minute // where agent.hcl gives none
-	// transient is how long a refusal counts whose cause may lie in this host's load.
+	// transient is how long a refusal counts whose cause may lie in this host: its load, or
+	// rights on its files.
 	transient = 5 * time.Minute
 )
 
@@ -82,8 +83,7 @@ func (p *Pipeline) Next(ctx context.Context, last *revision.Revision) (*revision
 	a := answer{tip: tip, base: base, digest: digest, revision: rev}
 	switch {
 	case errors.As(err, &a.refused):
-		var death *jail.DeathError
-		if errors.As(err, &death) {
+		if local := (*refusal)(nil); errors.As(err, &local) {
 			a.until = time.Now().Add(transient)
 		}
 		p.answer = a
@@ -188,7 +188,7 @@ func (p *Pipeline) verify(ctx context.Context, q gitsource.Request) (*gitsource.
 		s, err = p.read(ctx, q)
 	}
 	if err != nil {
-		return nil, &refusal{&revision.Refused{Commit: q.Tip, Stage: "verify", Reason: reasonOf(err)}, err}
+		return nil, &refusal{&revision.Refused{Commit: q.Tip, Stage: "verify", Reason: reasonOf(err)}}
 	}
 	if s.Rejected != nil {
 		return nil, &revision.Refused{Commit: q.Tip, Subject: s.Subject, Stage: s.Rejected.Stage, Reason: s.Rejected.Reason}
@@ -204,15 +204,11 @@ func (p *Pipeline) read(ctx context.Context, q gitsource.Request) (*gitsource.Se
 	return &s, err
 }
 
-// A refusal is a Refused that remembers what it was made of, so that Next can tell for how
-// long it counts.
-type refusal struct {
-	*revision.Refused
-	cause error
-}
+// A refusal is a Refused whose cause may pass although the commit stays as it is.
+type refusal struct{ *revision.Refused }
 
-// Unwrap implements errors.As for both.
-func (r *refusal) Unwrap() []error { return []error{r.Refused, r.cause} }
+// Unwrap lets errors.As find what is refused.
+func (r *refusal) Unwrap() error { return r.Refused }
 
 func reasonOf(err error) string {
 	var death *jail.DeathError

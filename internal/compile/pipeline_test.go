@@ -210,3 +210,21 @@ func TestADamagedCopyIsRenewed(t *testing.T) {
 		t.Errorf("Next with a damaged copy = %+v, want %s", rev, first)
 	}
 }
+
+// TestACauseOnThisHostDoesNotLast has a verify child that fails for no reason in the commit.
+func TestACauseOnThisHostDoesNotLast(t *testing.T) {
+	r := gittest.New(t)
+	cfg := config(t, r, r.CommitFile(file, cluster(1)))
+	cfg.Source.Path = probeName
+	p := newPipeline(cfg)
+	refused(t, p, nil, "verify", "Uid:")
+	if p.answer.until.IsZero() {
+		t.Error("the refusal counts until another commit comes")
+	}
+	cfg.Source.Path = "nowhere"
+	p = newPipeline(cfg)
+	refused(t, p, nil, "verify", "no folder")
+	if !p.answer.until.IsZero() {
+		t.Error("the refusal of what is in the commit passes with time")
+	}
+}
