@@ -168,7 +168,8 @@ func (l *Ledger) rewrite(list objects) error {
 	if err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(dir, "."+Name+"-*") // 0600
+	// One name, so that what a kill leaves behind is written over.
+	f, err := os.OpenFile(l.path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}

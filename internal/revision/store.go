@@ -49,7 +49,8 @@ func (s *Store) SaveGood(r *Revision) error {
 
 // replace writes b beside good.json and renames it, each step on the disk before the next.
 func (s *Store) replace(b []byte) (err error) {
-	f, err := os.CreateTemp(s.dir, storeFile+".*") // mode 0600
+	// One name, so that what a kill leaves behind is written over.
+	f, err := os.OpenFile(filepath.Join(s.dir, storeFile+".new"), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}
