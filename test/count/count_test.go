@@ -22,6 +22,12 @@ func TestTally(t *testing.T) {
 {"Action":"pass","Package":"p","Test":"A/y"}
 {"Action":"pass","Package":"p","Test":"A"}
 {"Action":"pass","Package":"p","Elapsed":1.5}`, "2 passed, 0 failed, 0 skipped", []string{"ok", "1.5s", "2 tests"}},
+		{"a slash in a name makes no test of what is before it", `
+{"Action":"run","Package":"p","Test":"A"}
+{"Action":"run","Package":"p","Test":"A/docs/x.md"}
+{"Action":"pass","Package":"p","Test":"A/docs/x.md"}
+{"Action":"pass","Package":"p","Test":"A"}
+{"Action":"pass","Package":"p"}`, "1 passed, 0 failed, 0 skipped", nil},
 		{"a failure is printed whole", `
 {"Action":"output","Package":"p","Test":"A/x","Output":"what went wrong\n"}
 {"Action":"fail","Package":"p","Test":"A/x"}
@@ -53,6 +59,7 @@ func TestTally(t *testing.T) {
 {"Action":"pass","Package":"p","Test":"A"}`, "1 passed, 1 failed, 0 skipped", []string{"did not finish"}},
 		{"a package without tests counts nothing", `
 {"Action":"skip","Package":"p"}`, "0 passed, 0 failed, 0 skipped", nil},
+		{"a line that was cut short ends all the same", `{"Action":"ru`, "0 passed, 0 failed, 0 skipped", []string{"{\"Action\":\"ru\n"}},
 		{"other lines are passed on", "go: downloading\n", "0 passed, 0 failed, 0 skipped", []string{"downloading"}},
 	} {
 		t.Run(c.claim, func(t *testing.T) {

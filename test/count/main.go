@@ -5,6 +5,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -58,7 +59,7 @@ func read(r io.Reader, t *tally) {
 		if json.Unmarshal(line, &e) == nil && e.Action != "" {
 			t.add(e)
 		} else if len(line) > 0 {
-			_, _ = t.out.Write(line)
+			fmt.Fprintf(t.out, "%s\n", bytes.TrimSuffix(line, []byte("\n")))
 		}
 		if err != nil {
 			return

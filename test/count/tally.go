@@ -26,6 +26,7 @@ const maxOutput = 1 << 20
 // A test is one test or subtest.
 type test struct {
 	result string // "", "pass", "fail" or "skip"
+	ran    bool   // it is a test, not just a part of the name of one that has a slash in it
 	parent bool   // it has subtests
 	output []byte
 }
@@ -69,6 +70,7 @@ func (t *tally) add(e event) {
 		return
 	}
 	c := p.test(e.Test)
+	c.ran = true
 	switch e.Action {
 	case "output":
 		c.output = appendTail(c.output, e.Output)
@@ -120,6 +122,7 @@ func (t *tally) finish(p *pkg, e event) {
 	for _, n := range names {
 		c := p.tests[n]
 		switch {
+		case !c.ran:
 		case c.result == "skip" && !c.parent:
 			skipped++
 			t.skips = append(t.skips, fmt.Sprintf("%s %s: %s", e.Package, n, reason(c.output)))
@@ -154,7 +157,7 @@ func (t *tally) finish(p *pkg, e event) {
 // failedBelow reports whether a subtest of name failed.
 func (p *pkg) failedBelow(name string) bool {
 	for n, c := range p.tests {
-		if strings.HasPrefix(n, name+"/") && (c.result == "fail" || c.result == "") {
+		if strings.HasPrefix(n, name+"/") && c.ran && (c.result == "fail" || c.result == "") {
 			return true
 		}
 	}
