@@ -72,10 +72,10 @@ finish() {
 }
 links >"$before"
 trap finish EXIT
-trap "exit 1" INT TERM
-# A saved policy means that an earlier run was killed: what is in its place is ours.
-[ ! -e "$policy" ] || [ -e "$saved" ] || mv "$policy" "$saved"
-printf "#!/bin/sh\nexit 101\n" >"$policy"
+trap "exit 1" HUP INT TERM
+# An earlier run that was killed may have left its own policy: that one is not worth keeping.
+[ ! -e "$policy" ] || grep -q "made by hareconcile" "$policy" || mv "$policy" "$saved"
+printf "#!/bin/sh\n# made by hareconcile: make deps\nexit 101\n" >"$policy"
 chmod 755 "$policy"
 export DEBIAN_FRONTEND=noninteractive
 apt-get install -y -q --no-install-recommends "$@" || { apt-get update -q && apt-get install -y -q --no-install-recommends "$@"; }

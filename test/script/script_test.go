@@ -55,6 +55,11 @@ func params(env ...string) testscript.Params {
 		UpdateScripts:      *update,
 		Setup: func(e *testscript.Env) error {
 			e.Vars = append(e.Vars, "PATH="+bin+":"+os.Getenv("PATH")+":/usr/sbin:/sbin", "BIN="+bin)
+			deps, err := filepath.Abs("../deps.sh")
+			if err != nil {
+				return err
+			}
+			e.Setenv("DEPS", deps)
 			e.Vars = append(e.Vars, env...)
 			e.Values[locksKey{}] = map[string]*os.File{}
 			if err := writeAgentFile(e.WorkDir); err != nil {
