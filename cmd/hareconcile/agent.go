@@ -38,8 +38,8 @@ func serveAgent(ctx context.Context, e *env, config string, verbose bool) error 
 	if err != nil {
 		return err
 	}
-	if os.Geteuid() != 0 {
-		return errors.New("the agent needs root: it changes addresses, sysctls and the IPVS table")
+	if err := h.mayFollow(config); err != nil {
+		return err
 	}
 	level := slog.LevelInfo
 	if verbose {
@@ -64,6 +64,17 @@ func serveAgent(ctx context.Context, e *env, config string, verbose bool) error 
 		return err
 	}
 	return runParts(ctx, h, listener, log)
+}
+
+// mayFollow says what an agent lacks on this host.
+func (h *host) mayFollow(config string) error {
+	switch {
+	case h.cfg.Source.URL == "":
+		return fmt.Errorf("the agent needs %s: it names this node and the repository that it follows", config)
+	case os.Geteuid() != 0:
+		return errors.New("the agent needs root: it changes addresses, sysctls and the IPVS table")
+	}
+	return nil
 }
 
 // runParts makes the agent and everything that feeds it, and runs them until ctx ends.

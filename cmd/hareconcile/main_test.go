@@ -93,6 +93,12 @@ func TestHelpNamesExactlyTheFlagsThatACommandHas(t *testing.T) {
 	}
 }
 
+func TestAnAgentNeedsItsFile(t *testing.T) {
+	if err := new(host).mayFollow("/x/agent.hcl"); err == nil || !strings.Contains(err.Error(), "the agent needs /x/agent.hcl") {
+		t.Errorf("mayFollow() without a source = %v, want the file's name", err)
+	}
+}
+
 func TestNearest(t *testing.T) {
 	for _, tt := range []struct{ slip, want string }{
 		{"plna", "plan"}, {"aply", "apply"}, {"stauts", "status"}, {"x", ""},

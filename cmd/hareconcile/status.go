@@ -92,6 +92,9 @@ func (e *env) watchStatus(ctx context.Context, c *control.Client, asJSON bool) e
 			return err
 		case last = <-news:
 		case <-tick.C:
+			if last.FormatVersion == "" {
+				continue // nothing was heard yet
+			}
 		}
 		fmt.Fprint(e.stdout, clearScreen)
 		if err := writeStatus(e.stdout, last, time.Now()); err != nil {
@@ -106,6 +109,8 @@ func (h *host) withoutAgent(ctx context.Context) control.Status {
 		FormatVersion: planfile.FormatVersion, Version: build.Version, Node: h.cfg.NodeName,
 		Phase: control.Stopped, Message: "no agent is running: nobody listens on " + h.cfg.Socket,
 		Source: control.Source{URL: h.cfg.Source.URL}, VRRPD: "up",
+		Drift:     control.Drift{Last: []control.DriftItem{}},
+		Instances: []control.Instance{}, Services: []control.Service{}, Trackers: []control.Tracker{}, Conflicts: []control.Conflict{},
 	}
 	good, err := revision.NewStore(h.cfg.DataDir).LoadGood()
 	switch {

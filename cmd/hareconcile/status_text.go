@@ -54,8 +54,8 @@ func writeHead(w io.Writer, s control.Status, now time.Time) {
 		phase += ", applied " + age(now, s.ConvergedAt)
 	}
 	t.row("Phase", phase)
-	if s.Message != "" {
-		t.row(" ", s.Message)
+	for line := range strings.Lines(s.Message) {
+		t.row(" ", strings.TrimSuffix(line, "\n"))
 	}
 	t.row("Revision", describe(s.Revision))
 	if s.Source.URL != "" {
@@ -68,7 +68,7 @@ func writeHead(w io.Writer, s control.Status, now time.Time) {
 		}
 		t.row("Source", source)
 		if s.Source.Error != "" {
-			t.row(" ", "cannot be reached: "+s.Source.Error)
+			t.row(" ", "cannot be read: "+s.Source.Error)
 		}
 	}
 	if s.StoreError != "" {

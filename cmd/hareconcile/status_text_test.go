@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -46,6 +47,19 @@ func TestStatusText(t *testing.T) {
 		t.Fatal(err)
 	}
 	golden(t, "status.txt", b.String())
+}
+
+func TestStatusTextOfTrouble(t *testing.T) {
+	var b bytes.Buffer
+	s := control.Status{Node: "ka1", Phase: control.Degraded, Message: "create a: no\ncreate b: no", StoreError: "no space left on device", VRRPD: "up"}
+	if err := writeStatus(&b, s, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"create a: no\n", " create b: no\n", "Store     the last good revision is not on disk: no space left"} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("status lacks %q:\n%s", want, b.String())
+		}
+	}
 }
 
 func TestAge(t *testing.T) {

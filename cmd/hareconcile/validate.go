@@ -23,12 +23,15 @@ func runValidate(ctx context.Context, e *env, args []string) int {
 		dir = "."
 	}
 	tree, err := hcl.ReadTree(dir)
-	if err != nil {
+	var ds hcl.Diagnostics
+	if err == nil {
+		_, ds, err = compile.Dir(ctx, dir, "", vars)
+	}
+	if err != nil && !*asJSON {
 		return e.exit(err)
 	}
-	_, ds, err := compile.Dir(ctx, dir, "", vars)
-	if err != nil {
-		return e.exit(err)
+	if err != nil { // whoever asked for JSON gets JSON
+		ds = hcl.Diagnostics{{Severity: hcl.Error, Summary: "The folder cannot be validated", Detail: err.Error()}}
 	}
 	if *asJSON {
 		err = writeJSON(e.stdout, verdictOf(tree, ds))

@@ -81,6 +81,7 @@ type Agent struct {
 	failures   int                       // attempts in a row in which a change failed
 	retry      time.Time                 // when to make the stuck changes again
 	stuck      []reconcile.Change        // what the last attempt did not make
+	stuckErr   error                     // why not
 	saved      bool                      // rev has converged once and was handed to the store
 	storeErr   string                    // why the last good revision is not on disk
 	phase      control.Phase

@@ -31,7 +31,7 @@ func (a *Agent) follow(ctx context.Context) error {
 		refused, err := a.advance(ctx, &last)
 		said = a.tellRefusal(refused, said)
 		if err != nil && ctx.Err() == nil {
-			if state.Error != err.Error() {
+			if state.Error == "" { // what a remote says next may differ in every attempt; status has it
 				a.cfg.Log.Warn("source cannot be read; the revision in force stays", "err", err)
 			}
 			state.Error = err.Error()

@@ -92,15 +92,9 @@ func (a *Agent) KernelChanged() {
 func (a *Agent) absorb(n news) {
 	for ref, r := range n.servers {
 		a.results[ref] = r
-		if a.facts.Servers[ref] != r.Verdict {
-			a.cfg.Log.Info("real server verdict", "id", ref, "verdict", r.Verdict, "message", r.Message)
-		}
 		a.facts.Servers[ref] = r.Verdict
 	}
 	for name, s := range n.trackers {
-		if a.trackers[name].verdict != s.verdict {
-			a.cfg.Log.Info("tracker verdict", "id", name, "verdict", s.verdict, "message", s.message)
-		}
 		a.trackers[name] = s
 		a.facts.Trackers[name] = s.verdict
 	}

@@ -88,6 +88,7 @@ func (a *Agent) pass(ctx context.Context) {
 	case a.cfg.PlanOnly:
 		a.settle(planOnly(plan), observeErr)
 	case a.tooEarly(plan):
+		a.settle(nil, errors.Join(observeErr, a.stuckErr))
 	default:
 		err := a.carryOut(ctx, plan, target.Set, func(reconcile.Change) {})
 		a.settle(nil, errors.Join(observeErr, err))
@@ -135,6 +136,7 @@ func (a *Agent) carryOut(ctx context.Context, plan reconcile.Plan, want resource
 		a.applied(c)
 		made(c)
 	})
+	a.stuckErr = err
 	a.stuck = slices.DeleteFunc(slices.Clone(plan.Changes), func(c reconcile.Change) bool { return done[c.ID] })
 	if err == nil {
 		a.failures = 0

@@ -3,7 +3,6 @@ package agent
 import (
 	"net/netip"
 	"reflect"
-	"slices"
 
 	"github.com/hareconcile/hareconcile/internal/control"
 	"github.com/hareconcile/hareconcile/internal/spec"
@@ -47,8 +46,10 @@ func (a *Agent) snapshotStatus() control.Status {
 		Source:        a.source,
 		Refused:       a.refused,
 		StoreError:    a.storeErr,
-		Drift:         control.Drift{Total: a.drift.Total, Last: slices.Clone(a.drift.Last), PollInterval: a.nextPoll()},
+		Drift:         control.Drift{Total: a.drift.Total, Last: append([]control.DriftItem{}, a.drift.Last...), PollInterval: a.nextPoll()},
 		VRRPD:         "up",
+		// Programs that read JSON expect lists, not null.
+		Instances: []control.Instance{}, Services: []control.Service{}, Trackers: []control.Tracker{}, Conflicts: []control.Conflict{},
 	}
 	if a.vrrpErr != nil {
 		s.VRRPD = a.vrrpErr.Error()
@@ -102,7 +103,7 @@ func (a *Agent) clusterStatus(s *control.Status, c *spec.Cluster) {
 
 func (a *Agent) service(c *spec.Cluster, vs spec.VirtualServer) control.Service {
 	key := resource.ServiceKey{Protocol: vs.Protocol, Address: netip.AddrPortFrom(vs.Address, vs.Port)}
-	out := control.Service{Name: vs.Name, Service: key.String()}
+	out := control.Service{Name: vs.Name, Service: key.String(), Servers: []control.Server{}}
 	add := func(pool string, sorry bool) {
 		p, _ := c.Pool(pool)
 		for _, srv := range p.Servers {

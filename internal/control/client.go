@@ -20,7 +20,10 @@ import (
 // ErrNoAgent says that nobody listens on the agent's socket.
 var ErrNoAgent = errors.New("no agent is running")
 
-const askWait = 60 * time.Second // for everything but Apply and Watch
+const (
+	askWait    = 60 * time.Second // for what the agent has to look for
+	statusWait = 10 * time.Second // for what it only has to tell
+)
 
 // A Client talks to the agent of this host.
 type Client struct {
@@ -58,6 +61,8 @@ func (c *Client) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 
 // Status returns what the agent is doing.
 func (c *Client) Status(ctx context.Context) (Status, error) {
+	ctx, cancel := context.WithTimeout(ctx, statusWait)
+	defer cancel()
 	var s Status
 	return s, c.ask(ctx, "status", &s)
 }
