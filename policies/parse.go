@@ -13,8 +13,11 @@ import (
 	"github.com/hareconcile/hareconcile/reconcile/resource"
 )
 
-// maxPolicies bounds one set.
-const maxPolicies = 200
+// The bounds of one set.
+const (
+	maxPolicies = 200
+	maxLocals   = 500
+)
 
 // operations are what a plan does to an object. An adoption counts as create: the object
 // comes under management.
@@ -79,6 +82,10 @@ func (p *parser) file(body *hclsyntax.Body) {
 		case "locals":
 			attrs, diags := b.Body.JustAttributes()
 			p.dialect.Report(diags)
+			if len(p.locals)+len(attrs) > maxLocals {
+				p.dialect.Errorf(b.DefRange, "There are too many locals", "A set has at most %d.", maxLocals)
+				continue
+			}
 			for _, a := range attrs {
 				if p.name("local."+a.Name, a.NameRange) {
 					p.locals = append(p.locals, b.Body.(*hclsyntax.Body).Attributes[a.Name])
