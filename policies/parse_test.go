@@ -39,7 +39,7 @@ func TestMistakes(t *testing.T) {
 		{"an input of another type", header + "input \"n\" {\n  type = number\n  default = \"x\"\n}\n", 4, "Wrong type"},
 		{"an input that is not constant", header + "input \"n\" {\n  default = local.x\n}\n", 3, "constant"},
 		{"locals in a circle", header + "locals {\n  a = local.b\n  b = local.a\n}\n", 3, "depends on itself"},
-		{"locals without end", header + "locals {\n" + chain(20000) + "}\n", 2, "at most 500"},
+		{"locals without end", header + "locals {\n" + chain(10000) + "}\n", 2, "at most 500"},
 		{"not HCL", header + "plan_policy {{{\n", 2, ""},
 		{"brackets without end", header + "locals {\n  a = " + strings.Repeat("(", 100000) + "\n}\n", 3, "nest"},
 		{"loops in loops", header + "locals {\n  a = [for a in [] : [for b in [] : [for c in [] : [for d in [] : d]]]]\n}\n", 3, "loops"},
