@@ -56,7 +56,8 @@ func (c *Client) Exec(ctx context.Context, x Command) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("ask the lab: %w", err)
 	}
-	go x.sendInput(w) // a read of standard input cannot be cut short; it ends with the program
+	window := make(chan struct{}, inputWindow) // holds a token for every frame of input under way
+	go x.sendInput(ctx, w, window)             // a read of standard input cannot be cut short; it ends with the program
 	go x.sendSignals(ctx, w)
 	r := bufio.NewReader(conn)
 	for {
@@ -70,6 +71,11 @@ func (c *Client) Exec(ctx context.Context, x Command) (int, error) {
 			_, err = x.Stdout.Write(b)
 		case t == frameStderr && x.Stderr != nil:
 			_, err = x.Stderr.Write(b)
+		case t == frameTaken:
+			select {
+			case <-window:
+			default: // for the end of input, which takes no token
+			}
 		case t == frameReply:
 			return codeOf(b)
 		}
@@ -79,9 +85,23 @@ func (c *Client) Exec(ctx context.Context, x Command) (int, error) {
 	}
 }
 
-func (x Command) sendInput(w *frameWriter) {
-	if x.Stdin != nil {
-		_, _ = io.CopyBuffer(w.stream(frameStdin), struct{ io.Reader }{x.Stdin}, make([]byte, chunk))
+func (x Command) sendInput(ctx context.Context, w *frameWriter, window chan<- struct{}) {
+	buf := make([]byte, chunk)
+	for x.Stdin != nil {
+		n, err := x.Stdin.Read(buf)
+		if n > 0 {
+			select {
+			case window <- struct{}{}:
+			case <-ctx.Done():
+				return
+			}
+			if w.write(frameStdin, buf[:n]) != nil {
+				return
+			}
+		}
+		if err != nil {
+			break
+		}
 	}
 	_ = w.write(frameStdin, nil)
 }

@@ -47,7 +47,7 @@ func (d *daemon) exec(ctx context.Context, q request, r *bufio.Reader, w *frameW
 	}
 	stop := context.AfterFunc(ctx, func() { kill(syscall.SIGKILL) })
 	defer stop()
-	go s.input(r, kill) // ends with the connection, which the caller closes after the reply
+	go s.input(r, w, kill) // ends with the connection, which the caller closes after the reply
 	err = wait(cmd)
 	mu.Lock()
 	running = false

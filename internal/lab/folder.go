@@ -22,10 +22,11 @@ const root = "/run/hareconcile-lab"
 
 // What is in a lab's folder.
 const (
-	repository = "repo.git"
-	socketName = "lab.sock"
-	recordName = "process.json"
-	logName    = "lab.log"
+	repository  = "repo.git"
+	socketName  = "lab.sock"
+	recordName  = "process.json"
+	logName     = "lab.log"
+	guestFolder = "guest" // the guest's memory, in the lab's own mount namespace
 )
 
 // EnvName names the variable that `lab run` gives its command: the lab that `lab exec` means.

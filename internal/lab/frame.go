@@ -17,6 +17,7 @@ const (
 	frameRequest frameType = 'Q' // JSON request
 	frameReply   frameType = 'R' // JSON reply
 	frameStdin   frameType = 'i' // an empty one is the end of standard input
+	frameTaken   frameType = 't' // the command has read one frame of standard input
 	frameSignal  frameType = 's' // one byte: the signal for the command
 	frameResize  frameType = 'w' // four bytes: rows and columns of the client's terminal
 	frameStdout  frameType = 'o'
@@ -29,6 +30,10 @@ const maxFrame = 1 << 20
 // chunk is the size of a frame of standard input or output: small, because one serial line
 // may carry all connections of a lab.
 const chunk = 16 << 10
+
+// inputWindow is how many frames of standard input may be under way, so that a command that
+// does not read cannot keep a signal from arriving.
+const inputWindow = 16
 
 // A request asks the daemon for one thing.
 type request struct {

@@ -152,6 +152,20 @@ func TestLab(t *testing.T) {
 			t.Errorf("exec = %d, %v, want 130", code, err)
 		}
 	})
+	t.Run("a signal passes input that is not read", func(t *testing.T) {
+		signals := make(chan os.Signal, 1)
+		code, err := c.Exec(t.Context(), Command{
+			Host: "a", Argv: []string{"sh", "-c", "echo ready; exec sleep 60"}, Signals: signals,
+			Stdin: strings.NewReader(strings.Repeat("x", 4<<20)),
+			Stdout: writerFunc(func(b []byte) (int, error) {
+				signals <- syscall.SIGTERM
+				return len(b), nil
+			}),
+		})
+		if err != nil || code != 128+int(syscall.SIGTERM) {
+			t.Errorf("exec = %d, %v, want 143", code, err)
+		}
+	})
 	t.Run("a terminal is a terminal", func(t *testing.T) {
 		var out bytes.Buffer
 		code, err := c.Exec(t.Context(), Command{
@@ -200,6 +214,10 @@ func TestLab(t *testing.T) {
 		}
 	})
 }
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
 
 func testCut(t *testing.T, c *Client) {
 	ask := "curl -s -o /dev/null --max-time 1 http://b/"

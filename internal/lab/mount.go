@@ -107,7 +107,7 @@ func ownFolder(dir string, own ...string) error {
 
 // isolate prepares the mounts of the lab's first process on a real host: everything that is
 // not the lab's folder becomes read-only, and /proc shows the lab's own processes.
-func isolate(dir string) error {
+func isolate(dir string, uml bool) error {
 	if err := private(); err != nil {
 		return err
 	}
@@ -127,6 +127,12 @@ func isolate(dir string) error {
 	}
 	if err := mount("tmpfs", "/dev/shm", "tmpfs", ""); err != nil {
 		return err
+	}
+	if uml {
+		// The guest's memory is a file here; a distribution's /run is too small for it.
+		if err := mount("tmpfs", filepath.Join(dir, guestFolder), "tmpfs", "mode=700,size=3G"); err != nil {
+			return err
+		}
 	}
 	return freshRun(dir)
 }

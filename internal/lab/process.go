@@ -59,7 +59,7 @@ func runInit(ctx context.Context, dir string, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	if err := isolate(dir); err != nil {
+	if err := isolate(dir, cfg.UML); err != nil {
 		return err
 	}
 	l, err := net.Listen("unix", filepath.Join(dir, socketName))
@@ -85,7 +85,7 @@ func spawn(cfg config) (*exec.Cmd, error) {
 	defer out.Close()
 	cmd := exec.Command(filepath.Join(cfg.Bin, "hareconcile"), "internal", StageInit, cfg.Dir)
 	cmd.Dir = "/"
-	cmd.Env = []string{"PATH=" + systemPath, "HOME=/root", "TMPDIR=" + cfg.Dir}
+	cmd.Env = []string{"PATH=" + systemPath, "HOME=/root", "TMPDIR=" + filepath.Join(cfg.Dir, guestFolder)}
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Setsid:     true,

@@ -17,7 +17,7 @@ import (
 const stopGrace = 5 * time.Second
 
 // maxLog is the size at which a service's log starts anew.
-const maxLog = 8 << 20
+const maxLog = 2 << 20
 
 // errUnwanted says that a stop came before the start.
 var errUnwanted = errors.New("service is stopped")

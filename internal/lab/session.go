@@ -91,28 +91,48 @@ func (s *session) copy(dst io.Writer, src *os.File) {
 	})
 }
 
-// input feeds the client's frames to the command until the connection ends; then the
-// command and what it started are killed, which is too late to matter if it has ended.
-func (s *session) input(r *bufio.Reader, kill func(syscall.Signal)) {
-	open := true
+// input takes the client's frames until the connection ends; then the command and what it
+// started are killed, which is too late to matter if it has ended.
+func (s *session) input(r *bufio.Reader, w *frameWriter, kill func(syscall.Signal)) {
+	defer kill(syscall.SIGKILL)
+	queue := make(chan []byte, inputWindow+1) // what a client may send ahead, and the end; closed here
+	defer close(queue)
+	go s.feed(queue, w)
 	for {
 		t, b, err := readFrame(r)
 		if err != nil {
-			kill(syscall.SIGKILL)
 			return
 		}
 		switch {
-		case t == frameStdin && len(b) == 0 && open:
-			s.eof()
-			open = false
-		case t == frameStdin && open:
-			if _, err := s.stdin.Write(b); err != nil {
-				open = false // the command reads no more
+		case t == frameStdin:
+			select {
+			case queue <- b:
+			default:
+				return // the client does not keep to the window
 			}
 		case t == frameSignal && len(b) == 1:
 			kill(syscall.Signal(b[0]))
 		case t == frameResize && len(b) == 4:
 			s.resize(uint16(b[0])<<8|uint16(b[1]), uint16(b[2])<<8|uint16(b[3]))
+		}
+	}
+}
+
+// feed writes standard input to the command.
+func (s *session) feed(queue <-chan []byte, w *frameWriter) {
+	open := true
+	for b := range queue {
+		switch {
+		case len(b) == 0 && open:
+			s.eof()
+			open = false
+		case open:
+			if _, err := s.stdin.Write(b); err != nil {
+				open = false // the command reads no more
+			}
+		}
+		if w.write(frameTaken, nil) != nil {
+			open = false
 		}
 	}
 }

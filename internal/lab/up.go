@@ -94,6 +94,9 @@ func binaries(dir string, c *spec.Cluster, l *spec.Lab) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if strings.HasPrefix(dir, "/run/") {
+		return "", fmt.Errorf("the program is in %s, and every host of a lab has a /run of its own; copy it elsewhere", dir)
+	}
 	need := []string{"hareconcile"}
 	if len(c.Instances) > 0 {
 		need = append(need, "hareconcile-vrrpd")
@@ -139,8 +142,10 @@ func haveIPVS() bool {
 
 // build makes the lab's folder and repository and starts its process.
 func (c *Client) build(ctx context.Context, dir string, cl *spec.Cluster, l *spec.Lab, o Options) error {
-	if err := os.MkdirAll(filepath.Join(c.dir, "log"), 0o755); err != nil {
-		return err
+	for _, name := range []string{"log", guestFolder} {
+		if err := os.MkdirAll(filepath.Join(c.dir, name), 0o755); err != nil {
+			return err
+		}
 	}
 	files := o.First
 	if files == nil {

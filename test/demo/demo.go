@@ -97,6 +97,22 @@ func (d *demo) down(ctx context.Context) error {
 	return err
 }
 
+// remove ends the lab and checks that nothing of it is left.
+func (d *demo) remove(ctx context.Context) error {
+	d.title("hareconcile lab down")
+	if err := d.down(ctx); err != nil {
+		return err
+	}
+	if _, err := os.Stat(d.s.Repository()); err == nil {
+		return fmt.Errorf("%s is still there", d.s.Repository())
+	}
+	if _, err := lab.Open(d.s.Name()); !errors.Is(err, lab.ErrDown) {
+		return fmt.Errorf("the lab is still up: %w", err)
+	}
+	d.say("Processes, namespaces, links and files of the lab are gone.")
+	return nil
+}
+
 // bare is the cluster before the demo's first push.
 const bare = `cluster "lab" {
   node "ka1" { address = "172.25.254.10" }

@@ -88,6 +88,9 @@ func run(ctx context.Context, example, bin, broken string) (err error) {
 			return &stepError{s.name, err}
 		}
 	}
+	if err := d.remove(ctx); err != nil {
+		return err
+	}
 	d.finish()
 	return nil
 }

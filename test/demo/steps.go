@@ -14,7 +14,7 @@ type step struct {
 
 func steps() []step {
 	return []step{
-		{"plan", "git push, and what it means for each node", planEach, stopService("ka1", "vrrpd")},
+		{"plan", "git push, and what it means for each node", planEach, sh("rs1", "ip address add "+vip+"/32 dev lo")},
 		{"converge", "The agents pull, plan and converge", converge, stopService("ka1", "vrrpd")},
 		{"split", "The client's requests are split 2:1", split, sh("ka1", "ip route add blackhole 172.25.254.120")},
 		{"check", "rs1's web server dies, is taken out, and returns", webDies, stopService("ka1", "agent")},
