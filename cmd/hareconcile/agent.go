@@ -7,7 +7,9 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"os/signal"
 	"path/filepath"
+	"syscall"
 
 	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/hareconcile/hareconcile/internal/agent"
@@ -22,7 +24,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// runAgent follows the git source and keeps this node as it says, until a signal.
+// runAgent follows the git source and keeps this node as it says, until a signal ends it;
+// SIGHUP makes it look at the source at once.
 func runAgent(ctx context.Context, e *env, args []string) int {
 	fs := e.flags("agent")
 	config := configFlag(fs)
@@ -79,6 +82,9 @@ func (h *host) mayFollow(config string) error {
 
 // runParts makes the agent and everything that feeds it, and runs them until ctx ends.
 func runParts(ctx context.Context, h *host, listener net.Listener, log *slog.Logger) error {
+	hup := make(chan os.Signal, 1) // asking twice fetches once
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
 	cfg := h.cfg
 	hs, err := handlers(cfg, h.runDir)
 	if err != nil {
@@ -112,6 +118,7 @@ func runParts(ctx context.Context, h *host, listener net.Listener, log *slog.Log
 	g.Go(func() error { return control.Serve(ctx, listener, a, log.With("kind", "control")) })
 	g.Go(func() error { return channel.Watch(ctx, cfg.VRRPSocket, a.VRRPStatus) })
 	g.Go(func() error { return address.Watch(ctx, a.KernelChanged) })
+	g.Go(func() error { return pump(ctx, hup, func(os.Signal) { a.FetchNow() }) })
 	g.Go(func() error {
 		return pump(ctx, checks.Results(), a.ServerVerdict)
 	})

@@ -61,6 +61,8 @@ type Agent struct {
 	requests chan func(context.Context)
 	// save has room for one revision, the newest wins; never closed.
 	save chan *revision.Revision
+	// fetch has room for one token: asking twice fetches once. Never closed.
+	fetch chan struct{}
 	// track has room for one set of states, the newest wins; never closed.
 	track  chan map[resource.TrackerKey]string
 	status atomic.Pointer[published]
@@ -108,6 +110,7 @@ func New(cfg Config) *Agent {
 		inbox:    newInbox(),
 		requests: make(chan func(context.Context)),
 		save:     make(chan *revision.Revision, 1),
+		fetch:    make(chan struct{}, 1),
 		track:    make(chan map[resource.TrackerKey]string, 1),
 		facts: reconcile.Facts{
 			Servers:  map[reconcile.ServerRef]reconcile.Verdict{},

@@ -136,6 +136,19 @@ func TestSecondPush(t *testing.T) {
 	})
 }
 
+func TestFetchNowDoesNotWaitForTheInterval(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		defer converged(t, w)()
+		w.origin.push(lab("bbbbbbb", 5))
+		w.FetchNow()
+		synctest.Wait()
+		if got := w.weight(); got != 5 {
+			t.Errorf("weight right after FetchNow = %d, want 5", got)
+		}
+	})
+}
+
 func TestRefusalKeepsTheOldRevision(t *testing.T) {
 	deny := []reconcile.Finding{{Policy: "vip_safety", File: "p.hcl", Line: 3, Level: "mandatory", Result: "deny", Message: "drops 172.25.254.100"}}
 	tests := []struct {

@@ -27,6 +27,7 @@ func (a *Agent) follow(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-timer.C:
+		case <-a.fetch:
 		}
 		refused, err := a.advance(ctx, &last)
 		said = a.tellRefusal(refused, said)
@@ -41,6 +42,14 @@ func (a *Agent) follow(ctx context.Context) error {
 		s := state
 		a.inbox.put(func(n *news) { n.source, n.refused = &s, refused })
 		timer.Reset(a.cfg.Git.Interval)
+	}
+}
+
+// FetchNow makes the agent look at its source at once, rather than when its interval is over.
+func (a *Agent) FetchNow() {
+	select {
+	case a.fetch <- struct{}{}:
+	default: // it was asked already
 	}
 }
 
