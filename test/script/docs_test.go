@@ -24,6 +24,12 @@ var elsewhere = []struct{ command, file, text string }{
 	{"hareconcile lab up DIR", "test/script/testdata/lab/lvs_dr.txtar", "hareconcile lab up examples/lvs-dr"},
 	{"hareconcile lab exec client -- curl http://172.25.254.100/", "test/script/testdata/lab/lvs_dr.txtar",
 		"client -- curl -s -m 1 http://172.25.254.100/"},
+	{"hareconcile lab up examples/lvs-dr", "test/script/testdata/lab/lvs_dr.txtar", "hareconcile lab up examples/lvs-dr"},
+	{"hareconcile lab exec ka1 -- ipvsadm -Ln", "test/demo/demo.go", `"ipvsadm", "-Ln"`},
+	{"hareconcile lab exec ka1 -- hareconcile status", "test/script/testdata/lab/lvs_dr.txtar", "ka1 -- hareconcile status"},
+	{"hareconcile lab cut ka1", "test/cluster/story_test.go", `s.Cut(t.Context(), "ka1")`},
+	{"hareconcile lab push", "internal/lab/lab_test.go", "c.Push("},
+	{"hareconcile lab down examples/lvs-dr", "test/script/testdata/lab/lvs_dr.txtar", "hareconcile lab down examples/lvs-dr"},
 	{"hareconcile lab down DIR", "test/script/testdata/lab/lvs_dr.txtar", "hareconcile lab down examples/lvs-dr"},
 	{"systemctl enable --now hareconcile-vrrpd hareconcile", "dist/hareconcile-vrrpd.service", "ExecStart="},
 }
