@@ -31,14 +31,14 @@ func Diff(live Live, t Target) Plan {
 		foreign, exists := live.Foreign[id]
 		c := Change{ID: id, After: after, Origin: t.Origins[id]}
 		switch {
-		case owned && have == after:
+		case owned && have == after && !exists:
 			continue
-		case owned:
-			c.Action, c.Before = Update, have
-		case exists && foreign != after && t.Adopt[id]:
-			c.Action, c.Before = Update, foreign
 		case exists && foreign == after:
 			c.Action, c.Before = Adopt, foreign
+		case owned && have != after:
+			c.Action, c.Before = Update, have
+		case exists && t.Adopt[id]:
+			c.Action, c.Before = Update, foreign
 		case exists:
 			p.Conflicts = append(p.Conflicts, Conflict{id, foreign, after, t.Origins[id]})
 			continue

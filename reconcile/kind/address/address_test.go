@@ -6,6 +6,8 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/hareconcile/hareconcile/internal/ledger"
 	"github.com/hareconcile/hareconcile/internal/nstest"
 	"github.com/hareconcile/hareconcile/internal/sys"
@@ -67,6 +69,32 @@ func TestAnAddressElsewhereIsAConflict(t *testing.T) {
 			reconciletest.TakeOver(t, hs, addr("192.0.2.1/32", "lo"))
 		})
 	}
+}
+
+// TestOursElsewhereTooIsAConflict has the address on lo and, by hand, on a device that
+// answers ARP: the whole service would come to this real server.
+func TestOursElsewhereTooIsAConflict(t *testing.T) {
+	each(t, func(t *testing.T, ns *nstest.NS, hs []reconcile.Handler) {
+		vip := addr("192.0.2.1/32", "lo")
+		reconciletest.Apply(t, hs, reconciletest.Set(vip))
+		ns.Run("ip", "addr", "add", "192.0.2.1/24", "dev", "br0")
+		reconciletest.Conflict(t, hs, vip)
+		reconciletest.TakeOver(t, hs, vip)
+	})
+}
+
+func TestWhatSomebodyElsePutsThereFirstIsAdopted(t *testing.T) {
+	each(t, func(t *testing.T, ns *nstest.NS, hs []reconcile.Handler) {
+		reconciletest.Apply(t, hs, reconciletest.Set(addr("192.0.2.1/24", "br0")))
+		ns.Run("ip", "addr", "add", "192.0.2.1/32", "dev", "lo")
+		want := reconciletest.Set(addr("192.0.2.1/32", "lo"))
+		reconciletest.Apply(t, hs, want)
+		reconciletest.Apply(t, hs, want) // finishes the move
+		live := reconciletest.Observe(t, hs...)
+		if diff := cmp.Diff(want, live.Owned, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
+			t.Errorf("owned (-want +got):\n%s", diff)
+		}
+	})
 }
 
 func TestAnAddressOfVRRPIsNotOurs(t *testing.T) {
