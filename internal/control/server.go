@@ -81,8 +81,17 @@ func (s *server) routes() http.Handler {
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		reply(w, http.StatusNotFound, &APIError{"invalid", "there is no " + r.Method + " " + r.URL.Path})
 	})
-	return mux
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength != 0 {
+			hangUp(http.NewResponseController(w)) // only apply has a use for a body, and its own patience
+		}
+		mux.ServeHTTP(w, r)
+	})
 }
+
+// hangUp lets nothing more be read from a client. The server would otherwise wait for the
+// rest of a body before it answers, and hold a connection's place for as long.
+func hangUp(rc *http.ResponseController) { _ = rc.SetReadDeadline(time.Unix(1, 0)) }
 
 // one answers with a single document.
 func (s *server) one(get func(context.Context) (any, error)) http.HandlerFunc {
@@ -129,11 +138,12 @@ func (s *server) apply(w http.ResponseWriter, r *http.Request) {
 	rc := http.NewResponseController(w)
 	_ = rc.SetReadDeadline(time.Now().Add(bodyWait))
 	req, err := readApply(http.MaxBytesReader(w, r.Body, maxBody))
-	_ = rc.SetReadDeadline(time.Time{})
 	if err != nil {
+		hangUp(rc)
 		refuse(w, &APIError{"invalid", err.Error()})
 		return
 	}
+	_ = rc.SetReadDeadline(time.Time{})
 	p := peerOf(r.Context())
 	// The reader of this log asks who did it: one line when it is asked for, one when it is over.
 	log := s.log.With("uid", p.uid, "pid", p.pid, "revision", req.Plan.Revision.Commit)
@@ -155,8 +165,12 @@ func readApply(r io.Reader) (ApplyRequest, error) {
 	var raw struct {
 		Plan json.RawMessage `json:"plan"`
 	}
-	if err := json.NewDecoder(r).Decode(&raw); err != nil {
+	d := json.NewDecoder(r)
+	if err := d.Decode(&raw); err != nil {
 		return ApplyRequest{}, fmt.Errorf("read the request: %w", err)
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return ApplyRequest{}, errors.New("read the request: more than one document")
 	}
 	f, err := planfile.Decode(bytes.NewReader(raw.Plan))
 	if err != nil {
