@@ -42,13 +42,25 @@ func ask(ctx context.Context, socket, commands string) (string, error) {
 	case errors.Is(err, os.ErrDeadlineExceeded) && errors.Is(ctx.Err(), context.Canceled):
 		return "", ctx.Err()
 	case errors.Is(err, os.ErrDeadlineExceeded) && len(reply) == 0:
-		return "", errSilent
+		return "", silence(ctx, time.Now())
 	case err != nil:
 		return "", fmt.Errorf("read reply: %w", err)
 	case len(reply) == 0:
 		return "", errEmpty
 	}
 	return string(reply), nil
+}
+
+// late is how long after the deadline haproxy's silence can still be told from ours.
+const late = 500 * time.Millisecond
+
+// silence says what no answer until now means. Long after the deadline this process was
+// not running itself, after SIGSTOP for instance, and the answer may well have come.
+func silence(ctx context.Context, now time.Time) error {
+	if d, ok := ctx.Deadline(); ok && now.Sub(d) > late {
+		return fmt.Errorf("could not look in time: this host was busy or stopped for %v", now.Sub(d).Round(time.Millisecond))
+	}
+	return errSilent
 }
 
 // A state is what haproxy said of itself.

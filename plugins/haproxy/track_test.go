@@ -2,6 +2,8 @@ package main
 
 import (
 	"cmp"
+	"context"
+	"errors"
 	"fmt"
 	"net"
 	"path/filepath"
@@ -122,4 +124,20 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestSilenceOfOurs tells a frozen haproxy from a plugin that was stopped itself.
+func TestSilenceOfOurs(t *testing.T) {
+	deadline := time.Now().Add(time.Hour)
+	ctx, cancel := context.WithDeadline(t.Context(), deadline)
+	defer cancel()
+	if err := silence(ctx, deadline.Add(20*time.Millisecond)); !errors.Is(err, errSilent) {
+		t.Errorf("at the deadline: %v, want %v", err, errSilent)
+	}
+	if err := silence(ctx, deadline.Add(5*time.Second)); errors.Is(err, errSilent) || !strings.Contains(err.Error(), "stopped for 5s") {
+		t.Errorf("long after the deadline: %v, want no word on haproxy", err)
+	}
+	if err := silence(t.Context(), deadline); !errors.Is(err, errSilent) {
+		t.Errorf("without a deadline: %v, want %v", err, errSilent)
+	}
 }
