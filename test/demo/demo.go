@@ -36,6 +36,7 @@ type demo struct {
 	out     io.Writer
 	start   time.Time
 	dir     string // of this run
+	example string // a copy of the reference lab
 	clone   string // where the operator works
 	s       *scene.Scene
 	commit  string // what was pushed last and is in force
@@ -76,8 +77,13 @@ func (d *demo) up(ctx context.Context, example, bin string) error {
 	if err := scene.Build(ctx, ".", "./test/load", loadClient); err != nil {
 		return err
 	}
-	d.title("hareconcile lab up examples/lvs-dr")
-	c, err := lab.Up(ctx, example, lab.Options{
+	// A copy is a lab of its own, even if the example's is up.
+	d.example = filepath.Join(d.dir, "example")
+	if err := os.CopyFS(d.example, os.DirFS(example)); err != nil {
+		return err
+	}
+	d.title("hareconcile lab up " + example)
+	c, err := lab.Up(ctx, d.example, lab.Options{
 		Bin: bin, Report: os.Stderr, First: map[string][]byte{"cluster.hcl": []byte(bare)},
 		Say: func(s string) { d.say("%s", s) },
 	})

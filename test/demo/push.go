@@ -25,7 +25,7 @@ func planEach(ctx context.Context, d *demo) error {
 	if err := d.onAll(nodes, func(n string) error { return d.s.Stop(ctx, n, "agent") }); err != nil {
 		return err
 	}
-	b, err := os.ReadFile(filepath.Join("examples", "lvs-dr", "cluster.hcl"))
+	b, err := os.ReadFile(filepath.Join(d.example, "cluster.hcl"))
 	if err != nil {
 		return err
 	}
