@@ -41,6 +41,7 @@ func runDaemon(ctx context.Context, cfg config, l net.Listener, log *slog.Logger
 		wg.Go(func() { s.run(ctx) })
 	}
 	wg.Go(func() { d.trimLogs(ctx) })
+	wg.Go(func() { d.announce(ctx) })
 	wg.Go(func() { started.reap(ctx) })
 	stop := context.AfterFunc(ctx, func() { _ = l.Close() })
 	err := d.serve(ctx, l)

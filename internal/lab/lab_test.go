@@ -302,6 +302,12 @@ func testPush(t *testing.T, c *Client, dir string) {
 	if n, err := git(t.Context(), c.Repository(), nil, "rev-list", "--count", "main"); err != nil || n != "2" {
 		t.Errorf("main has %q commits, %v, want 2", n, err)
 	}
+	eventually(t, func() string {
+		if b, err := os.ReadFile(c.Log("a", "agent")); err != nil || !strings.Contains(string(b), "told of a push") {
+			return fmt.Sprintf("the agent's log is %q, %v, and tells of no push", b, err)
+		}
+		return ""
+	})
 	out, code := sh(t, c, "b", "git -c safe.directory='*' --git-dir "+c.Repository()+" rev-parse main; touch "+c.Repository()+"/x", "")
 	if !strings.HasPrefix(out, commit) || code == 0 {
 		t.Errorf("host b sees %q with code %d, want the commit and no way to write", out, code)

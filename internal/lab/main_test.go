@@ -17,11 +17,15 @@ func TestMain(m *testing.M) {
 		os.Exit(Main(context.Background(), os.Args[2], os.Args[3]))
 	}
 	if filepath.Base(os.Args[0]) == "hareconcile-vrrpd" || len(os.Args) > 1 && os.Args[1] == "agent" {
-		end := make(chan os.Signal, 1)
-		signal.Notify(end, syscall.SIGTERM)
+		signals := make(chan os.Signal, 2)
+		signal.Notify(signals, syscall.SIGTERM, syscall.SIGHUP)
 		fmt.Println("started", os.Args[1:])
-		<-end
-		os.Exit(0)
+		for s := range signals {
+			if s == syscall.SIGTERM {
+				os.Exit(0)
+			}
+			fmt.Println("told of a push")
+		}
 	}
 	os.Exit(m.Run())
 }

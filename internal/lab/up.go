@@ -161,7 +161,7 @@ func (c *Client) build(ctx context.Context, dir string, cl *spec.Cluster, l *spe
 	if o.Interval == 0 {
 		o.Interval = time.Second
 		if o.UML {
-			o.Interval = 3 * time.Second // one slow CPU for all nodes
+			o.Interval = 10 * time.Second // one slow CPU for all nodes, which hear of a push at once
 		}
 	}
 	cfg, err := topology(cl, l, settings{
