@@ -189,6 +189,29 @@ func TestRefusalKeepsTheOldRevision(t *testing.T) {
 	}
 }
 
+func TestAnOldConflictKeepsNoPushOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		first := lab("aaaaaaa", 2)
+		vs := first.Cluster.VirtualServers[0]
+		vs.Name, vs.Port = "alt", 8080
+		first.Cluster.VirtualServers = append(first.Cluster.VirtualServers, vs)
+		taken := resource.IPVSService{ServiceKey: resource.ServiceKey{Protocol: "tcp", Address: netip.AddrPortFrom(vs.Address, 8080)}, Scheduler: "rr"}
+		w.host.foreign[taken.ID()] = taken
+		w.origin.push(first)
+		defer w.start(t)()
+		synctest.Wait()
+		w.verdict("rs1", reconcile.Up)
+		second := lab("bbbbbbb", 5)
+		second.Cluster.VirtualServers = append(second.Cluster.VirtualServers, vs)
+		w.origin.push(second)
+		after(time.Minute)
+		if s := w.Status(); s.Revision.Commit != "bbbbbbb" || w.weight() != 5 || len(s.Conflicts) != 1 {
+			t.Errorf("in force %s, weight %d, conflicts %v; want the push and the old conflict", s.Revision.Commit, w.weight(), s.Conflicts)
+		}
+	})
+}
+
 func TestAdoptTakesOverWhatIsInTheWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

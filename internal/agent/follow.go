@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/hareconcile/hareconcile/internal/control"
@@ -144,12 +145,23 @@ func (a *Agent) preview(ctx context.Context, rev *revision.Revision) (reconcile.
 		a.cfg.Log.Warn("live state is incomplete", "revision", rev.Short(), "err", err)
 		err = nil
 	}
-	if err == nil && len(plan.Conflicts) > 0 && a.rev != nil {
-		c := plan.Conflicts[0]
-		err = fmt.Errorf("%s exists and was not made by hareconcile (%s:%d asks for it); remove it or take it out of the cluster file",
-			c.ID, c.Origin.File, c.Origin.Line)
+	if err == nil && a.rev != nil {
+		err = a.newConflict(plan)
 	}
 	return plan, len(a.live.Owned), err
+}
+
+// newConflict returns an error for an object that would stand in plan's way and does not
+// stand in the way of the revision in force: that one must not keep other pushes out.
+func (a *Agent) newConflict(plan reconcile.Plan) error {
+	for _, c := range plan.Conflicts {
+		old := slices.ContainsFunc(a.conflicts, func(b reconcile.Conflict) bool { return b.ID == c.ID })
+		if !old {
+			return fmt.Errorf("%s exists and was not made by hareconcile (%s:%d asks for it); remove it, "+
+				"take it out of the cluster file, or set adopt = true", c.ID, c.Origin.File, c.Origin.Line)
+		}
+	}
+	return nil
 }
 
 // install puts rev in force: from now on every pass is made with it.
