@@ -145,10 +145,11 @@ func (o *origin) Policy(context.Context, *revision.Revision, *revision.Revision,
 
 // shelf is a Store in memory.
 type shelf struct {
-	mu   sync.Mutex
-	good *revision.Revision
-	err  error // LoadGood fails
-	save error // SaveGood fails
+	mu    sync.Mutex
+	good  *revision.Revision
+	err   error // LoadGood fails
+	save  error // SaveGood fails
+	saves int
 }
 
 func (s *shelf) full(err error) {
@@ -162,6 +163,7 @@ func (s *shelf) SaveGood(r *revision.Revision) error {
 	defer s.mu.Unlock()
 	if s.save == nil {
 		s.good = r
+		s.saves++
 	}
 	return s.save
 }

@@ -204,15 +204,15 @@ func TestWatchersLeaveRoomForOthers(t *testing.T) {
 
 func TestRequestsThatAreNoneAreRefused(t *testing.T) {
 	path := serve(t, newBackend(), io.Discard)
-	for _, tt := range []struct{ name, request, want string }{
-		{"no such path", "GET /v2/status HTTP/1.1\r\nHost: a\r\n\r\n", "404"},
-		{"no such method", "DELETE /v1/status HTTP/1.1\r\nHost: a\r\n\r\n", "404"},
-		{"no JSON", "POST /v1/apply HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nplan", "400"},
-		{"no plan", "POST /v1/apply HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}", "400"},
+	for _, tt := range []struct{ name, request, want, text string }{
+		{"no such path", "GET /v2/status HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "404", "GET /v2/status"},
+		{"no such method", "DELETE /v1/status HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "404", "DELETE"},
+		{"no JSON", "POST /v1/apply HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nConnection: close\r\n\r\nplan", "400", "read the request"},
+		{"no plan", "POST /v1/apply HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}", "400", "plan"},
 		{"too long", "POST /v1/apply HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" +
-			"2100000\r\n\"" + strings.Repeat("x", 0x20fffff) + "\r\n0\r\n\r\n", "400"},
-		{"no HTTP", "hello\r\n\r\n", "400"},
-		{"a header without end", "GET /v1/status HTTP/1.1\r\nX: " + strings.Repeat("x", 1<<16) + "\r\n\r\n", "431"},
+			"2100000\r\n\"" + strings.Repeat("x", 0x20fffff) + "\r\n0\r\n\r\n", "400", "too large"},
+		{"no HTTP", "hello\r\n\r\n", "400", ""},
+		{"a header without end", "GET /v1/status HTTP/1.1\r\nX: " + strings.Repeat("x", 1<<16) + "\r\n\r\n", "431", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			conn, err := net.Dial("unix", path)
@@ -221,9 +221,10 @@ func TestRequestsThatAreNoneAreRefused(t *testing.T) {
 			}
 			defer conn.Close()
 			go io.WriteString(conn, tt.request) // the server may hang up before it has read all
-			line, err := bufio.NewReader(conn).ReadString('\n')
-			if !strings.Contains(line, tt.want) {
-				t.Errorf("answer %q (%v), want status %s", line, err, tt.want)
+			answer, err := io.ReadAll(io.LimitReader(conn, 500))
+			line, rest, _ := strings.Cut(string(answer), "\n")
+			if !strings.Contains(line, tt.want) || !strings.Contains(rest, tt.text) {
+				t.Errorf("answer %q (%v), want status %s and %q", answer, err, tt.want, tt.text)
 			}
 		})
 	}
