@@ -382,14 +382,20 @@ func TestServerWithAnotherAddressWaitsForItsFirstVerdict(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		defer converged(t, w)()
-		r := lab("bbbbbbb", 2)
-		moved := netip.MustParseAddr("172.25.254.111")
-		r.Cluster.Pools[0].Servers[0].Address = moved
-		w.origin.push(r)
-		after(time.Minute)
-		id := resource.IPVSServer{Service: labService, Address: netip.AddrPortFrom(moved, 80)}.ID()
-		if s, ok := w.host.get(id).(resource.IPVSServer); !ok || s.Weight != 0 {
-			t.Errorf("server at its new address = %+v, %v, want weight 0", s, ok)
+		for i, name := range []string{"web", "www"} { // the second time the pool gets another name, too
+			r := lab(strings.Repeat(string(rune('b'+i)), 7), 2)
+			moved := netip.AddrFrom4([4]byte{172, 25, 254, byte(111 + i)})
+			r.Cluster.Pools[0].Servers[0].Address = moved
+			r.Cluster.Pools[0].Name, r.Cluster.VirtualServers[0].Pool = name, name
+			r.Cluster.Moved = []spec.Moved{{From: "pool.web", To: "pool.www"}}
+			w.origin.push(r)
+			after(time.Minute)
+			id := resource.IPVSServer{Service: labService, Address: netip.AddrPortFrom(moved, 80)}.ID()
+			if s, ok := w.host.get(id).(resource.IPVSServer); !ok || s.Weight != 0 {
+				t.Errorf("server at its new address = %+v, %v, want weight 0", s, ok)
+			}
+			w.verdict("rs1", reconcile.Up)
+			synctest.Wait()
 		}
 	})
 }

@@ -84,12 +84,19 @@ func (a *Agent) move(moves []spec.Moved) {
 // dropMovedServers forgets the verdicts of servers that have another address now: they were
 // about another machine.
 func (a *Agent) dropMovedServers(before, after *spec.Cluster) {
+	names := map[string]string{} // of renamed pools, as they were
+	for _, m := range after.Moved {
+		names[m.To] = m.From
+	}
 	for _, p := range after.Pools {
-		old, _ := before.Pool(p.Name)
+		old, ok := before.Pool(p.Name)
+		if !ok {
+			old, _ = before.Pool(strings.TrimPrefix(names["pool."+p.Name], "pool."))
+		}
 		for _, was := range old.Servers {
 			for _, is := range p.Servers {
 				if is.Name == was.Name && (is.Address != was.Address || is.Port != was.Port) {
-					delete(a.facts.Servers, reconcile.NewServerRef(p.Name, is.Name))
+					delete(a.facts.Servers, reconcile.NewServerRef(old.Name, is.Name))
 				}
 			}
 		}
