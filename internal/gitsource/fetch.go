@@ -43,12 +43,12 @@ const (
 	localRef = "refs/heads/"
 	keepRef  = plumbing.ReferenceName("refs/hareconcile/keep")
 	grace    = 500 * time.Millisecond
-	maxPacks = 50 // each fetch adds a pack; beyond this they are made one
+	maxPacks = 50 // each fetch adds a pack; whenever it adds so many, they are made one
 )
 
 // Fetch brings Dir up to date with the branch, wherever that moved, and returns the hash of
 // its tip. A Dir that is damaged is replaced by a new copy. Fetch changes go-git's global
-// transports and may leave a goroutine behind when ctx ends: call it in a process of its own.
+// transports and may leave a goroutine behind when its time is up: call it in a process of its own.
 func Fetch(ctx context.Context, c Config, progress func(string)) (string, error) {
 	r, err := parseRemote(c.URL)
 	if err != nil {
@@ -91,6 +91,9 @@ func Fetch(ctx context.Context, c Config, progress func(string)) (string, error)
 		if ctx.Err() != nil && res.err != nil {
 			return "", fmt.Errorf("no answer within %v", c.Timeout)
 		}
+		if res.err == nil && f.news {
+			f.repack(ctx)
+		}
 		return res.tip, res.err
 	}
 }
@@ -98,6 +101,7 @@ func Fetch(ctx context.Context, c Config, progress func(string)) (string, error)
 type fetcher struct {
 	config  Config
 	options git.FetchOptions
+	news    bool // the branch was elsewhere before
 }
 
 // fetch updates the repository in place, or makes it anew where that is asked for or needed.
@@ -153,28 +157,37 @@ func (f *fetcher) update(ctx context.Context, dir string) (string, error) {
 	case err != nil && !errors.Is(err, git.NoErrAlreadyUpToDate):
 		return "", explain(err, f.config)
 	}
+	f.news = err == nil
 	ref, err := repo.Reference(plumbing.ReferenceName(localRef+f.config.Branch), false)
 	if err != nil {
 		return "", fmt.Errorf("read the fetched branch: %w", err)
 	}
-	if err := f.tidy(repo, dir); err != nil {
-		return "", fmt.Errorf("repack %s: %w", dir, err)
+	if keep := plumbing.NewHash(f.config.Keep); repo.Storer.HasEncodedObject(keep) == nil {
+		if err := repo.Storer.SetReference(plumbing.NewHashReference(keepRef, keep)); err != nil {
+			return "", fmt.Errorf("keep %.12s: %w", f.config.Keep, err)
+		}
 	}
 	return ref.Hash().String(), nil
 }
 
-// tidy marks what must be kept, and makes one pack of many.
-func (f *fetcher) tidy(repo *git.Repository, dir string) error {
-	if keep := plumbing.NewHash(f.config.Keep); repo.Storer.HasEncodedObject(keep) == nil {
-		if err := repo.Storer.SetReference(plumbing.NewHashReference(keepRef, keep)); err != nil {
-			return err
+// repack makes one pack of many, if there is time for it. It is a courtesy to the disk: with
+// large files it takes longer than any fetch, and must not stand in the way of one.
+func (f *fetcher) repack(ctx context.Context) {
+	packs, err := filepath.Glob(filepath.Join(f.config.Dir, "objects/pack/*.pack"))
+	if err != nil || len(packs) == 0 || len(packs)%maxPacks != 0 {
+		return
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if repo, err := open(f.config.Dir); err == nil {
+			_ = repo.RepackObjects(&git.RepackConfig{}) // the old packs are deleted last
 		}
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done(): // what is half made goes with the next fetch
 	}
-	packs, err := filepath.Glob(filepath.Join(dir, "objects/pack/*.pack"))
-	if err != nil || len(packs) <= maxPacks {
-		return err
-	}
-	return repo.RepackObjects(&git.RepackConfig{})
 }
 
 func store(dir string) *filesystem.Storage {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -166,12 +167,30 @@ func TestFetchMakesOnePackOfMany(t *testing.T) {
 		tip = fetch(t, c)
 	}
 	packs, err := filepath.Glob(c.Dir + "/objects/pack/*.pack")
-	if err != nil || len(packs) > 2 {
-		t.Errorf("%d packs, %v, want them packed into one", len(packs), err)
+	if err != nil || len(packs) > 3 {
+		t.Errorf("%d packs, %v, want all but the last two packed into one", len(packs), err)
 	}
 	s := selected(t, c.Dir, Request{Tip: tip, Base: lost})
 	if s.Rejected == nil || !strings.Contains(s.Rejected.Reason, "rewritten") {
 		t.Errorf("Select = %+v, want the kept commit to be known and the branch rewritten", s)
+	}
+}
+
+// TestRepackingHoldsNoFetchUp has packs whose repacking takes longer than a fetch may.
+func TestRepackingHoldsNoFetchUp(t *testing.T) {
+	w := gittest.New(t)
+	c := source(t, w)
+	random := rand.NewChaCha8([32]byte{})
+	noise := make([]byte, 300<<10)
+	for k := range maxPacks {
+		_, _ = random.Read(noise)
+		tip := w.CommitFile("noise", string(noise))
+		if k == maxPacks-1 {
+			c.Timeout = 2 * time.Second
+		}
+		if got := fetch(t, c); got != tip {
+			t.Fatalf("fetch %d = %s, want %s", k, got, tip)
+		}
 	}
 }
 
