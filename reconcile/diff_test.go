@@ -310,6 +310,24 @@ func TestApplyStopsWhenCancelled(t *testing.T) {
 	}
 }
 
+// TestObserveGoesOnAfterAFailure has one kind that cannot be read.
+func TestObserveGoesOnAfterAFailure(t *testing.T) {
+	h := newHost()
+	converge(t, h, desired(t, lvsDR(), "rs1", nil))
+	hs := h.handlers()
+	hs[0] = unreadable{hs[0]}
+	live, err := reconcile.Observe(t.Context(), hs)
+	if err == nil || !slices.Equal(live.Unobserved, []resource.Kind{hs[0].Kind()}) || len(live.Owned) != 1 {
+		t.Errorf("Observe() = %+v, %v, want the address, and sysctls unobserved", live, err)
+	}
+}
+
+type unreadable struct{ reconcile.Handler }
+
+func (unreadable) Observe(context.Context) (reconcile.Live, error) {
+	return reconcile.Live{}, errors.New("the kernel says no")
+}
+
 func TestApplyNamesAMissingHandler(t *testing.T) {
 	p := reconcile.Diff(reconcile.Live{}, desired(t, lvsDR(), "rs1", nil))
 	if err := p.Apply(t.Context(), nil, nil); err == nil {

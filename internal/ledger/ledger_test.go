@@ -65,7 +65,6 @@ func TestWhatIsGoneIsForgottenWithTheNextWrite(t *testing.T) {
 	l := open(t, dir)
 	must(t, l.Record(sysctl("net/a"), "1"))
 	must(t, l.Record(sysctl("net/b"), "2"))
-	l.Retain(resource.KindAddress, func(string) bool { return false })
 	l.Retain(resource.KindSysctl, func(name string) bool { return name == "net/b" })
 	if l.Has(sysctl("net/a")) || !l.Has(sysctl("net/b")) {
 		t.Errorf("IDs = %v, want net/b alone", l.IDs(resource.KindSysctl))
