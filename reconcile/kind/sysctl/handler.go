@@ -75,8 +75,8 @@ func (h *handler) set(s resource.Sysctl) error {
 	if err != nil {
 		return err
 	}
-	if err := h.ledger.Record(s.ID(), prior); err != nil {
-		return err
+	if err := h.ledger.Record(s.ID(), prior); err != nil || prior == s.Value {
+		return err // where /proc/sys is read-only, as in a container, the owner may have set it
 	}
 	return h.write(s.Key, s.Value)
 }
@@ -86,7 +86,11 @@ func (h *handler) restore(id resource.ID) error {
 	if !ours {
 		return nil
 	}
-	if err := h.write(id.Name, prior); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	now, err := h.read(id.Name)
+	if err == nil && now != prior {
+		err = h.write(id.Name, prior)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return h.ledger.Forget(id)

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hareconcile/hareconcile/internal/ledger"
 	"github.com/hareconcile/hareconcile/internal/nstest"
@@ -163,5 +164,23 @@ func TestKeysAndValuesThatAreRefused(t *testing.T) {
 	}
 	if live := reconciletest.Observe(t, h); len(live.Owned) != 0 {
 		t.Errorf("owned = %v, want nothing", live.Owned)
+	}
+}
+
+// TestWhatIsRightIsNotWritten: in a container whose owner has set the values, /proc/sys
+// cannot be written.
+func TestWhatIsRightIsNotWritten(t *testing.T) {
+	root, past := t.TempDir(), time.Unix(1000, 0)
+	write(t, root, ignore, "1")
+	if err := os.Chtimes(filepath.Join(root, ignore), past, past); err != nil {
+		t.Fatal(err)
+	}
+	hs := []reconcile.Handler{sysctl.New(root, open(t, t.TempDir()))}
+	for _, want := range []resource.Set{reconciletest.Set(resource.Sysctl{Key: ignore, Value: "1"}), {}} {
+		reconciletest.Apply(t, hs, want)
+		info, err := os.Stat(filepath.Join(root, ignore))
+		if err != nil || !info.ModTime().Equal(past) {
+			t.Errorf("with %v the file was written (%v)", want, err)
+		}
 	}
 }
