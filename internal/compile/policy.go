@@ -12,6 +12,7 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/hareconcile/hareconcile/hcl"
 	"github.com/hareconcile/hareconcile/internal/build"
@@ -117,7 +118,7 @@ func hostPolicies(dir string) (map[string][]byte, error) {
 }
 
 func readBounded(name string) ([]byte, error) {
-	f, err := os.Open(name)
+	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe would block
 	if err != nil {
 		return nil, err
 	}
