@@ -18,7 +18,7 @@ const (
 	pollCost     = 20 // a poll may take one part in so many of the time
 	retryMax     = 30 * time.Second
 	// observeWait bounds the look at one kind: what hangs must not keep the others waiting.
-	observeWait = time.Second
+	observeWait = 2 * time.Second
 	// costWindow is how many observations the cost is taken from: the cheapest tells what
 	// looking costs, the others also what else the machine was doing.
 	costWindow = 8
@@ -215,5 +215,5 @@ func planOnly(p reconcile.Plan) error {
 	if len(p.Changes) == 0 {
 		return nil
 	}
-	return fmt.Errorf("plan-only: %d changes wait for hareconcile apply", len(p.Changes))
+	return fmt.Errorf("plan-only: hareconcile apply has %d change(s) to make", len(p.Changes))
 }
