@@ -14,7 +14,8 @@ import (
 // links lists the network interfaces.
 func (k *kernel) links() ([]link, error) {
 	var out []link
-	err := k.nl.request(unix.RTM_GETLINK, unix.NLM_F_DUMP, make([]byte, unix.SizeofIfInfomsg), func(typ uint16, b []byte) {
+	begin := func() { out = nil }
+	err := k.nl.dump(unix.RTM_GETLINK, make([]byte, unix.SizeofIfInfomsg), begin, func(typ uint16, b []byte) {
 		if l, ok := parseLink(b); ok && typ == unix.RTM_NEWLINK {
 			out = append(out, l)
 		}
@@ -30,7 +31,8 @@ func (k *kernel) addresses() ([]address, error) {
 	body := make([]byte, unix.SizeofIfAddrmsg)
 	body[0] = unix.AF_INET
 	var out []address
-	err := k.nl.request(unix.RTM_GETADDR, unix.NLM_F_DUMP, body, func(typ uint16, b []byte) {
+	begin := func() { out = nil }
+	err := k.nl.dump(unix.RTM_GETADDR, body, begin, func(typ uint16, b []byte) {
 		if a, ok := parseAddress(b); ok && typ == unix.RTM_NEWADDR {
 			out = append(out, a)
 		}

@@ -28,6 +28,7 @@ type kernel struct {
 	queue      []input // of one netlink datagram
 	cursor     int     // next socket to read
 	share      int     // packets read from it in this round
+	others     int     // events and requests read in this round
 	enough     bool
 }
 
@@ -35,10 +36,12 @@ type kernel struct {
 type socket struct{ ifindex, fd int }
 
 const (
-	// readShare bounds what one socket may deliver in a round, so that a flood cannot
-	// keep the loop from its timers.
+	// readShare bounds what one socket may deliver in a round, and events and requests
+	// together, so that a flood cannot keep the loop from its timers.
 	readShare    = 1024
 	eventsBuffer = 1 << 20
+	// arpBuffer has room for the bursts of many routers that become MASTER at once.
+	arpBuffer = 4 << 20
 )
 
 func openKernel(commands <-chan *command) (*kernel, error) {
@@ -60,6 +63,7 @@ func openKernel(commands <-chan *command) (*kernel, error) {
 		k.close()
 		return nil, fmt.Errorf("open packet socket: %w", err)
 	}
+	_ = unix.SetsockoptInt(k.arp, unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, arpBuffer)
 	k.events, err = unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_ROUTE)
 	if err == nil {
 		_ = unix.SetsockoptInt(k.events, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, eventsBuffer)
@@ -125,20 +129,24 @@ func (k *kernel) next(in *input) bool {
 			}
 			continue
 		}
-		if k.readEvents() {
-			continue
-		}
-		select {
-		case c := <-k.commands:
-			*in = input{kind: inCommand, command: c}
-			return true
-		default:
+		if k.others++; k.others <= readShare {
+			if k.readEvents() {
+				continue
+			}
+			select {
+			case c := <-k.commands:
+				*in = input{kind: inCommand, command: c}
+				return true
+			default:
+			}
+		} else {
+			k.wake() // for what is left
 		}
 		*in = input{}
 		if k.enough {
 			in.kind = inEnough
 		}
-		k.cursor, k.share, k.enough = 0, 0, false
+		k.cursor, k.share, k.others, k.enough = 0, 0, 0, false
 		return false
 	}
 }

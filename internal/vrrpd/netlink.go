@@ -20,8 +20,12 @@ type netlink struct {
 	fd   int
 	port uint32
 	seq  uint32
+	torn bool // the dump being read was interrupted by a change
 	buf  []byte
 }
+
+// errTorn means that what a dump lists changed meanwhile, so that it may lack something.
+var errTorn = errors.New("interrupted by a change")
 
 // netlinkPatience is how long the kernel may take to answer.
 const netlinkPatience = 2 * time.Second
@@ -48,9 +52,24 @@ func openNetlink() (*netlink, error) {
 	return n, nil
 }
 
+// dumpTries is how often a dump that was torn is asked for again at once.
+const dumpTries = 5
+
+// dump asks for a list and calls each for every message of it. A torn dump starts again,
+// after a call of begin: acting on a part would take what it lacks for gone.
+func (n *netlink) dump(typ uint16, body []byte, begin func(), each func(typ uint16, body []byte)) (err error) {
+	for range dumpTries {
+		begin()
+		if err = n.request(typ, unix.NLM_F_DUMP, body, each); !errors.Is(err, errTorn) {
+			break
+		}
+	}
+	return err
+}
+
 // request sends one message and calls each for every message of the answer.
 func (n *netlink) request(typ uint16, flags uint16, body []byte, each func(typ uint16, body []byte)) error {
-	n.seq++
+	n.seq, n.torn = n.seq+1, false
 	msg := make([]byte, unix.SizeofNlMsghdr, unix.SizeofNlMsghdr+len(body))
 	native := binary.NativeEndian
 	native.PutUint32(msg[0:], uint32(unix.SizeofNlMsghdr+len(body)))
@@ -87,6 +106,7 @@ func (n *netlink) answer(b []byte, each func(typ uint16, body []byte)) (bool, er
 		if m.seq != n.seq {
 			continue // an answer that an earlier request gave up on
 		}
+		n.torn = n.torn || m.flags&unix.NLM_F_DUMP_INTR != 0
 		switch m.typ {
 		case unix.NLMSG_ERROR:
 			if len(m.body) < 4 {
@@ -97,6 +117,9 @@ func (n *netlink) answer(b []byte, each func(typ uint16, body []byte)) (bool, er
 			}
 			return true, nil
 		case unix.NLMSG_DONE:
+			if n.torn {
+				return true, errTorn
+			}
 			return true, nil
 		}
 		if each != nil {
@@ -108,10 +131,11 @@ func (n *netlink) answer(b []byte, each func(typ uint16, body []byte)) (bool, er
 
 // A message is one netlink message.
 type message struct {
-	typ  uint16
-	seq  uint32
-	port uint32
-	body []byte
+	typ   uint16
+	flags uint16
+	seq   uint32
+	port  uint32
+	body  []byte
 }
 
 // cutMessage takes the first message off b.
@@ -125,10 +149,11 @@ func cutMessage(b []byte) (m message, rest []byte, ok bool) {
 		return m, nil, false
 	}
 	m = message{
-		typ:  native.Uint16(b[4:]),
-		seq:  native.Uint32(b[8:]),
-		port: native.Uint32(b[12:]),
-		body: b[unix.SizeofNlMsghdr:size],
+		typ:   native.Uint16(b[4:]),
+		flags: native.Uint16(b[6:]),
+		seq:   native.Uint32(b[8:]),
+		port:  native.Uint32(b[12:]),
+		body:  b[unix.SizeofNlMsghdr:size],
 	}
 	return m, b[min((size+3)&^3, len(b)):], true
 }
@@ -157,9 +182,10 @@ func appendAttr(b []byte, typ uint16, value []byte) []byte {
 	return b
 }
 
-// parseLink reads the body of RTM_NEWLINK and RTM_DELLINK.
+// parseLink reads the body of RTM_NEWLINK and RTM_DELLINK; false if it is not about a link
+// as such: a bridge tells by the same messages of ports that come and go.
 func parseLink(b []byte) (l link, ok bool) {
-	if len(b) < unix.SizeofIfInfomsg {
+	if len(b) < unix.SizeofIfInfomsg || b[0] != unix.AF_UNSPEC {
 		return l, false
 	}
 	flags := binary.NativeEndian.Uint32(b[8:])
