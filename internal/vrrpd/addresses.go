@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -24,17 +25,19 @@ func (l *loop) acquire(r *router) {
 	r.announceAt = l.t + announceDelay
 }
 
-// add puts one address on the host.
-func (l *loop) add(r *router, p netip.Prefix) {
+// add puts one address on the host; true if it was not there.
+func (l *loop) add(r *router, p netip.Prefix) bool {
 	err := l.host.addAddress(r.ifindex, p, false)
 	switch {
 	case err == nil:
 		r.held[p] = holds
+		return true
 	case errors.Is(err, unix.EEXIST):
 		l.dirty = true // ours from before, or somebody else's
 	default:
 		l.refused(r, err)
 	}
+	return false
 }
 
 func (l *loop) refused(r *router, err error) {
@@ -112,18 +115,24 @@ func (l *loop) wants(a address) bool {
 }
 
 func (l *loop) syncRouter(r *router, have []address) {
-	before, conflicts := l.repairs, []string(nil)
+	var conflicts []string
+	fresh := false
 	wanted := map[netip.Prefix]bool{}
 	for _, p := range r.vips {
 		wanted[p] = true
-		conflicts = append(conflicts, l.syncAddress(r, p, have)...)
+		now, others := l.syncAddress(r, p, have)
+		fresh, conflicts = fresh || now, append(conflicts, others...)
 	}
 	for p := range r.held {
-		if !wanted[p] {
+		switch {
+		case wanted[p]:
+		case l.movesOn(r, p):
+			delete(r.held, p)
+		default:
 			l.drop(r, p)
 		}
 	}
-	if l.repairs != before {
+	if fresh {
 		l.changed = true
 		l.burst(r)
 	}
@@ -136,8 +145,17 @@ func (l *loop) syncRouter(r *router, have []address) {
 	}
 }
 
-// syncAddress mends one address and returns the places where somebody else has it.
-func (l *loop) syncAddress(r *router, p netip.Prefix, have []address) (conflicts []string) {
+// movesOn reports whether p passes from r to another router of the same interface, which
+// holds it from this comparison on.
+func (l *loop) movesOn(r *router, p netip.Prefix) bool {
+	return slices.ContainsFunc(l.routers, func(o *router) bool {
+		return o != r && o.ifindex == r.ifindex && o.m.State() == vrrp.Master && slices.Contains(o.vips, p)
+	})
+}
+
+// syncAddress mends one address; it reports whether the address is fresh on the host, so
+// that it has to be announced, and the places where somebody else has it.
+func (l *loop) syncAddress(r *router, p netip.Prefix, have []address) (fresh bool, conflicts []string) {
 	var here *address
 	for i, a := range have {
 		switch {
@@ -163,7 +181,7 @@ func (l *loop) syncAddress(r *router, p netip.Prefix, have []address) (conflicts
 			l.repaired(r, p, "address was missing")
 			delete(r.held, p)
 		}
-		l.add(r, p)
+		fresh = l.add(r, p)
 	case ours && here.forever:
 		r.held[p] = holds
 	case ours, h == holds: // altered: its lifetime, or its mark by a replacement
@@ -173,11 +191,12 @@ func (l *loop) syncAddress(r *router, p netip.Prefix, have []address) (conflicts
 		}
 		r.held[p] = holds
 		l.repaired(r, p, "address was altered")
+		fresh = true
 	default:
 		delete(r.held, p)
 		conflicts = append(conflicts, fmt.Sprintf("%v on %s", p, r.cfg.Interface))
 	}
-	return conflicts
+	return fresh, conflicts
 }
 
 func (l *loop) repaired(r *router, p netip.Prefix, what string) {

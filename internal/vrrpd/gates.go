@@ -11,6 +11,7 @@ func (l *loop) linkChanged(k link, gone bool) {
 	for name, old := range l.links {
 		if old.index == k.index && (gone || name != k.name) {
 			delete(l.links, name) // removed, or renamed
+			l.regate()            // while the routers still know where their addresses are
 		}
 	}
 	if gone {
