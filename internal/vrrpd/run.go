@@ -105,16 +105,9 @@ func drive(ctx context.Context, l *loop, srv *server, st *store, prev saved, o O
 	serving, cancel := context.WithCancel(ctx)
 	defer chans.Wait()
 	defer cancel()
-	lis, err := listen(o.Socket)
-	if err != nil {
-		l.log.Error("cannot serve the channel", "err", err) // the routers go on
-	} else {
-		chans.Go(func() {
-			if err := channel.Serve(serving, lis, srv); err != nil {
-				l.log.Error("channel ended", "err", err)
-			}
-		})
-	}
+	listening := make(chan struct{})
+	chans.Go(func() { serve(serving, o.Socket, srv, l.log, sync.OnceFunc(func() { close(listening) })) })
+	<-listening
 	if err := l.notify.say("READY=1"); err != nil {
 		l.log.Warn("cannot talk to systemd", "err", err)
 	}
@@ -126,6 +119,27 @@ func drive(ctx context.Context, l *loop, srv *server, st *store, prev saved, o O
 	srv.commands <- &command{stop: true, reply: make(chan channel.Response, 1)}
 	srv.wake()
 	return <-ended
+}
+
+// serve serves the channel until ctx ends, and calls tried once it listens or could not:
+// without a socket, as on a full disk, the routers go on, and it tries again.
+func serve(ctx context.Context, path string, h channel.Handler, log *slog.Logger, tried func()) {
+	for {
+		lis, err := listen(path)
+		tried()
+		if err == nil {
+			err = channel.Serve(ctx, lis, h)
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		log.Error("cannot serve the channel", "err", err)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(retryAfter):
+		}
+	}
 }
 
 // tune keeps the garbage collector out of the way of a loop that allocates only when

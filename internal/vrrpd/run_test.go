@@ -3,7 +3,10 @@ package vrrpd
 import (
 	"context"
 	"errors"
+	"log/slog"
+	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -34,6 +37,37 @@ func TestOneWriter(t *testing.T) {
 		}
 		_ = third.Close()
 	})
+}
+
+// TestChannelComesWhenItCan starts without a place for the socket.
+func TestChannelComesWhenItCan(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "run")
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	tried, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		serve(ctx, filepath.Join(dir, "sock"), &server{}, slog.New(slog.DiscardHandler), sync.OnceFunc(func() { close(tried) }))
+	}()
+	<-tried
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for ctx.Err() == nil {
+		c, err := channel.Dial(ctx, filepath.Join(dir, "sock"))
+		if err == nil {
+			_ = c.Close()
+			break
+		}
+		<-tick.C
+	}
+	if ctx.Err() != nil {
+		t.Error("no socket came")
+	}
+	cancel()
+	<-ended
 }
 
 // TestAgentCountsWhileConnected follows the commands that a connection causes.

@@ -137,11 +137,12 @@ func (s *server) attend(ctx context.Context) {
 	if known {
 		return
 	}
-	s.submit(ctx, &command{presence: 1})
+	whole := context.Background() // ends with the loop: both count, or neither
+	s.submit(whole, &command{presence: 1})
 	context.AfterFunc(ctx, func() {
 		s.mu.Lock()
 		delete(s.agent, ctx)
 		s.mu.Unlock()
-		s.submit(context.Background(), &command{presence: -1}) // ends with the loop
+		s.submit(whole, &command{presence: -1})
 	})
 }

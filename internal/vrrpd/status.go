@@ -140,7 +140,9 @@ func (l *loop) resume(doc saved) error {
 	l.setTrackers(doc.Config.Trackers)
 	for _, t := range doc.Trackers {
 		if own, ok := l.trackers[t.Key]; ok {
-			own.word = t.Word
+			if t.Word == up || t.Word == down {
+				own.word = t.Word
+			}
 			if t.Silent >= 0 && t.Silent <= l.t {
 				own.silent = t.Silent
 			}

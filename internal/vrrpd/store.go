@@ -8,7 +8,6 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -88,7 +87,8 @@ func (s *store) mapPage(path string) error {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err == nil {
 		defer f.Close()
-		if err = f.Truncate(slots * slotSize); err == nil {
+		// With its room taken: a store into a page that a full disk cannot give is a SIGBUS.
+		if err = unix.Fallocate(int(f.Fd()), 0, 0, slots*slotSize); err == nil {
 			s.page, err = unix.Mmap(int(f.Fd()), 0, slots*slotSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 		}
 	}
@@ -162,7 +162,7 @@ func (s *store) write(doc saved) error {
 	if err != nil {
 		return fmt.Errorf("encode state: %w", err)
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(s.path), ".vrrpd.state-*")
+	tmp, err := os.OpenFile(s.path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return fmt.Errorf("write state: %w", err)
 	}
