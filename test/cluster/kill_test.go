@@ -2,6 +2,7 @@ package cluster_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/hareconcile/hareconcile/internal/lab"
+	"github.com/hareconcile/hareconcile/reconcile"
 )
 
 // kills returns how often each program is killed: 50 times in make soak.
@@ -49,8 +51,7 @@ func killing(t *testing.T, s *story) {
 		if v == "agent" {
 			node = nodes[r.IntN(len(nodes))]
 		}
-		s.killOne(t, node, v)
-		done[v+" on "+node]++
+		done[v+" on "+s.killOne(t, node, v)]++
 	}
 	s.watch(t, 5*time.Second) // longer than a backup waits for its master
 	report, err := load.Stop()
@@ -103,23 +104,56 @@ func (s *story) watch(t *testing.T, length time.Duration) {
 }
 
 // killOne kills a program of a node, once it runs: it may still be on its way back from the
-// last time.
-func (s *story) killOne(t *testing.T, node, victim string) {
+// last time. Of plugins it takes the one that is back first, and returns the node.
+func (s *story) killOne(t *testing.T, node, victim string) string {
 	t.Helper()
-	until(t, 30*time.Second, "a "+victim+" to kill", func(ctx context.Context) error {
+	until(t, 60*time.Second, "a "+victim+" to kill", func(ctx context.Context) error {
 		if victim != "plugin" {
 			return s.Kill(ctx, node, victim, syscall.SIGKILL)
 		}
-		agent, err := s.agentOf(ctx, node)
-		if err != nil {
-			return err
+		var errs []error
+		for _, n := range directors {
+			err := s.killPlugin(ctx, n)
+			if err == nil {
+				node = n
+				return nil
+			}
+			errs = append(errs, err)
 		}
-		r, err := s.Exec(ctx, node, "pkill", "-KILL", "-P", strconv.Itoa(agent.PID), "-f", "hareconcile-plugin-haproxy")
-		if err == nil && r.Code != 0 {
-			err = fmt.Errorf("pkill: exit code %d: no plugin of the agent of %s", r.Code, node)
-		}
-		return err
+		return errors.Join(errs...)
 	})
+	return node
+}
+
+// killPlugin kills the plugin of a node's agent. It must be up: killed again and again on its
+// start it would be backed off for longer and longer.
+func (s *story) killPlugin(ctx context.Context, node string) error {
+	if err := s.proxyUp(ctx, node); err != nil {
+		return err
+	}
+	agent, err := s.agentOf(ctx, node)
+	if err != nil {
+		return err
+	}
+	r, err := s.Exec(ctx, node, "pkill", "-KILL", "-P", strconv.Itoa(agent.PID), "-f", "hareconcile-plugin-haproxy")
+	if err == nil && r.Code != 0 {
+		err = fmt.Errorf("pkill: exit code %d: no plugin of the agent of %s", r.Code, node)
+	}
+	return err
+}
+
+// proxyUp returns an error unless a node's plugin says that haproxy is up.
+func (s *story) proxyUp(ctx context.Context, node string) error {
+	st, err := s.Agent(ctx, node)
+	if err != nil {
+		return err
+	}
+	for _, k := range st.Trackers {
+		if k.Name == "proxy" && k.Verdict == reconcile.Up {
+			return nil
+		}
+	}
+	return fmt.Errorf("the trackers of %s are %+v, want proxy up", node, st.Trackers)
 }
 
 func (s *story) agentOf(ctx context.Context, node string) (lab.ServiceStatus, error) {
