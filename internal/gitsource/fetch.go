@@ -63,7 +63,7 @@ func Fetch(ctx context.Context, c Config, progress func(string)) (string, error)
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
-	f := fetcher{config: c, options: git.FetchOptions{
+	f := fetcher{config: c, pack: (*git.Repository).RepackObjects, options: git.FetchOptions{
 		RemoteURL: r.url,
 		RefSpecs:  []config.RefSpec{config.RefSpec("+" + localRef + c.Branch + ":" + localRef + c.Branch)},
 		Auth:      auth,
@@ -71,6 +71,11 @@ func Fetch(ctx context.Context, c Config, progress func(string)) (string, error)
 		Force:     true,
 	}}
 	progress("asking " + c.URL)
+	return f.run(ctx)
+}
+
+// run fetches until ctx ends, and repacks if then there is time left.
+func (f *fetcher) run(ctx context.Context) (string, error) {
 	type result struct {
 		tip string
 		err error
@@ -86,10 +91,10 @@ func Fetch(ctx context.Context, c Config, progress func(string)) (string, error)
 		case <-done:
 		case <-time.After(grace): // an ssh handshake does not look at ctx
 		}
-		return "", fmt.Errorf("no answer within %v", c.Timeout)
+		return "", fmt.Errorf("no answer within %v", f.config.Timeout)
 	case res := <-done:
 		if ctx.Err() != nil && res.err != nil {
-			return "", fmt.Errorf("no answer within %v", c.Timeout)
+			return "", fmt.Errorf("no answer within %v", f.config.Timeout)
 		}
 		if res.err == nil && f.news {
 			f.repack(ctx)
@@ -101,6 +106,7 @@ func Fetch(ctx context.Context, c Config, progress func(string)) (string, error)
 type fetcher struct {
 	config  Config
 	options git.FetchOptions
+	pack    func(*git.Repository, *git.RepackConfig) error
 	news    bool // the branch was elsewhere before
 }
 
@@ -181,7 +187,7 @@ func (f *fetcher) repack(ctx context.Context) {
 	go func() {
 		defer close(done)
 		if repo, err := open(f.config.Dir); err == nil {
-			_ = repo.RepackObjects(&git.RepackConfig{}) // the old packs are deleted last
+			_ = f.pack(repo, &git.RepackConfig{}) // the old packs are deleted last
 		}
 	}()
 	select {

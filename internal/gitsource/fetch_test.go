@@ -4,13 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/go-git/go-git/v5"
+	"github.com/go-git/go-git/v5/config"
 
 	"github.com/hareconcile/hareconcile/internal/gitsource/gittest"
 )
@@ -176,21 +178,51 @@ func TestFetchMakesOnePackOfMany(t *testing.T) {
 	}
 }
 
-// TestRepackingHoldsNoFetchUp has packs whose repacking takes longer than a fetch may.
+// TestRepackingHoldsNoFetchUp has a repacking that never ends.
 func TestRepackingHoldsNoFetchUp(t *testing.T) {
 	w := gittest.New(t)
+	w.CommitFile("cluster.hcl", "one")
 	c := source(t, w)
-	random := rand.NewChaCha8([32]byte{})
-	noise := make([]byte, 300<<10)
-	for k := range maxPacks {
-		_, _ = random.Read(noise)
-		tip := w.CommitFile("noise", string(noise))
-		if k == maxPacks-1 {
-			c.Timeout = 2 * time.Second
+	fetch(t, c)
+	packs, err := filepath.Glob(c.Dir + "/objects/pack/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for k := range maxPacks - 1 {
+		for _, name := range packs {
+			b, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(fmt.Sprintf("%s/objects/pack/pack-%040x%s", c.Dir, k, filepath.Ext(name)), b, 0o644); err != nil {
+				t.Fatal(err)
+			}
 		}
-		if got := fetch(t, c); got != tip {
-			t.Fatalf("fetch %d = %s, want %s", k, got, tip)
+	}
+	calls, over := make(chan int, 9), make(chan struct{})
+	defer close(over)
+	f := fetcher{config: c, options: git.FetchOptions{
+		RemoteURL: c.URL, RefSpecs: []config.RefSpec{"+refs/heads/main:refs/heads/main"}, Tags: git.NoTags,
+	}, pack: func(*git.Repository, *git.RepackConfig) error {
+		calls <- 1
+		<-over
+		return nil
+	}}
+	run := func(tip string) (repacked int) {
+		before := len(calls)
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		defer cancel()
+		if got, err := f.run(ctx); err != nil || got != tip {
+			t.Errorf("run = %s, %v, want %s", got, err, tip)
 		}
+		return len(calls) - before
+	}
+	tip := w.CommitFile("cluster.hcl", "two")
+	if n := run(tip); n != 1 {
+		t.Errorf("with %d packs it repacked %d times, want once", maxPacks, n)
+	}
+	if n := run(tip); n != 0 {
+		t.Errorf("with nothing new it repacked %d times, want never", n)
 	}
 }
 
