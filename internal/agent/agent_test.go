@@ -240,6 +240,11 @@ func TestUnreachableSourceChangesNothing(t *testing.T) {
 		if s.Phase != control.Converged || s.Source.Error == "" || time.Since(s.Source.LastSuccess) < 59*time.Minute {
 			t.Errorf("status = %s, source %+v; want converged, with the error and the age shown", s.Phase, s.Source)
 		}
+		w.origin.fail(nil)
+		after(time.Minute)
+		if s := w.Status(); s.Source.Error != "" || time.Since(s.Source.LastSuccess) > time.Minute {
+			t.Errorf("source = %+v, want no error once it answers", s.Source)
+		}
 	})
 }
 

@@ -15,7 +15,7 @@ const maxDrift = 16
 // wanted now.
 func (a *Agent) isDrift(c reconcile.Change) bool {
 	was, ok := a.right[c.ID]
-	return ok && c.Action != reconcile.Delete && was == c.After
+	return ok && was == c.After
 }
 
 // noteRight remembers the objects of want that are as they should be. What is not yet mended

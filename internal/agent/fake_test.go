@@ -105,6 +105,7 @@ type origin struct {
 	tip      *revision.Revision
 	err      error
 	findings []reconcile.Finding
+	ponders  bool // Policy ends with its context
 }
 
 func (o *origin) push(r *revision.Revision) {
@@ -137,9 +138,13 @@ func (o *origin) Next(_ context.Context, last *revision.Revision) (*revision.Rev
 	return o.tip, nil
 }
 
-func (o *origin) Policy(context.Context, *revision.Revision, *revision.Revision, reconcile.Plan, int) ([]reconcile.Finding, error) {
+func (o *origin) Policy(ctx context.Context, _, _ *revision.Revision, _ reconcile.Plan, _ int) ([]reconcile.Finding, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if o.ponders {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
 	return o.findings, nil
 }
 

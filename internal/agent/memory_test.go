@@ -1,10 +1,13 @@
 package agent
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -83,6 +86,23 @@ func TestFactsForgetInstancesThatAreGone(t *testing.T) {
 		}
 		if got := slices.Collect(maps.Keys(s.Facts.Roles)); !slices.Equal(got, []string{"eth0/101/ipv4"}) {
 			t.Errorf("roles = %v, want those of the last status only", got)
+		}
+	})
+}
+
+func TestAStopRefusesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		var log bytes.Buffer
+		w.cfg.Log = slog.New(slog.NewTextHandler(&log, nil))
+		w.origin.ponders = true
+		w.origin.push(lab("aaaaaaa", 2))
+		stop := w.start(t)
+		after(time.Second)
+		start := time.Now()
+		stop()
+		if took := time.Since(start); took != 0 || strings.Contains(log.String(), "refused") || w.host.applies != 0 {
+			t.Errorf("a stop took %v and %d changes, and said:\n%s", took, w.host.applies, log.String())
 		}
 	})
 }
