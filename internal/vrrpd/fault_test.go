@@ -175,6 +175,22 @@ func TestPageHasItsRoom(t *testing.T) {
 	}
 }
 
+func TestTruncatedPageKillsNobody(t *testing.T) {
+	s, _, err := openStore(filepath.Join(t.TempDir(), "state"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	slot := s.claim()
+	if err := os.Truncate(s.path+".sent", 0); err != nil {
+		t.Fatal(err)
+	}
+	s.touch(slot, time.Hour)
+	s.touch(slot, 2*time.Hour)
+	if got := s.sent(slot); got != 2*time.Hour {
+		t.Errorf("sent = %v, want 2h", got)
+	}
+}
+
 func TestKilledWriterLeavesNoFiles(t *testing.T) {
 	dir := t.TempDir()
 	s, _, err := openStore(filepath.Join(dir, "state"))

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"runtime/debug"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -205,9 +206,17 @@ func (s *store) giveBack(slot int) {
 	}
 }
 
-// touch notes when a router last sent an advert. It is one store of eight bytes.
+// touch notes when a router last sent an advert. It is one store of eight bytes. Where
+// somebody truncated the file it faults; from then on the page works, and forgets.
 func (s *store) touch(slot int, at time.Duration) {
 	if slot >= 0 {
+		defer func(before bool) {
+			debug.SetPanicOnFault(before)
+			if recover() != nil {
+				s.page = make([]byte, slots*slotSize)
+				s.touch(slot, at)
+			}
+		}(debug.SetPanicOnFault(true))
 		binary.NativeEndian.PutUint64(s.page[slot*slotSize:], uint64(at))
 	}
 }
