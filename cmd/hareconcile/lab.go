@@ -109,7 +109,7 @@ func labUp(ctx context.Context, e *env, args []string) error {
 	fmt.Fprintf(e.stdout, "The lab is up: %d hosts. They pull %s (branch main).\n\n", len(s.Hosts), s.Repository)
 	fmt.Fprintf(e.stdout, "  hareconcile lab exec %s -- hareconcile status\n", s.Hosts[0].Name)
 	fmt.Fprintf(e.stdout, "  git push %s HEAD:main\n  hareconcile lab push %s\n  hareconcile lab down %s\n",
-		s.Repository, fs.Arg(0), fs.Arg(0))
+		s.Repository, lab.Quote(fs.Arg(0)), lab.Quote(fs.Arg(0)))
 	return nil
 }
 
@@ -200,7 +200,7 @@ func openLab(dir string) (*lab.Client, error) {
 	}
 	c, err := lab.Open(name)
 	if errors.Is(err, lab.ErrDown) && dir != "" {
-		return nil, fmt.Errorf("the lab of %s is not up; build it with: hareconcile lab up %s", dir, dir)
+		return nil, fmt.Errorf("the lab of %s is not up; build it with: hareconcile lab up %s", dir, lab.Quote(dir))
 	}
 	return c, err
 }

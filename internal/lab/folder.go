@@ -58,6 +58,16 @@ func NameOf(dir string) (string, error) {
 	return fmt.Sprintf("%.20s-%.3x", base, sha256.Sum256([]byte(abs))), nil
 }
 
+var plain = regexp.MustCompile(`^[A-Za-z0-9_./,:@%+=-]+$`)
+
+// Quote returns a word as a shell has to be given it, for commands that people are told.
+func Quote(word string) string {
+	if plain.MatchString(word) {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}
+
 // Names returns the labs that are up, and the others of which something is left.
 func Names() (up, left []string) {
 	entries, err := os.ReadDir(root) // sorted

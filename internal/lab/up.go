@@ -66,7 +66,7 @@ func Up(ctx context.Context, dir string, o Options) (*Client, error) {
 	defer unlock()
 	home := filepath.Join(root, name)
 	if alive(home) {
-		return nil, fmt.Errorf("the lab of %s is up already; end it with: hareconcile lab down %s", dir, dir)
+		return nil, fmt.Errorf("the lab of %s is up already; end it with: hareconcile lab down %s", dir, Quote(dir))
 	}
 	if left, err := Down(ctx, name); err != nil {
 		return nil, err
