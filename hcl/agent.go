@@ -145,7 +145,7 @@ func (f *flatFile) branch(in *instance) string {
 			notYet(f.report, at, name, "ref")
 			return ""
 		default:
-			f.report.errorf(at, "Unknown attribute", "ref has no attribute %q.%s", name, didYouMean(name, []string{"branch"}))
+			f.report.errorf(at, "Unknown attribute", "ref has no attribute %q.%s", name, DidYouMean(name, []string{"branch"}))
 			return ""
 		}
 	}

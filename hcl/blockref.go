@@ -22,7 +22,7 @@ func (ev *evaluator) resolveBlock(def *block, t hcl2.Traversal, n *names) {
 	}
 	b := ev.named[def.name+"."+name]
 	if b == nil {
-		ev.report.errorf(at, "Unknown name", "There is no %s %q.%s", def.name, name, didYouMean(name, ev.declared(def)))
+		ev.report.errorf(at, "Unknown name", "There is no %s %q.%s", def.name, name, DidYouMean(name, ev.declared(def)))
 		n.set(cty.DynamicVal, def.name, name)
 		return
 	}
@@ -40,7 +40,7 @@ func (ev *evaluator) resolveBlock(def *block, t hcl2.Traversal, n *names) {
 	case in != nil:
 		ev.expose(in, t[3:], n, def.name, name, key)
 	default:
-		ev.report.errorf(at, "Unknown key", "%s %q has no key %q.%s", def.name, name, key, didYouMean(key, sortedKeys(f.byKey)))
+		ev.report.errorf(at, "Unknown key", "%s %q has no key %q.%s", def.name, name, key, DidYouMean(key, sortedKeys(f.byKey)))
 		n.set(cty.DynamicVal, def.name, name, key)
 	}
 }
@@ -80,7 +80,7 @@ func (ev *evaluator) expose(in *instance, rest hcl2.Traversal, n *names, path ..
 	}
 	a, known := in.def.attr(name)
 	if !known || a.later || a.kind.raw {
-		ev.report.errorf(rest.SourceRange(), "Unknown name", "A %s has no attribute %q.%s", in.def.name, name, didYouMean(name, in.def.attrNames()))
+		ev.report.errorf(rest.SourceRange(), "Unknown name", "A %s has no attribute %q.%s", in.def.name, name, DidYouMean(name, in.def.attrNames()))
 		n.set(cty.DynamicVal, append(path, name)...)
 		return
 	}

@@ -113,7 +113,7 @@ func (p *program) known(in *instance, c *spec.Cluster) {
 	for _, n := range c.Nodes {
 		names = append(names, n.Name)
 	}
-	p.report.errorf(in.at, "There is no such node", "No node is named %q.%s", p.options.Node, didYouMean(p.options.Node, names))
+	p.report.errorf(in.at, "There is no such node", "No node is named %q.%s", p.options.Node, DidYouMean(p.options.Node, names))
 }
 
 // viewed returns the nodes whose views have to be evaluated: one, unless something depends on node.*.

@@ -58,7 +58,7 @@ func (d *Dialect) Errorf(at hcl2.Range, summary, format string, args ...any) {
 
 // DidYouMean returns a suggestion as the end of a sentence, or nothing.
 func (d *Dialect) DidYouMean(written string, names []string) string {
-	return didYouMean(written, names)
+	return DidYouMean(written, names)
 }
 
 // RequireVersion reports a version constraint that is malformed or that this release does not meet.

@@ -169,7 +169,7 @@ func (ev *evaluator) suggest(root string) string {
 	case root == "each":
 		return " each.key and each.value exist in blocks with for_each."
 	}
-	return didYouMean(root, []string{"var", "local", "node", "vrrp_instance", "tracker", "pool", "virtual_server"})
+	return DidYouMean(root, []string{"var", "local", "node", "vrrp_instance", "tracker", "pool", "virtual_server"})
 }
 
 func (ev *evaluator) nodeValue(t hcl2.Traversal) cty.Value {
@@ -179,7 +179,7 @@ func (ev *evaluator) nodeValue(t hcl2.Traversal) cty.Value {
 	}
 	known := []string{"name", "address"}
 	if name, ok := step(t, 1); ok && !slices.Contains(known, name) {
-		ev.report.errorf(t.SourceRange(), "Unknown name", "node has no %q.%s", name, didYouMean(name, known))
+		ev.report.errorf(t.SourceRange(), "Unknown name", "node has no %q.%s", name, DidYouMean(name, known))
 		return cty.DynamicVal
 	}
 	return cty.ObjectVal(map[string]cty.Value{
@@ -191,7 +191,7 @@ func (ev *evaluator) local(name string, at hcl2.Range) cty.Value {
 	if a, ok := ev.locals[name]; ok {
 		return ev.memo("local."+name, at, func() cty.Value { return ev.eval(a.Expr, nil) })
 	}
-	ev.report.errorf(at, "Unknown name", "No local value is named %q.%s", name, didYouMean(name, sortedKeys(ev.locals)))
+	ev.report.errorf(at, "Unknown name", "No local value is named %q.%s", name, DidYouMean(name, sortedKeys(ev.locals)))
 	return cty.DynamicVal
 }
 

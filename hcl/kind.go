@@ -140,7 +140,7 @@ func checkChoice(values []string) func(cty.Value) string {
 				return ""
 			}
 		}
-		return fmt.Sprintf("It is %q; it may be %s.%s", v.AsString(), oneOf(values), didYouMean(v.AsString(), values))
+		return fmt.Sprintf("It is %q; it may be %s.%s", v.AsString(), oneOf(values), DidYouMean(v.AsString(), values))
 	}
 }
 

@@ -56,7 +56,7 @@ func (f *flatFile) segment(in *instance, l *spec.Lab, c *spec.Cluster) spec.Segm
 	for _, name := range s.Nodes {
 		n, ok := c.NodeByName(name)
 		if !ok {
-			f.report.errorf(in.attrRange("nodes"), "There is no such node", "%q is no node of the cluster.%s", name, didYouMean(name, nodeNames(c)))
+			f.report.errorf(in.attrRange("nodes"), "There is no such node", "%q is no node of the cluster.%s", name, DidYouMean(name, nodeNames(c)))
 			continue
 		}
 		elsewhere := slices.ContainsFunc(l.Segments, func(o spec.Segment) bool { return slices.Contains(o.Nodes, name) })
@@ -76,7 +76,7 @@ func (f *flatFile) host(in *instance, l *spec.Lab, c *spec.Cluster) spec.LabHost
 		for _, s := range l.Segments {
 			names = append(names, s.Name)
 		}
-		f.report.errorf(in.attrRange("segment"), "There is no such segment", "No segment is named %q.%s", h.Segment, didYouMean(h.Segment, names))
+		f.report.errorf(in.attrRange("segment"), "There is no such segment", "No segment is named %q.%s", h.Segment, DidYouMean(h.Segment, names))
 	case h.Address.IsValid() && !l.Segments[k].Prefix.Contains(h.Address):
 		f.report.errorf(in.attrRange("address"), "The address is not in the network", "%s is not in %s.", h.Address, l.Segments[k].Prefix)
 	}
@@ -98,7 +98,7 @@ func (f *flatFile) serve(in *instance, l *spec.Lab, c *spec.Cluster) spec.Serve 
 		names = append(names, h.Name)
 	}
 	if !slices.Contains(names, s.Host) {
-		f.report.errorf(in.at, "There is no such host", "%q is no node and no host.%s", s.Host, didYouMean(s.Host, names))
+		f.report.errorf(in.at, "There is no such host", "%q is no node and no host.%s", s.Host, DidYouMean(s.Host, names))
 	}
 	if slices.ContainsFunc(l.Serves, func(o spec.Serve) bool { return o.Host == s.Host && o.Port == s.Port }) {
 		f.report.errorf(in.at, "The port is taken", "Another serve block has port %d of %s.", s.Port, s.Host)

@@ -237,7 +237,7 @@ func (p *program) loadValues() {
 
 func (p *program) setValue(name string, v value) {
 	if p.named["variable."+name] == nil {
-		p.report.errorf(v.at, "There is no such variable", "No variable is named %q.%s", name, didYouMean(name, p.declared(variableBlock)))
+		p.report.errorf(v.at, "There is no such variable", "No variable is named %q.%s", name, DidYouMean(name, p.declared(variableBlock)))
 		return
 	}
 	p.values[name] = append(p.values[name], v)

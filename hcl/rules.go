@@ -111,7 +111,7 @@ func (v *view) members(i spec.VRRPInstance) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(i.Priority)) {
 		if !slices.Contains(names, name) {
-			v.fail(i.Origin, "priority", "There is no such node", "priority names %q, which is no node of the cluster.%s", name, didYouMean(name, names))
+			v.fail(i.Origin, "priority", "There is no such node", "priority names %q, which is no node of the cluster.%s", name, DidYouMean(name, names))
 		}
 	}
 	if len(i.Priority) == 0 {
@@ -125,7 +125,7 @@ func (v *view) members(i spec.VRRPInstance) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(i.Source)) {
 		if _, ok := i.Priority[name]; !ok {
-			v.fail(i.Origin, "source", "The source is no member's", "source names %q, which has no priority.%s", name, didYouMean(name, members))
+			v.fail(i.Origin, "source", "The source is no member's", "source names %q, which has no priority.%s", name, DidYouMean(name, members))
 		}
 	}
 	sources := map[netip.Addr]string{}
@@ -253,7 +253,7 @@ func (v *view) movedRules(m spec.Moved) {
 		return
 	}
 	if _, ok := v.at[m.To]; !ok {
-		v.fail(m.Origin, "to", "There is no such block", "moved leads to %s, which does not exist.%s", m.To, didYouMean(m.To, sortedKeys(v.at)))
+		v.fail(m.Origin, "to", "There is no such block", "moved leads to %s, which does not exist.%s", m.To, DidYouMean(m.To, sortedKeys(v.at)))
 	}
 	if _, ok := v.at[m.From]; ok {
 		v.fail(m.Origin, "from", "The block is still there", "moved comes from %s, which still exists.", m.From)

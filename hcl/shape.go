@@ -53,7 +53,7 @@ func checkAttribute(r *report, def *block, a *hclsyntax.Attribute, where string)
 			r.errorf(a.NameRange, fmt.Sprintf("%s is a block", a.Name), "Write %s { ... } without an equals sign.", a.Name)
 			return
 		}
-		r.errorf(a.NameRange, "Unknown attribute", "%s has no attribute %q.%s", upperFirst(where), a.Name, didYouMean(a.Name, def.attrNames()))
+		r.errorf(a.NameRange, "Unknown attribute", "%s has no attribute %q.%s", upperFirst(where), a.Name, DidYouMean(a.Name, def.attrNames()))
 	}
 }
 
@@ -69,7 +69,7 @@ func checkNested(r *report, def *block, b *hclsyntax.Block, where string, nth in
 			r.errorf(b.TypeRange, fmt.Sprintf("%s is an attribute", b.Type), "Write %s = ... with an equals sign.", b.Type)
 			return
 		}
-		r.errorf(b.TypeRange, "Unknown block", "%s has no block %q.%s", upperFirst(where), b.Type, didYouMean(b.Type, def.blockNames()))
+		r.errorf(b.TypeRange, "Unknown block", "%s has no block %q.%s", upperFirst(where), b.Type, DidYouMean(b.Type, def.blockNames()))
 		return
 	case child.later:
 		notYet(r, b.TypeRange, b.Type, where)
@@ -97,7 +97,7 @@ func checkDynamic(r *report, def *block, b *hclsyntax.Block, where string) {
 	}
 	child, ok := def.block(b.Labels[0])
 	if !ok || child.later {
-		r.errorf(b.LabelRanges[0], "Unknown block", "%s has no block %q.%s", upperFirst(where), b.Labels[0], didYouMean(b.Labels[0], def.blockNames()))
+		r.errorf(b.LabelRanges[0], "Unknown block", "%s has no block %q.%s", upperFirst(where), b.Labels[0], DidYouMean(b.Labels[0], def.blockNames()))
 		return
 	}
 	made := &block{

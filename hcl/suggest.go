@@ -9,8 +9,8 @@ import (
 // maxCandidates bounds the names that a suggestion looks at.
 const maxCandidates = 1000
 
-// didYouMean returns " Did you mean ...?" if one of the names is near what was written.
-func didYouMean(written string, names []string) string {
+// DidYouMean returns " Did you mean ...?" if one of the names is near what was written.
+func DidYouMean(written string, names []string) string {
 	if s := nearest(written, names); s != "" {
 		return fmt.Sprintf(" Did you mean %q?", s)
 	}

@@ -14,7 +14,7 @@ import (
 func (ev *evaluator) variable(name string, at hcl2.Range) cty.Value {
 	b := ev.named["variable."+name]
 	if b == nil {
-		ev.report.errorf(at, "Unknown name", "No variable is named %q.%s", name, didYouMean(name, ev.declared(variableBlock)))
+		ev.report.errorf(at, "Unknown name", "No variable is named %q.%s", name, DidYouMean(name, ev.declared(variableBlock)))
 		return cty.DynamicVal
 	}
 	return ev.memo("var."+name, at, func() cty.Value {

@@ -35,7 +35,7 @@ func (v *view) check(in *instance) spec.Check {
 		notYet(v.ev.report, in.at, fmt.Sprintf("check %q", c.Type), "the pool")
 	default:
 		types := []string{"http", "tcp"}
-		v.ev.report.errorf(in.at, "Unknown check", "A check is %s, not %q.%s", oneOf(types), c.Type, didYouMean(c.Type, types))
+		v.ev.report.errorf(in.at, "Unknown check", "A check is %s, not %q.%s", oneOf(types), c.Type, DidYouMean(c.Type, types))
 	}
 	if c.Timeout > c.Interval && c.Interval > 0 {
 		v.ev.report.errorf(in.attrRange("timeout"), "The timeout is longer than the interval", "A probe that takes %s would meet the next one, after %s.", c.Timeout, c.Interval)
@@ -75,7 +75,7 @@ func (v *view) expect(in *instance) []int {
 			notYet(v.ev.report, at, name, "expect")
 			return nil
 		default:
-			v.ev.report.errorf(at, "Unknown attribute", "expect has no attribute %q.%s", name, didYouMean(name, []string{"status"}))
+			v.ev.report.errorf(at, "Unknown attribute", "expect has no attribute %q.%s", name, DidYouMean(name, []string{"status"}))
 			return nil
 		}
 	}

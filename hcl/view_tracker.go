@@ -118,7 +118,7 @@ func (v *view) checkConfig(got cty.Value, plugin string, at hcl2.Range) (cty.Val
 	for _, name := range sortedKeys(have) {
 		want, ok := schema.Attributes[name]
 		if !ok {
-			v.ev.report.errorf(at, "Unknown attribute", "Plugin %q has no attribute %q.%s", plugin, name, didYouMean(name, known))
+			v.ev.report.errorf(at, "Unknown attribute", "Plugin %q has no attribute %q.%s", plugin, name, DidYouMean(name, known))
 			good = false
 			continue
 		}

@@ -5,6 +5,8 @@ import (
 	"flag"
 	"fmt"
 	"io"
+
+	"github.com/hareconcile/hareconcile/hcl"
 )
 
 func runHelp(_ context.Context, e *env, args []string) int {
@@ -55,46 +57,13 @@ func sentence(s string) string {
 }
 
 func unknownCommand(e *env, name string) int {
-	hint := ""
-	if near := nearest(name); near != "" {
-		hint = fmt.Sprintf(" Did you mean %q?", near)
-	}
-	fmt.Fprintf(e.stderr, "Error: There is no command %q.%s\n\nTo see all commands, run: hareconcile help\n", name, hint)
-	return exitError
-}
-
-// nearest returns the command that name is most likely a slip of, or "".
-func nearest(name string) string {
-	best, at := "", 3
+	var names []string
 	for _, c := range commands() {
-		if d := distance(name, c.name); c.summary != "" && d < at && d < len(c.name)-1 {
-			best, at = c.name, d
+		if c.summary != "" {
+			names = append(names, c.name)
 		}
 	}
-	return best
-}
-
-// distance is the number of letters to insert, delete or replace to get from a to b, and
-// 99 for names that are too long to be slips.
-func distance(a, b string) int {
-	if len(a) > 32 {
-		return 99
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, diagonal+1)
-		}
-	}
-	return row[len(b)]
+	fmt.Fprintf(e.stderr, "Error: There is no command %q.%s\n\nTo see all commands, run: hareconcile help\n",
+		name, hcl.DidYouMean(name, names))
+	return exitError
 }

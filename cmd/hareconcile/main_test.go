@@ -99,13 +99,16 @@ func TestAnAgentNeedsItsFile(t *testing.T) {
 	}
 }
 
-func TestNearest(t *testing.T) {
+func TestASlipIsAnsweredWithACommand(t *testing.T) {
 	for _, tt := range []struct{ slip, want string }{
 		{"plna", "plan"}, {"aply", "apply"}, {"stauts", "status"}, {"x", ""},
 		{"", ""}, {"intrnal", ""}, {strings.Repeat("plan", 100), ""},
 	} {
-		if got := nearest(tt.slip); got != tt.want {
-			t.Errorf("nearest(%q) = %q, want %q", tt.slip, got, tt.want)
+		var out strings.Builder
+		unknownCommand(&env{stderr: &out}, tt.slip)
+		_, hint, _ := strings.Cut(out.String(), "Did you mean ")
+		if got, _, _ := strings.Cut(hint, "?"); strings.Trim(got, `"`) != tt.want {
+			t.Errorf("hint for %q = %q, want %q", tt.slip, got, tt.want)
 		}
 	}
 }
