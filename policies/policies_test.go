@@ -284,3 +284,28 @@ func TestNoPoliciesSayNothing(t *testing.T) {
 		t.Errorf("Parse of no policies = %+v", ds)
 	}
 }
+
+// TestARemovedVirtualServerIsJudged has a policy that lets no service go.
+func TestARemovedVirtualServerIsJudged(t *testing.T) {
+	s, ds := policies.Parse("host", map[string][]byte{"x.policy.hcl": []byte(header + `resource_policy "virtual_server" "stays" {
+  enforcement_level = "mandatory"
+  operations        = ["delete"]
+  enforce {
+    condition     = false
+    error_message = "${prior_attrs.service} must stay"
+  }
+}
+`)})
+	if ds.HasErrors() {
+		t.Fatal(ds)
+	}
+	for next, want := range map[*spec.Cluster]string{
+		cluster("192.0.2.1", 2): "",
+		cluster(""):             "tcp 192.0.2.1:80 must stay",
+	} {
+		got := spoke(s.Evaluate(policies.Input{Node: "ka1", Prior: cluster("192.0.2.1", 1), Next: next}))
+		if got["stays"].Message != want {
+			t.Errorf("findings = %+v, want %q", got, want)
+		}
+	}
+}
