@@ -22,6 +22,9 @@ func nearest(written string, names []string) string {
 	if len(written) > 64 {
 		return ""
 	}
+	if ours := keepalived[written]; slices.Contains(names, ours) {
+		return ours
+	}
 	best, least := "", max(1, min(3, (len(written)+1)/2))+1
 	sorted := slices.Clone(names)
 	slices.Sort(sorted)
