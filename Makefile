@@ -16,9 +16,9 @@ deps: ## what tests and demo need of Debian, where it is missing
 demo: deps build ## the reference lab, from a push to a failover, checked step by step
 	go run ./test/demo
 
-test: deps ## everything that CI runs
+test: deps ## everything that CI runs; the longest package first
 	go run ./test/check
-	go run ./test/count -race -timeout 10m ./...
+	go run ./test/count -race -timeout 10m ./test/cluster ./...
 
 soak: deps ## the tests with full counts
 	HARECONCILE_SOAK=1 go run ./test/count -timeout 3h ./...
