@@ -212,6 +212,42 @@ func TestKilledWriterLeavesNoFiles(t *testing.T) {
 	}
 }
 
+func TestLateAdvertKeepsTheRhythmUnlessItIsVeryLate(t *testing.T) {
+	l, _ := ruling(t)
+	r := l.routers[0]
+	for late, want := range map[time.Duration]time.Duration{
+		100 * time.Millisecond: 900 * time.Millisecond, 500 * time.Millisecond: time.Second,
+	} {
+		r.deadline = l.t - late
+		if l.fire(r); r.deadline-l.t != want {
+			t.Errorf("%v late: the next advert in %v, want %v", late, r.deadline-l.t, want)
+		}
+	}
+}
+
+func TestConfigurationDoesNotRenewAWordThatIsTooOld(t *testing.T) {
+	l, k := started(t, 100)
+	tr := resource.VRRPTracker{Type: trackPlugin, Target: "x", OnUnknown: down, Hold: resource.Duration(time.Second)}
+	i := instance(100)
+	i.Gates = resource.List(tr.Key())
+	c := channel.Config{Instances: []resource.VRRPInstance{i}, Trackers: []resource.VRRPTracker{tr}}
+	configure(t, l, k, c)
+	ask(t, l, k, channel.Request{Track: &channel.Track{States: map[string]string{tr.Key(): up}}})
+	wantState(t, l, vrrp.Backup)
+	roundsFor(t, l, k, 2*time.Second)
+	wantState(t, l, vrrp.Fault)
+	before := l.routers[0].transitions
+	configure(t, l, k, c)
+	round(t, l)
+	if wantState(t, l, vrrp.Fault); l.routers[0].transitions != before {
+		t.Errorf("%d transitions by the same configuration, want none", l.routers[0].transitions-before)
+	}
+	c.Trackers[0].Hold = resource.Duration(time.Hour)
+	configure(t, l, k, c)
+	round(t, l)
+	wantState(t, l, vrrp.Backup)
+}
+
 func TestStateWithAnUnknownWordIsUnknown(t *testing.T) {
 	k := newFake()
 	dir := t.TempDir()

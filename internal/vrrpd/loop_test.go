@@ -77,8 +77,8 @@ func TestStopBetweenTheLastReadAndTheTimersIsNotSilence(t *testing.T) {
 
 func TestFloodIsNotSilence(t *testing.T) {
 	l, k := started(t, 100)
-	for range 10 {
-		k.t += time.Second
+	for range 20 {
+		k.t += 400 * time.Millisecond // with the wait shorter than what counts as a pause
 		k.queue = append(k.queue, input{kind: inEnough})
 		round(t, l)
 		wantState(t, l, vrrp.Backup)

@@ -97,9 +97,7 @@ func (l *loop) setTrackers(cfgs []resource.VRRPTracker) {
 			t = &tracker{silent: l.t}
 		}
 		t.cfg = cfg
-		if t.expires() > l.t {
-			t.expired = false // a longer hold
-		}
+		t.expired = t.expired && t.silent+time.Duration(cfg.Hold) <= l.t // not by a longer hold
 		l.trackers[cfg.Key()] = t
 	}
 }
