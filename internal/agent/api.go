@@ -86,7 +86,7 @@ func (a *Agent) Snapshot(ctx context.Context) (control.Snapshot, error) {
 		err   error
 	)
 	e := a.do(ctx, func(ctx context.Context) {
-		live, err = a.look(ctx)
+		live, err = a.look(ctx, a.cfg.Handlers)
 		facts = reconcile.Facts{
 			Servers: maps.Clone(a.facts.Servers), Roles: maps.Clone(a.facts.Roles), Trackers: maps.Clone(a.facts.Trackers),
 		}

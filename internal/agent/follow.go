@@ -183,7 +183,7 @@ func (a *Agent) install(ctx context.Context, rev *revision.Revision, findings []
 
 // seed takes the verdicts over that an earlier agent left in the kernel's table.
 func (a *Agent) seed(ctx context.Context, c *spec.Cluster) {
-	live, err := a.look(ctx)
+	live, err := a.look(ctx, a.cfg.Handlers)
 	if err != nil {
 		a.cfg.Log.Warn("live state is incomplete", "err", err)
 	}

@@ -37,6 +37,9 @@ func (a *Agent) loop(ctx context.Context) error {
 			a.absorb(n)
 			if n.matters() {
 				a.failures = 0
+				if n.kernel {
+					a.mend(ctx)
+				}
 				a.pass(ctx)
 				poll.Reset(a.nextPoll())
 			}
@@ -99,7 +102,7 @@ func (a *Agent) pass(ctx context.Context) {
 // could be read even if err is not nil.
 func (a *Agent) observe(ctx context.Context, t reconcile.Target) (reconcile.Plan, error) {
 	start := time.Now()
-	live, err := a.look(ctx)
+	live, err := a.look(ctx, a.cfg.Handlers)
 	if err == nil { // waiting for what does not answer is no cost
 		a.cost[a.looks%costWindow] = time.Since(start)
 		a.looks++
@@ -109,12 +112,40 @@ func (a *Agent) observe(ctx context.Context, t reconcile.Target) (reconcile.Plan
 }
 
 // look reads live state, giving each kind a limited time.
-func (a *Agent) look(ctx context.Context) (reconcile.Live, error) {
-	hs := make([]reconcile.Handler, len(a.cfg.Handlers))
-	for i, h := range a.cfg.Handlers {
+func (a *Agent) look(ctx context.Context, handlers []reconcile.Handler) (reconcile.Live, error) {
+	hs := make([]reconcile.Handler, len(handlers))
+	for i, h := range handlers {
 		hs[i] = bounded{h}
 	}
 	return reconcile.Observe(ctx, hs)
+}
+
+// mend puts addresses back without looking at what sends no events, which takes several
+// times as long; the pass that follows does, and reports what went wrong here. Sysctls are
+// looked at, because an address must not come before them.
+func (a *Agent) mend(ctx context.Context) {
+	if a.rev == nil || a.cfg.PlanOnly || a.live.Owned == nil {
+		return // the first pass is still to come
+	}
+	target, err := reconcile.Desired(a.rev.Cluster, a.cfg.Node, &a.facts)
+	if err != nil {
+		return
+	}
+	var quick []reconcile.Handler
+	var others []resource.Kind
+	for _, h := range a.cfg.Handlers {
+		if k := h.Kind(); k == resource.KindSysctl || k == resource.KindAddress {
+			quick = append(quick, h)
+		} else {
+			others = append(others, k)
+		}
+	}
+	live, err := a.look(ctx, quick)
+	if err != nil {
+		return
+	}
+	live.Unobserved = others
+	_ = reconcile.Diff(live, target).Apply(ctx, quick, a.applied)
 }
 
 // A bounded Handler gives up looking after observeWait.
