@@ -101,9 +101,9 @@ func compare(ctx context.Context, dir, vrrpd string, interval time.Duration, rou
 	for n := range rounds {
 		// Both programs meet each event at the same distance from the master's last advert.
 		phase := time.Duration(n) * interval / time.Duration(rounds)
+		fmt.Fprintf(os.Stderr, "adverts every %v: round %d of %d\n", interval, n+1, rounds)
 		for _, e := range events {
 			for _, p := range pairs {
-				fmt.Fprintf(os.Stderr, "\r%-60s", fmt.Sprintf("%v adverts, round %d of %d: %s, %s", interval, n+1, rounds, e.name, p.program))
 				if err := p.ready(ctx); err != nil {
 					return nil, fmt.Errorf("%s before %s: %w", p.program, e.name, err)
 				}
@@ -118,6 +118,5 @@ func compare(ctx context.Context, dir, vrrpd string, interval time.Duration, rou
 			}
 		}
 	}
-	fmt.Fprintf(os.Stderr, "\r%-60s\r", "")
 	return t, nil
 }
