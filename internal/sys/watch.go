@@ -16,8 +16,8 @@ const (
 	longest = 20 * time.Millisecond
 )
 
-// Watch calls changed after addresses or links of this thread's network namespace changed,
-// once for a burst of events, until ctx ends. Events that the kernel had to drop count as a
+// Watch calls changed when addresses or links of this thread's network namespace change, at
+// once and then once more for the rest of a burst of events, until ctx ends. Events that the kernel had to drop count as a
 // change. changed must not block.
 func Watch(ctx context.Context, changed func()) error {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_ROUTE)
@@ -42,23 +42,27 @@ func Watch(ctx context.Context, changed func()) error {
 		case err != nil && !errors.Is(err, unix.ENOBUFS):
 			return fmt.Errorf("watch addresses: %w", err)
 		}
-		drain(ctx, f, buf)
 		changed()
+		if drain(ctx, f, buf) {
+			changed()
+		}
 	}
 	return nil
 }
 
 // drain reads events until there is none for a moment.
-func drain(ctx context.Context, f *os.File, buf []byte) {
+func drain(ctx context.Context, f *os.File, buf []byte) (more bool) {
 	end := time.Now().Add(longest)
 	for ctx.Err() == nil && time.Now().Before(end) {
 		_ = f.SetReadDeadline(time.Now().Add(settle))
 		if _, err := f.Read(buf); err != nil && !errors.Is(err, unix.ENOBUFS) {
 			break
 		}
+		more = true
 	}
 	_ = f.SetReadDeadline(time.Time{})
 	if ctx.Err() != nil { // the end of ctx may have set its deadline before we cleared it
 		_ = f.SetReadDeadline(time.Unix(1, 0))
 	}
+	return more
 }
