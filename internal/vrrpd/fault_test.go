@@ -197,7 +197,7 @@ func TestKilledWriterLeavesNoFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(s.path+".new", []byte("half of a doc"), 0o400); err != nil {
+	if err := os.WriteFile(s.path+".new", []byte("half of a doc"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.write(saved{Version: stateVersion, BootID: s.bootID, Netns: s.netns}); err != nil {
