@@ -50,7 +50,7 @@ func Watch(ctx context.Context, changed func()) error {
 	return nil
 }
 
-// drain reads events until there is none for a moment.
+// drain reads events until there is none for a moment, and reports whether there was one.
 func drain(ctx context.Context, f *os.File, buf []byte) (more bool) {
 	end := time.Now().Add(longest)
 	for ctx.Err() == nil && time.Now().Before(end) {
