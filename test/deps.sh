@@ -12,6 +12,7 @@ needs='
 /usr/sbin/modprobe:kmod:kernel modules
 /usr/bin/linux.uml:user-mode-linux:a kernel with IPVS where the host has none
 /usr/sbin/keepalived:keepalived:the peer of interop tests and benchmarks
+/usr/lib/frr/vrrpd:frr:the other peer of interop tests, with vrrpd and bfdd
 /usr/sbin/haproxy:haproxy:the peer of the haproxy plugin
 /usr/sbin/nginx:nginx-light:web servers of the lab
 /usr/sbin/ipvsadm:ipvsadm:an independent look at the IPVS table

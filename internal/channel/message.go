@@ -19,6 +19,7 @@ type Request struct {
 	Config    *Config    `json:"config,omitempty"`    // replace the whole configuration, in place
 	Track     *Track     `json:"track,omitempty"`     // the agent's word on plugin trackers
 	Resign    *Resign    `json:"resign,omitempty"`    // give up mastership now
+	Upgrade   *Upgrade   `json:"upgrade,omitempty"`   // go on as the program that is on disk now
 	Query     *Query     `json:"query,omitempty"`     // report Status
 	Subscribe *Subscribe `json:"subscribe,omitempty"` // report Status now and after every change
 }
@@ -46,6 +47,10 @@ type Resign struct {
 	Instances []string `json:"instances,omitempty"` // vrrp_instance ID names
 }
 
+// Upgrade makes vrrpd replace itself by the program on disk, in the same process, with its
+// sockets, lock and state: no peer notices. A program that cannot run is refused.
+type Upgrade struct{}
+
 // Query asks for Status.
 type Query struct{}
 
@@ -61,6 +66,14 @@ type Status struct {
 	Repairs uint64 `json:"repairs"`
 	// Pauses counts the times the process did not run for longer than a down interval.
 	Pauses uint64 `json:"pauses"`
+	// Build is the version of the program.
+	Build string `json:"build,omitempty"`
+	// Upgrades counts the programs that went on as this process.
+	Upgrades uint64 `json:"upgrades,omitempty"`
+	// Overruns counts the times the kernel dropped events and everything was compared anew.
+	Overruns uint64 `json:"overruns,omitempty"`
+	// Realtime says whether the process runs under SCHED_RR with its memory locked.
+	Realtime bool `json:"realtime,omitempty"`
 }
 
 // InstanceStatus is one virtual router now.
@@ -77,12 +90,17 @@ type InstanceStatus struct {
 	Conflicts []string `json:"conflicts,omitempty"`
 	// Held are the virtual addresses that this node holds now.
 	Held []string `json:"held,omitempty"`
+	// Alerts are what an operator should look at, such as another master of the same router:
+	// what, and from where. They end a while after the last packet that gave cause.
+	Alerts []string `json:"alerts,omitempty"`
 	// Adverts counts packets by what became of them: "sent", "received", and one key for each reason to reject.
 	Adverts map[string]uint64 `json:"adverts,omitempty"`
 }
 
 // TrackerStatus is one tracker now.
 type TrackerStatus struct {
-	Key   resource.TrackerKey `json:"key"`
-	State string              `json:"state"` // "up", "down" or "" for unknown
+	Key     resource.TrackerKey `json:"key"`
+	State   string              `json:"state"`             // "up", "down" or "" for unknown
+	Value   int                 `json:"value,omitempty"`   // of a file
+	Message string              `json:"message,omitempty"` // why, where that is known
 }

@@ -1,9 +1,6 @@
 package resource
 
-import (
-	"fmt"
-	"net/netip"
-)
+import "net/netip"
 
 // The kinds of this release.
 const (
@@ -83,48 +80,4 @@ type IPVSServer struct {
 // ID returns the key under which a Set holds s.
 func (s IPVSServer) ID() ID {
 	return ID{KindIPVSServer, s.Service.String() + " -> " + s.Address.String()}
-}
-
-// A TrackerKey names a tracker by what it watches: "interface/eth0" or "plugin/NAME".
-type TrackerKey = string
-
-// A VRRPTracker is something whose loss takes VRRP instances out of the election.
-type VRRPTracker struct {
-	// Type is "interface" (vrrpd watches it by itself) or "plugin" (the agent tells vrrpd).
-	Type string `json:"type"`
-	// Target is the interface's name, or the tracker's name for a plugin.
-	Target string `json:"target"`
-	// Hold is how long the last word of a silent agent counts; then OnUnknown does. Plugin only.
-	Hold Duration `json:"hold,omitempty"`
-	// OnUnknown is "down" or "up". Plugin only.
-	OnUnknown string `json:"on_unknown,omitempty"`
-}
-
-// Key returns the name by which VRRPInstance.Gates refers to t.
-func (t VRRPTracker) Key() TrackerKey { return t.Type + "/" + t.Target }
-
-// ID returns the key under which a Set holds t.
-func (t VRRPTracker) ID() ID { return ID{KindVRRPTracker, t.Key()} }
-
-// A VRRPInstance is one virtual router on this node (RFC 9568).
-type VRRPInstance struct {
-	Interface string   `json:"interface"`
-	VRID      uint8    `json:"virtual_router_id"`
-	Version   int      `json:"version"` // 3
-	Priority  uint8    `json:"priority"`
-	Interval  Duration `json:"advert_interval"`
-	Preempt   bool     `json:"preempt"`
-	// Addresses are the virtual addresses as prefixes, in the order of the cluster file.
-	Addresses List `json:"addresses"`
-	// Source is this node's own address on the segment.
-	Source netip.Addr `json:"source"`
-	// Peers are the other members' addresses; adverts from anybody else have no effect.
-	Peers List `json:"peers"`
-	// Gates are the keys of trackers that must all be up.
-	Gates List `json:"gates"`
-}
-
-// ID returns the key under which a Set holds i: interface, VRID and family.
-func (i VRRPInstance) ID() ID {
-	return ID{KindVRRPInstance, fmt.Sprintf("%s/%d/ipv4", i.Interface, i.VRID)}
 }

@@ -12,7 +12,7 @@ import (
 
 // pure are the packages that do no I/O and read no clock.
 var pure = []string{
-	"reconcile", "reconcile/resource", "reconcile/planfile", "internal/spec", "internal/vrrp", "internal/check", "internal/rollout",
+	"reconcile", "reconcile/resource", "reconcile/planfile", "internal/spec", "internal/vrrp", "internal/bfd", "internal/check", "internal/rollout",
 }
 
 var (
@@ -54,6 +54,7 @@ var layers = map[string][]string{
 	"reconcile":          {"reconcile/resource", "internal/spec"},
 	"reconcile/planfile": {"reconcile", "reconcile/resource", "internal/spec"},
 	"internal/vrrp":      {"reconcile/resource", "internal/spec"},
+	"internal/bfd":       {},
 	"internal/check":     {"reconcile/resource", "internal/spec"},
 	"hcl":                {"reconcile/resource", "internal/spec", "internal/build"},
 	"policies":           {"hcl", "reconcile", "reconcile/planfile", "reconcile/resource", "internal/spec"},
