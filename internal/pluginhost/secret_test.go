@@ -11,18 +11,19 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/hareconcile/hareconcile/internal/secret"
 	"github.com/hareconcile/hareconcile/internal/spec"
 	"github.com/hareconcile/hareconcile/reconcile"
 )
 
 func TestSecretsReachThePluginAndNothingElse(t *testing.T) {
 	dir := t.TempDir()
-	t.Setenv(credentialsEnv, dir)
+	t.Setenv("CREDENTIALS_DIRECTORY", dir)
 	var log lockedBuffer
 	b := newBench(t, slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})))
-	secret := filepath.Join(dir, "where")
+	where := filepath.Join(dir, "where")
 	write := func(text string) {
-		if err := os.WriteFile(secret, []byte(text+"\n"), 0o600); err != nil {
+		if err := os.WriteFile(where, []byte(text+"\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -76,7 +77,7 @@ func TestResolve(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := os.WriteFile(filepath.Join(dir, "large"), make([]byte, maxSecret+1), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "large"), make([]byte, secret.Max+1), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	ref := func(name string) string { return fmt.Sprintf(`{"a":[1.50,{"$secret":%q}]}`, name) }

@@ -20,6 +20,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/hareconcile/hareconcile/internal/check"
+	"github.com/hareconcile/hareconcile/internal/secret"
 	"github.com/hareconcile/hareconcile/internal/spec"
 	pluginv1 "github.com/hareconcile/hareconcile/plugins/proto/hareconcile/plugin/v1"
 )
@@ -125,7 +126,7 @@ func (s *session) check(ctx context.Context, t spec.Tracker) (check.State, strin
 
 // configure makes sure that the process has the instance for t, and returns its name.
 func (s *session) configure(ctx context.Context, t spec.Tracker) (id string, err error) {
-	config, secrets, err := resolve(secretDirs(), t.Config)
+	config, secrets, err := resolve(secret.Dirs(), t.Config)
 	if err != nil {
 		return "", err
 	}
