@@ -53,7 +53,10 @@ type Node struct {
 	t    testing.TB
 	NS   *nstest.NS
 	Addr string
-	dir  string
+	// Program is the hareconcile-vrrpd that Start runs; "" is the test's own binary, with
+	// whatever detectors it was built with.
+	Program string
+	dir     string
 	cmd  *exec.Cmd
 	log  *os.File
 }
@@ -107,12 +110,19 @@ func (n *Node) Start() {
 		n.t.Fatal(err)
 	}
 	n.cmd = n.NS.Cmd(exe)
+	if n.Program != "" {
+		in := func(name string) string { return filepath.Join(n.dir, name) }
+		n.cmd = n.NS.Cmd(n.Program, "-socket", in("sock"), "-state", in("state"), "-lock", in("lock"))
+	}
 	n.cmd.Env = append(os.Environ(), childEnv+"="+n.dir, "GORACE=atexit_sleep_ms=0")
 	n.cmd.Stdout, n.cmd.Stderr = n.log, n.log
 	if err := n.cmd.Start(); err != nil {
 		n.t.Fatal(err)
 	}
 }
+
+// PID is the process id of the vrrpd that runs.
+func (n *Node) PID() int { return n.cmd.Process.Pid }
 
 // Signal sends s; after a deadly one it waits for the end.
 func (n *Node) Signal(s syscall.Signal) {
