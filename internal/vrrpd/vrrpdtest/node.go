@@ -57,8 +57,8 @@ type Node struct {
 	// whatever detectors it was built with.
 	Program string
 	dir     string
-	cmd  *exec.Cmd
-	log  *os.File
+	cmd     *exec.Cmd
+	log     *os.File
 }
 
 // Trials is how often a test tries its luck: the second number where make soak runs it.
