@@ -27,8 +27,8 @@ const (
 	intervalMask = 0x0fff
 )
 
-// Group is the multicast group of VRRP over IPv4.
-var Group = netip.AddrFrom4([4]byte{224, 0, 0, 18})
+// Multicast4 is the multicast group of VRRP over IPv4 (RFC 9568, section 5.1.1.2).
+var Multicast4 = netip.AddrFrom4([4]byte{224, 0, 0, 18})
 
 // An Advert is one VRRPv3 advertisement over IPv4.
 type Advert struct {

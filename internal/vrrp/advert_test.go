@@ -85,7 +85,7 @@ func TestParseVectors(t *testing.T) {
 	for _, tt := range vectors {
 		t.Run(tt.name, func(t *testing.T) {
 			var a vrrp.Advert
-			form, reject := a.Parse(bytesOf(t, tt.hex), netip.MustParseAddr(tt.from), vrrp.Group)
+			form, reject := a.Parse(bytesOf(t, tt.hex), netip.MustParseAddr(tt.from), vrrp.Multicast4)
 			if form != tt.form || reject != tt.reject {
 				t.Fatalf("Parse = form %v, %v, want form %v, %v", form, reject, tt.form, tt.reject)
 			}
@@ -95,7 +95,7 @@ func TestParseVectors(t *testing.T) {
 			if d := cmp.Diff(tt.want, a, cmp.Comparer(func(x, y netip.Addr) bool { return x == y })); d != "" {
 				t.Errorf("advert (-want +got):\n%s", d)
 			}
-			out, err := a.Append(nil, netip.MustParseAddr(tt.from), vrrp.Group)
+			out, err := a.Append(nil, netip.MustParseAddr(tt.from), vrrp.Multicast4)
 			if err != nil {
 				t.Fatal(err)
 			}

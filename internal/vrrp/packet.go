@@ -30,14 +30,14 @@ func Receive(packet []byte, a *Advert) (from netip.Addr, form Form, r Reject) {
 		return from, FormNone, RejectFragment
 	case packet[8] != TTL:
 		return from, FormNone, RejectTTL
-	case to != Group:
+	case to != Multicast4:
 		return from, FormNone, RejectDestination
 	}
 	form, r = a.Parse(msg, from, to)
 	return from, form, r
 }
 
-// AppendPacket appends a's whole IPv4 packet from a source to Group: internetwork
+// AppendPacket appends a's whole IPv4 packet from a source to Multicast4: internetwork
 // control, TTL 255. The kernel fills in identification and header checksum.
 func (a *Advert) AppendPacket(b []byte, from netip.Addr) ([]byte, error) {
 	if !from.Is4() {
@@ -46,9 +46,9 @@ func (a *Advert) AppendPacket(b []byte, from netip.Addr) ([]byte, error) {
 	start := len(b)
 	const internetworkControl = 0xc0
 	b = append(b, 0x45, internetworkControl, 0, 0, 0, 0, 0, 0, TTL, Protocol, 0, 0)
-	f, t := from.As4(), Group.As4()
+	f, t := from.As4(), Multicast4.As4()
 	b = append(append(b, f[:]...), t[:]...)
-	b, err := a.Append(b, from, Group)
+	b, err := a.Append(b, from, Multicast4)
 	if err != nil {
 		return b[:start], err
 	}

@@ -49,7 +49,7 @@ func openKernel(commands <-chan *command) (*kernel, error) {
 		commands: commands, events: -1, wakeup: -1, arp: -1,
 		keepsMarks: kernelAtLeast(5, 18),
 		buf:        make([]byte, 64<<10),
-		group:      unix.SockaddrInet4{Addr: vrrp.Group.As4()},
+		group:      unix.SockaddrInet4{Addr: vrrp.Multicast4.As4()},
 	}
 	var err error
 	if k.nl, err = openNetlink(); err != nil {
@@ -227,7 +227,7 @@ func (k *kernel) join(l link) error {
 	if err != nil {
 		return fmt.Errorf("open raw socket: %w", err)
 	}
-	mreq := &unix.IPMreqn{Multiaddr: vrrp.Group.As4(), Ifindex: int32(l.index)}
+	mreq := &unix.IPMreqn{Multiaddr: vrrp.Multicast4.As4(), Ifindex: int32(l.index)}
 	err = errors.Join(
 		unix.BindToDevice(fd, l.name),
 		unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_HDRINCL, 1),
@@ -236,7 +236,7 @@ func (k *kernel) join(l link) error {
 		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PRIORITY, 7), // TC_PRIO_CONTROL
 		unix.SetsockoptIPMreqn(fd, unix.IPPROTO_IP, unix.IP_MULTICAST_IF, mreq),
 		unix.SetsockoptIPMreqn(fd, unix.IPPROTO_IP, unix.IP_ADD_MEMBERSHIP, mreq),
-		unix.Bind(fd, &unix.SockaddrInet4{Addr: vrrp.Group.As4()}),
+		unix.Bind(fd, &unix.SockaddrInet4{Addr: vrrp.Multicast4.As4()}),
 	)
 	if err != nil {
 		_ = unix.Close(fd)
