@@ -39,11 +39,17 @@ func appendFields(out []attribute, v reflect.Value) []attribute {
 			out = append(out, attribute{
 				name:  fieldName(f),
 				value: formatValue(v.Field(i)),
-				empty: strings.HasSuffix(f.Tag.Get("json"), ",omitempty") && v.Field(i).IsZero(),
+				empty: optional(f) && v.Field(i).IsZero(),
 			})
 		}
 	}
 	return out
+}
+
+// optional reports whether JSON leaves f out while it has no value.
+func optional(f reflect.StructField) bool {
+	_, rest, _ := strings.Cut(f.Tag.Get("json"), ",")
+	return rest == "omitempty" || rest == "omitzero"
 }
 
 // fieldName returns the name that JSON uses for f.
@@ -55,7 +61,8 @@ func fieldName(f reflect.StructField) string {
 	return name
 }
 
-// formatValue writes v as the cluster file would: text quoted, lists in brackets.
+// formatValue writes v as the cluster file would: text quoted, lists in brackets, structs
+// in braces without what is not set.
 func formatValue(v reflect.Value) string {
 	switch x := v.Interface().(type) {
 	case resource.List:
@@ -73,8 +80,17 @@ func formatValue(v reflect.Value) string {
 		}
 		return strconv.Quote(string(b))
 	}
-	if v.Kind() == reflect.String {
+	switch v.Kind() {
+	case reflect.String:
 		return strconv.Quote(v.String())
+	case reflect.Struct:
+		var fields []string
+		for _, a := range appendFields(nil, v) {
+			if !a.empty {
+				fields = append(fields, a.name+" = "+a.value)
+			}
+		}
+		return "{ " + strings.Join(fields, ", ") + " }"
 	}
 	return clean(fmt.Sprint(v.Interface()))
 }

@@ -65,7 +65,8 @@ func strict(raw []byte, v any) error {
 	return nil
 }
 
-// checkAddresses refuses the zero values that netip's types have for a missing address.
+// checkAddresses refuses the zero values that netip's types have for a missing address,
+// except where it may be missing.
 func checkAddresses(v reflect.Value) error {
 	switch a := v.Interface().(type) {
 	case netip.Addr:
@@ -79,8 +80,12 @@ func checkAddresses(v reflect.Value) error {
 		return nil
 	}
 	for i := range v.NumField() {
+		f := v.Type().Field(i)
+		if optional(f) && v.Field(i).IsZero() {
+			continue
+		}
 		if err := checkAddresses(v.Field(i)); err != nil {
-			return fmt.Errorf("%s: %w", fieldName(v.Type().Field(i)), err)
+			return fmt.Errorf("%s: %w", fieldName(f), err)
 		}
 	}
 	return nil

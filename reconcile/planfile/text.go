@@ -86,7 +86,7 @@ func (p *printer) change(c Change) {
 	case reconcile.Delete:
 		p.list(a, attributes(c.Before), " -> null")
 	case reconcile.Adopt:
-		p.hidden(len(attributes(c.After)))
+		p.hidden(len(set(attributes(c.After))))
 	default:
 		p.difference(attributes(c.Before), attributes(c.After))
 	}
@@ -104,11 +104,16 @@ func (p *printer) header(kind resource.Kind, name string, o *spec.Origin, phrase
 }
 
 func (p *printer) list(a reconcile.Action, attrs []attribute, suffix string) {
-	attrs = slices.DeleteFunc(attrs, func(at attribute) bool { return at.empty })
+	attrs = set(attrs)
 	width := nameWidth(attrs)
 	for _, at := range attrs {
 		p.printf("      %s %-*s = %s%s\n", p.symbol(a), width, at.name, at.value, suffix)
 	}
+}
+
+// set leaves out the optional attributes that have no value.
+func set(attrs []attribute) []attribute {
+	return slices.DeleteFunc(attrs, func(at attribute) bool { return at.empty })
 }
 
 // difference writes the attributes that differ, aligned, and counts the others.
@@ -117,17 +122,21 @@ func (p *printer) difference(before, after []attribute) {
 	for _, a := range before {
 		old[a.name] = a.value
 	}
+	same := 0
 	var changed []attribute
 	for _, a := range after {
-		if old[a.name] != a.value {
+		switch {
+		case old[a.name] != a.value:
 			changed = append(changed, a)
+		case !a.empty:
+			same++
 		}
 	}
 	width := nameWidth(changed)
 	for _, a := range changed {
 		p.printf("      %s %-*s = %s -> %s\n", p.symbol(reconcile.Update), width, a.name, old[a.name], a.value)
 	}
-	p.hidden(len(after) - len(changed))
+	p.hidden(same)
 }
 
 func (p *printer) hidden(n int) {
@@ -144,17 +153,20 @@ func (p *printer) conflict(c Conflict) {
 		live[a.name] = a.value
 	}
 	var differ []attribute
-	all := attributes(c.Want)
-	for _, a := range all {
-		if live[a.name] != a.value {
+	same := 0
+	for _, a := range attributes(c.Want) {
+		switch {
+		case live[a.name] != a.value:
 			differ = append(differ, a)
+		case !a.empty:
+			same++
 		}
 	}
 	width := nameWidth(differ)
 	for _, a := range differ {
 		p.printf("      %s %-*s = %s, wanted %s\n", p.paint(red, "!"), width, a.name, live[a.name], a.value)
 	}
-	p.hidden(len(all) - len(differ))
+	p.hidden(same)
 	p.printf("    }\n\n")
 }
 
