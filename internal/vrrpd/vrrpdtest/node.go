@@ -114,7 +114,7 @@ func (n *Node) Start() {
 		in := func(name string) string { return filepath.Join(n.dir, name) }
 		n.cmd = n.NS.Cmd(n.Program, "-socket", in("sock"), "-state", in("state"), "-lock", in("lock"))
 	}
-	n.cmd.Env = append(os.Environ(), childEnv+"="+n.dir, "GORACE=atexit_sleep_ms=0")
+	n.cmd.Env = append(os.Environ(), childEnv+"="+n.dir, credentials+"="+filepath.Join(n.dir, "secrets"), "GORACE=atexit_sleep_ms=0")
 	n.cmd.Stdout, n.cmd.Stderr = n.log, n.log
 	if err := n.cmd.Start(); err != nil {
 		n.t.Fatal(err)
