@@ -17,9 +17,9 @@ type (
 	Stop struct{}
 	// Resign gives mastership away and stays in the election.
 	Resign struct{}
-	// TimerFired says that the timer last set ran out.
-	TimerFired struct{}
-	// Received is an advertisement that Receive and Guard.Admit let through.
+	// TimerFired says that a timer ran out.
+	TimerFired struct{ Timer Timer }
+	// Received is an advertisement that the guard let through.
 	Received struct {
 		Priority uint8
 		Interval time.Duration
@@ -47,6 +47,17 @@ func (Reconfigured) event()  {}
 func (Gate) event()          {}
 func (Woke) event()          {}
 
+// A Timer is one of the two that a Machine may have running.
+type Timer uint8
+
+// The timers.
+const (
+	// Deadline is for the master's silence while BACKUP, for the next advert while MASTER.
+	Deadline Timer = iota
+	// PreemptTimer is for PreemptDelay.
+	PreemptTimer
+)
+
 // A Verb says what an Action does.
 type Verb uint8
 
@@ -54,11 +65,11 @@ type Verb uint8
 const (
 	// Advertise sends one advertisement with Priority.
 	Advertise Verb = iota + 1
-	// SetTimer replaces the machine's only timer by one that fires After from now.
+	// SetTimer makes Timer fire After from now, whether it runs or not.
 	SetTimer
-	// ShiftTimer moves the running timer by After, which may be negative.
+	// ShiftTimer moves Timer by After, which may be negative, if it runs.
 	ShiftTimer
-	// ClearTimer stops the timer.
+	// ClearTimer stops Timer.
 	ClearTimer
 	// Move reports a transition; the caller puts the addresses on the host or takes them off.
 	Move
@@ -70,6 +81,7 @@ const (
 type Action struct {
 	Do       Verb
 	Priority uint8         // Advertise
+	Timer    Timer         // SetTimer, ShiftTimer, ClearTimer
 	After    time.Duration // SetTimer, ShiftTimer
 	From, To State         // Move
 	Why      Reason        // Move
@@ -90,6 +102,9 @@ const (
 	GateDown
 	GateUp
 	Paused
+	Insisted
+	GroupLeft
+	GroupFault
 )
 
 var reasons = [...]string{
@@ -103,6 +118,10 @@ var reasons = [...]string{
 	GateDown:  "a gate is down",
 	GateUp:    "all gates are up",
 	Paused:    "another master was heard after a pause",
+	Insisted:  "another owner of the addresses does not yield",
+	GroupLeft: "another router of the sync group is not MASTER",
+	// The reason of the one that is faulty is its own.
+	GroupFault: "another router of the sync group is in FAULT",
 }
 
 // String returns the reason in words.

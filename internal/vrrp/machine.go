@@ -1,5 +1,5 @@
-// Package vrrp is the VRRPv3 state machine and packet codec of RFC 9568 with no I/O in
-// it: an event goes in, the actions that it calls for come out.
+// Package vrrp is the state machine and packet codec of VRRP, versions 3 (RFC 9568) and 2
+// (RFC 3768), with no I/O in it: an event goes in, the actions that it calls for come out.
 package vrrp
 
 import (
@@ -29,17 +29,6 @@ func (s State) String() string {
 	return "UNKNOWN"
 }
 
-// OwnerPriority is the priority of the router that owns the addresses.
-const OwnerPriority = 255
-
-// A Config is what the operator chose for one virtual router.
-type Config struct {
-	Priority uint8
-	Interval time.Duration
-	Preempt  bool
-	Source   netip.Addr // our own address, which breaks ties
-}
-
 // A Machine is one virtual router on one node. The zero value is not usable; call New.
 // A Machine is not safe for concurrent use: one goroutine owns it.
 type Machine struct {
@@ -49,12 +38,15 @@ type Machine struct {
 	master    netip.Addr    // the master last heard, while BACKUP
 	gated     bool          // a gate is down
 	listening bool          // MASTER that woke from a pause and has not sent since
+	patience  patience      // BACKUP that leaves a master of lower priority alone for a while
+	rival     rival         // MASTER that hears another owner of its addresses
+	member    member        // what its Group knows of it
 	out       []Action
 }
 
 // New returns a Machine in state Init.
 func New(cfg Config) *Machine {
-	return &Machine{cfg: cfg, interval: cfg.Interval, out: make([]Action, 0, 4)}
+	return &Machine{cfg: cfg, interval: cfg.Interval, member: member{held: cfg.Grouped}, out: make([]Action, 0, 8)}
 }
 
 // State reports where the machine is now.
@@ -67,18 +59,7 @@ func (m *Machine) Master() netip.Addr { return m.master }
 func (m *Machine) Priority() uint8 { return m.cfg.Priority }
 
 // DownInterval reports how much silence makes a BACKUP the MASTER now.
-func (m *Machine) DownInterval() time.Duration { return DownInterval(m.interval, m.cfg.Priority) }
-
-// Skew is the time by which a router of that priority waits longer (RFC 9568, section 6.1).
-func Skew(interval time.Duration, priority uint8) time.Duration {
-	return interval * time.Duration(256-int(priority)) / 256
-}
-
-// DownInterval is the silence after which a router of that priority takes over
-// (RFC 9568, section 6.1).
-func DownInterval(interval time.Duration, priority uint8) time.Duration {
-	return 3*interval + Skew(interval, priority)
-}
+func (m *Machine) DownInterval() time.Duration { return m.cfg.downInterval(m.interval) }
 
 // Step advances the machine by one event. The result is valid until the next Step.
 func (m *Machine) Step(e Event) []Action {
@@ -116,6 +97,8 @@ func (m *Machine) stepInit(e Event) {
 	case !adopt && !start:
 	case m.gated:
 		m.move(Fault, GateDown)
+	case m.member.blocked:
+		m.move(Fault, GroupFault)
 	case adopt:
 		m.toMaster(Adopted)
 	default:
@@ -125,67 +108,95 @@ func (m *Machine) stepInit(e Event) {
 
 // join enters the election from Init or Fault.
 func (m *Machine) join(why Reason) {
-	if m.cfg.Priority == OwnerPriority {
+	owner := m.cfg.Priority == OwnerPriority
+	if owner && !m.member.held {
 		m.toMaster(Owner)
 		return
 	}
 	m.toBackup(m.cfg.Interval, netip.Addr{}, why)
+	m.member.wants = owner
 }
 
 // stepBackup follows RFC 9568, section 6.4.2.
 func (m *Machine) stepBackup(e Event) {
 	switch e := e.(type) {
 	case TimerFired:
-		m.toMaster(Silence)
-	case Woke:
-		m.do(Action{Do: SetTimer, After: m.DownInterval()})
-	case Received:
 		switch {
-		case e.Priority == 0:
-			// Only the master can resign; from anybody else it would be a way to
-			// hasten an election.
-			if !m.master.IsValid() || m.master == e.Source {
-				m.do(Action{Do: SetTimer, After: Skew(m.interval, m.cfg.Priority)})
-			}
-		case !m.cfg.Preempt || e.Priority >= m.cfg.Priority:
-			m.interval, m.master = e.Interval, e.Source
-			m.do(Action{Do: SetTimer, After: m.DownInterval()})
+		case e.Timer == PreemptTimer:
+			m.patience.expire()
+		case m.member.held:
+			m.member.wants = true
+			m.wait()
+		default:
+			m.toMaster(Silence)
 		}
+	case Woke:
+		m.wait()
+		m.member.wants = false
+	case Received:
+		m.hearAsBackup(e)
 	}
+}
+
+func (m *Machine) hearAsBackup(e Received) {
+	switch {
+	case e.Priority == 0:
+		// Only the master can resign; from anybody else it would be a way to hasten an
+		// election.
+		if !m.master.IsValid() || m.master == e.Source {
+			m.do(Action{Do: SetTimer, After: m.cfg.skew(m.interval)})
+		}
+		return
+	case e.Priority >= m.cfg.Priority:
+		m.forget()
+	case m.cfg.preempts() && !m.tolerates():
+		return // the timer runs on: nothing that is discarded puts preemption off
+	}
+	m.follow(e.Interval, e.Source)
+	m.member.wants = false
+	m.wait()
 }
 
 // stepMaster follows RFC 9568, section 6.4.3.
 func (m *Machine) stepMaster(e Event) {
 	switch e := e.(type) {
 	case TimerFired:
-		m.listening = false
-		m.advertise()
+		if e.Timer == Deadline {
+			m.listening = false
+			m.rival.tick()
+			m.advertise()
+		}
 	case Woke:
 		m.listening = true
 	case Resign:
-		m.do(Action{Do: Advertise, Priority: 0})
-		m.toBackup(m.cfg.Interval, netip.Addr{}, Resigned)
+		m.leave(Resigned)
 	case Received:
-		switch {
-		case m.listening && e.Priority > 0:
-			m.toBackup(e.Interval, e.Source, Paused)
-		case m.listening:
-		case e.Priority == 0:
-			m.advertise()
-		case m.outranks(e):
-			m.toBackup(e.Interval, e.Source, Outranked)
-		default:
-			m.do(Action{Do: Advertise, Priority: m.cfg.Priority})
-			m.do(Action{Do: Announce})
-		}
+		m.hearAsMaster(e)
+	}
+}
+
+func (m *Machine) hearAsMaster(e Received) {
+	switch {
+	case m.listening && e.Priority > 0:
+		m.toBackup(e.Interval, e.Source, Paused)
+	case m.listening:
+	case e.Priority == 0:
+		m.advertise()
+	case m.outranks(e):
+		m.toBackup(e.Interval, e.Source, Outranked)
+	case e.Priority == OwnerPriority && m.rival.insists(e.Interval, m.cfg.Interval):
+		m.toBackup(e.Interval, e.Source, Insisted)
+	default:
+		m.do(Action{Do: Advertise, Priority: m.cfg.Priority})
+		m.do(Action{Do: Announce})
 	}
 }
 
 // outranks reports whether e's sender wins over us as master: addresses are compared as
-// unsigned numbers (RFC 9568, section 6.4.3, step 725).
+// unsigned numbers (RFC 9568, section 6.4.3, step 725), whatever zone an IPv6 one is in.
 func (m *Machine) outranks(e Received) bool {
 	return e.Priority > m.cfg.Priority ||
-		e.Priority == m.cfg.Priority && m.cfg.Source.Less(e.Source)
+		e.Priority == m.cfg.Priority && m.cfg.Source.WithZone("").Less(e.Source.WithZone(""))
 }
 
 func (m *Machine) stop() {
@@ -195,37 +206,66 @@ func (m *Machine) stop() {
 	case Master:
 		m.do(Action{Do: Advertise, Priority: 0})
 	}
-	m.do(Action{Do: ClearTimer})
-	m.move(Init, Stopped)
+	m.quiet(Init, Stopped)
 }
 
 func (m *Machine) gate(up bool) {
 	m.gated = !up
 	switch {
-	case up && m.state == Fault:
+	case up && m.state == Fault && !m.member.blocked:
 		m.join(GateUp)
-	case !up && m.state == Master:
-		m.do(Action{Do: Advertise, Priority: 0})
-		fallthrough
-	case !up && m.state == Backup:
-		m.do(Action{Do: ClearTimer})
-		m.move(Fault, GateDown)
+	case !up:
+		m.fault(GateDown)
 	}
 }
 
-// reconfigure shifts a running master-down timer by the difference, rather than starting
-// it again, so that repeated changes cannot put an election off.
+// fault takes the machine out of the election; a MASTER resigns, so that its peers need
+// not wait for its silence.
+func (m *Machine) fault(why Reason) {
+	switch m.state {
+	case Master:
+		m.do(Action{Do: Advertise, Priority: 0})
+		fallthrough
+	case Backup:
+		m.quiet(Fault, why)
+	}
+}
+
+// leave makes a MASTER resign and stay in the election. After a pause it does so without
+// a word: it may have been replaced long ago.
+func (m *Machine) leave(why Reason) {
+	if !m.listening || why == Resigned {
+		m.do(Action{Do: Advertise, Priority: 0})
+	}
+	m.toBackup(m.cfg.Interval, netip.Addr{}, why)
+}
+
+// quiet ends what timers run and moves to a state that has none.
+func (m *Machine) quiet(to State, why Reason) {
+	m.forget()
+	m.do(Action{Do: ClearTimer})
+	m.move(to, why)
+}
+
+// reconfigure shifts running timers by the difference, rather than starting them again,
+// so that repeated changes cannot put an election off.
 func (m *Machine) reconfigure(cfg Config) {
 	before, old := m.cfg, m.DownInterval()
 	m.cfg = cfg
-	if !m.master.IsValid() {
+	if !m.master.IsValid() || cfg.Version == 2 {
 		m.interval = cfg.Interval
 	}
 	switch {
-	case m.state == Backup && m.DownInterval() != old:
-		m.do(Action{Do: ShiftTimer, After: m.DownInterval() - old})
+	case m.state == Backup:
+		if d := m.DownInterval() - old; d != 0 {
+			m.do(Action{Do: ShiftTimer, After: d})
+		}
+		m.adjust(before.PreemptDelay)
 	case m.state == Master && (before.Priority != cfg.Priority || before.Interval != cfg.Interval):
 		m.advertise() // peers learn the new values before the old interval ends
+	}
+	if !cfg.Grouped {
+		m.leaveGroup()
 	}
 }
 
@@ -234,24 +274,37 @@ func (m *Machine) advertise() {
 	m.do(Action{Do: SetTimer, After: m.cfg.Interval})
 }
 
+// wait starts the master-down timer anew.
+func (m *Machine) wait() { m.do(Action{Do: SetTimer, After: m.DownInterval()}) }
+
+// follow notes the master; version 3 takes over its interval, too (RFC 9568, section
+// 6.4.2, step 450). In version 2 all intervals are equal (RFC 3768, section 7.1).
+func (m *Machine) follow(interval time.Duration, master netip.Addr) {
+	m.master = master
+	if m.cfg.Version != 2 {
+		m.interval = interval
+	}
+}
+
 // toMaster sends the advert before anything slower (RFC 9568, section 6.4.2, step 355).
 func (m *Machine) toMaster(why Reason) {
 	m.do(Action{Do: Advertise, Priority: m.cfg.Priority})
-	m.interval, m.master, m.listening = m.cfg.Interval, netip.Addr{}, false
+	m.forget()
+	m.interval, m.listening, m.rival = m.cfg.Interval, false, rival{}
 	m.move(Master, why)
 	m.do(Action{Do: SetTimer, After: m.cfg.Interval})
 }
 
 func (m *Machine) toBackup(interval time.Duration, master netip.Addr, why Reason) {
-	m.interval, m.listening = interval, false
+	m.interval, m.listening = m.cfg.Interval, false
 	m.move(Backup, why)
-	m.master = master
-	m.do(Action{Do: SetTimer, After: m.DownInterval()})
+	m.follow(interval, master)
+	m.wait()
 }
 
 func (m *Machine) move(to State, why Reason) {
 	m.do(Action{Do: Move, From: m.state, To: to, Why: why})
-	m.state, m.master = to, netip.Addr{}
+	m.state, m.master, m.member.wants = to, netip.Addr{}, false
 }
 
 func (m *Machine) do(a Action) { m.out = append(m.out, a) }
