@@ -5,22 +5,9 @@ import (
 	"net/netip"
 )
 
-// pseudoChecksum computes what goes into an advert whose checksum field is zero: the
-// one's complement of the sum over the pseudo-header and the message.
-func pseudoChecksum(msg []byte, from, to [4]byte) uint16 {
-	var head [12]byte
-	copy(head[0:], from[:])
-	copy(head[4:], to[:])
-	head[9] = Protocol
-	binary.BigEndian.PutUint16(head[10:], uint16(len(msg)))
-	var sum uint16
-	for _, part := range [2][]byte{head[:], msg} {
-		for i := 0; i+1 < len(part); i += 2 {
-			sum = addCarry(sum, binary.BigEndian.Uint16(part[i:]))
-		}
-	}
-	return ^sum
-}
+// Building and verifying share no code, so that an error in one does not hide in the
+// other: what builds adds sixteen bits at a time, and what verifies adds 32 and looks at
+// the sum of everything, in which the checksum itself takes part.
 
 // addCarry is one's complement addition.
 func addCarry(a, b uint16) uint16 {
@@ -28,26 +15,66 @@ func addCarry(a, b uint16) uint16 {
 	return uint16(s) + uint16(s>>16)
 }
 
-// verify reports what the checksum of a received message covers. It shares no code with
-// pseudoChecksum, so that an error in one does not hide in the other: it adds 32 bits at a
-// time and looks at the sum of everything, in which the checksum itself takes part.
-func verify(msg []byte, from, to netip.Addr) Form {
-	var sum uint64
-	for rest := msg; len(rest) >= 4; rest = rest[4:] {
-		sum += uint64(rest[0])<<24 | uint64(rest[1])<<16 | uint64(rest[2])<<8 | uint64(rest[3])
+// addWords adds the bytes of b, of which there is an even number, to a sum.
+func addWords(sum uint16, b []byte) uint16 {
+	for i := 0; i+1 < len(b); i += 2 {
+		sum = addCarry(sum, binary.BigEndian.Uint16(b[i:]))
 	}
-	if from.Is4() && to.Is4() {
-		f, t := from.As4(), to.As4()
-		with := sum + uint64(binary.BigEndian.Uint32(f[:])) + uint64(binary.BigEndian.Uint32(t[:])) +
-			Protocol + uint64(len(msg))
-		if fold(with) == 0xffff {
-			return FormPseudo
+	return sum
+}
+
+// pseudoSum is the sum over the pseudo-header of a message of that many bytes between the
+// addresses (RFC 9568, section 5.2.8; RFC 8200, section 8.1).
+func pseudoSum(from, to netip.Addr, length int) uint16 {
+	sum := addCarry(Protocol, uint16(length))
+	for _, a := range [2]netip.Addr{from, to} {
+		if a.Is4() {
+			v4 := a.As4()
+			sum = addWords(sum, v4[:])
+			continue
 		}
+		v6 := a.As16()
+		sum = addWords(sum, v6[:])
 	}
-	if fold(sum) == 0xffff {
+	return sum
+}
+
+// verifyMessage checks a sum over the message alone.
+func verifyMessage(msg []byte) Form {
+	if fold(sum32(msg)) == 0xffff {
 		return FormMessage
 	}
 	return FormNone
+}
+
+// verify4 checks a sum over the IPv4 pseudo-header and the message.
+func verify4(msg []byte, from, to netip.Addr) Form {
+	f, t := from.As4(), to.As4()
+	sum := sum32(msg) + sum32(f[:]) + sum32(t[:]) + Protocol + uint64(len(msg))
+	if fold(sum) == 0xffff {
+		return FormPseudo
+	}
+	return FormNone
+}
+
+// verify6 checks a sum over the IPv6 pseudo-header, the message and the trailer.
+func verify6(msg, trailer []byte, from, to netip.Addr) Form {
+	f, t := from.As16(), to.As16()
+	sum := sum32(msg) + sum32(trailer) + sum32(f[:]) + sum32(t[:]) + Protocol + uint64(len(msg)+len(trailer))
+	if fold(sum) == 0xffff {
+		return FormPseudo
+	}
+	return FormNone
+}
+
+// sum32 adds b, whose length is a multiple of four, without folding: there is room for
+// the carries of any packet.
+func sum32(b []byte) uint64 {
+	var sum uint64
+	for ; len(b) >= 4; b = b[4:] {
+		sum += uint64(b[0])<<24 | uint64(b[1])<<16 | uint64(b[2])<<8 | uint64(b[3])
+	}
+	return sum
 }
 
 // fold reduces a sum to sixteen bits by adding the carries back.
