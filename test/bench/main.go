@@ -1,6 +1,6 @@
-// Command bench measures failover beside keepalived, in one run: each program has its own
-// pair of hosts on its own segment, and they take turns. It needs root; everything happens
-// in network namespaces that it makes and removes.
+// Command bench measures VRRP beside keepalived, in one run: each program has its own pair
+// of hosts on its own segment, and where the machine could favour one they take turns. It
+// needs root; everything happens in network namespaces that it makes and removes.
 package main
 
 import (
@@ -8,49 +8,76 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"net/netip"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
 )
 
+// parts are what is measured, in order.
+var parts = []struct {
+	name string
+	run  part
+}{
+	{"failover-1s", failovers(time.Second, 4)},
+	{"failover-100ms", failovers(100*time.Millisecond, 8)},
+	{"failover-10ms", failovers(10*time.Millisecond, 20)},
+	{"crash", crashes(time.Second, 3)},
+	{"crowd", crowd(500, 3)},
+	{"memory", memory},
+	{"allocations", allocations},
+}
+
 func main() {
-	if len(os.Args) == 2 && os.Args[1] == "observe" {
-		if err := observe(os.Stdout); err != nil {
-			fmt.Fprintln(os.Stderr, "bench observe:", err)
-			os.Exit(1)
+	if len(os.Args) > 1 {
+		if role := selves[os.Args[1]]; role != nil {
+			if err := role(os.Args[2:]); err != nil {
+				fmt.Fprintf(os.Stderr, "bench %s: %v\n", os.Args[1], err)
+				os.Exit(1)
+			}
+			return
 		}
-		return
 	}
-	slow := flag.Int("rounds-1s", 4, "rounds with adverts every second (about 25 s each)")
-	fast := flag.Int("rounds-100ms", 12, "rounds with adverts every 100 ms (about 4 s each)")
+	var names []string
+	for _, p := range parts {
+		names = append(names, p.name)
+	}
+	only := flag.String("only", "", "the one `part` to run: "+strings.Join(names, ", "))
 	vrrpd := flag.String("vrrpd", "", "the hareconcile-vrrpd to measure; built if not given")
+	profile := flag.String("profile", "", "the `folder` for heap profiles of the memory part; the program is then this one, not -vrrpd")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, *vrrpd, map[time.Duration]int{time.Second: *slow, 100 * time.Millisecond: *fast}); err != nil {
+	if err := run(ctx, *vrrpd, *only, *profile); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-// events are what happens to a master, in the order of the table.
-var events = []struct {
-	name string
-	do   func(context.Context, *pair) error
-	undo func(context.Context, *pair) error
-}{
-	{"kill -9 of every process", func(_ context.Context, p *pair) error { return p.hosts[0].daemon.kill() }, startMaster},
-	{"clean stop", func(_ context.Context, p *pair) error { return p.hosts[0].daemon.stop() }, startMaster},
-	{
-		"link cut",
-		func(ctx context.Context, p *pair) error { return p.segment.cut(ctx, true) },
-		func(ctx context.Context, p *pair) error { return p.segment.cut(ctx, false) },
+// selves are what this program is for itself, as a process in another namespace.
+var selves = map[string]func([]string) error{
+	"observe": func(args []string) error {
+		devices, err := strconv.Atoi(args[0])
+		if err != nil {
+			return err
+		}
+		var probe netip.Addr
+		if len(args) > 1 {
+			if probe, err = netip.ParseAddr(args[1]); err != nil {
+				return err
+			}
+		}
+		return observe(os.Stdout, devices, probe)
 	},
+	"held":  func([]string) error { return held(os.Stdout) },
+	"vrrpd": runMeasured,
 }
 
-func run(ctx context.Context, vrrpd string, rounds map[time.Duration]int) (err error) {
+func run(ctx context.Context, vrrpd, only, profile string) (err error) {
 	if os.Geteuid() != 0 {
 		return errors.New("needs root: it makes network namespaces")
 	}
@@ -65,58 +92,28 @@ func run(ctx context.Context, vrrpd string, rounds map[time.Duration]int) (err e
 			return err
 		}
 	}
-	fmt.Println("failover: the backup's first gratuitous ARP, from the event, which comes at evenly")
-	fmt.Println("spread times between two adverts; overshoot: its first advert, from the master's last one, less what the RFC has it wait (3 x interval + skew, or the skew after a clean stop)")
-	for _, interval := range []time.Duration{time.Second, 100 * time.Millisecond} {
-		if rounds[interval] == 0 {
+	start, found := time.Now(), false
+	for _, p := range parts {
+		if only != "" && only != p.name {
 			continue
 		}
-		t, err := compare(ctx, dir, vrrpd, interval, rounds[interval])
-		if err != nil {
-			return err
+		found = true
+		if err := (&bench{dir: dir, vrrpd: []string{vrrpd}, profile: profile, out: os.Stdout}).measure(ctx, p.run); err != nil {
+			return fmt.Errorf("%s: %w", p.name, err)
 		}
-		t.print(os.Stdout)
 	}
+	if !found {
+		return fmt.Errorf("no part is named %q", only)
+	}
+	fmt.Fprintf(os.Stderr, "%v in all\n", time.Since(start).Round(time.Second))
 	return nil
 }
 
-// compare runs one pair of each program and lets things happen to their masters in turn.
-func compare(ctx context.Context, dir, vrrpd string, interval time.Duration, rounds int) (t *table, err error) {
-	t = newTable(interval, rounds)
-	var pairs []*pair
-	defer func() {
-		for _, p := range pairs {
-			err = errors.Join(err, p.close())
-		}
-	}()
-	for _, program := range programs {
-		p, err := newPair(ctx, dir, program, vrrpd, interval)
-		if p != nil {
-			pairs = append(pairs, p)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", program, err)
-		}
+// measure runs one part, and ends what it started.
+func (b *bench) measure(ctx context.Context, run part) error {
+	err := run(ctx, b)
+	for _, p := range b.open {
+		err = errors.Join(err, p.close())
 	}
-	for n := range rounds {
-		// Both programs meet each event at the same distance from the master's last advert.
-		phase := time.Duration(n) * interval / time.Duration(rounds)
-		fmt.Fprintf(os.Stderr, "adverts every %v: round %d of %d\n", interval, n+1, rounds)
-		for _, e := range events {
-			for _, p := range pairs {
-				if err := p.ready(ctx); err != nil {
-					return nil, fmt.Errorf("%s before %s: %w", p.program, e.name, err)
-				}
-				r, err := p.measure(ctx, phase, e.do, e.name == "clean stop")
-				if err != nil {
-					return nil, fmt.Errorf("%s, %s: %w", p.program, e.name, err)
-				}
-				t.add(e.name, p.program, r)
-				if err := e.undo(ctx, p); err != nil {
-					return nil, fmt.Errorf("%s after %s: %w", p.program, e.name, err)
-				}
-			}
-		}
-	}
-	return t, nil
+	return err
 }

@@ -6,88 +6,104 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"sync"
 	"time"
 
-	"github.com/hareconcile/hareconcile/internal/vrrp"
-)
-
-const (
-	vrid           = 7
-	masterPriority = 150
-	backupPriority = 100
-)
-
-var (
-	vip        = netip.MustParseAddr("10.9.0.100")
-	hostAddrs  = [2]netip.Addr{netip.MustParseAddr("10.9.0.1"), netip.MustParseAddr("10.9.0.2")}
-	priorities = [2]uint8{masterPriority, backupPriority}
+	"github.com/hareconcile/hareconcile/internal/channel"
 )
 
 // A pair is two hosts with one program; the first is meant to be master.
 type pair struct {
-	program  string
-	interval time.Duration
-	segment  *segment
-	hosts    [2]struct{ daemon *daemon }
-	observer *exec.Cmd
-	seen     chan sighting // closed when the observer ends
-	last     time.Time     // the master's last advert
+	program   string
+	layout    layout
+	segment   *segment
+	daemons   [2]*daemon
+	observers []*exec.Cmd
+	reading   sync.WaitGroup
+	seen      chan sighting // of all observers; has room for more than a failover shows
 }
 
-func newPair(ctx context.Context, dir, program, vrrpd string, interval time.Duration) (*pair, error) {
-	p := &pair{program: program, interval: interval, seen: make(chan sighting, 1<<16)}
+// newPair makes the hosts and starts the daemons; vrrpd is our program with its first
+// arguments.
+func newPair(ctx context.Context, dir, program string, vrrpd []string, l layout) (*pair, error) {
+	p := &pair{program: program, layout: l, seen: make(chan sighting, 1<<16)}
 	var err error
-	if p.segment, err = newSegment(ctx); err != nil {
+	if p.segment, err = newSegment(ctx, l.devices()); err != nil {
 		return p, err
 	}
-	if err := p.watch(ctx); err != nil {
-		return p, err
-	}
-	for i, ns := range p.segment.hosts {
-		own := filepath.Join(dir, ns)
-		if err := os.Mkdir(own, 0o700); err != nil {
+	for i := range p.daemons {
+		if err := p.newDaemon(dir, i, vrrpd); err != nil {
 			return p, err
-		}
-		start := theirs(own, ns, i, interval)
-		if program == programs[0] {
-			start = ours(own, ns, vrrpd)
-		}
-		if p.hosts[i].daemon, err = newDaemon(own, start); err != nil {
-			return p, err
-		}
-		if err := p.hosts[i].daemon.run(ctx); err != nil {
-			return p, err
-		}
-		if program == programs[0] {
-			if err := configure(ctx, own, i, interval); err != nil {
-				return p, err
-			}
 		}
 	}
 	return p, nil
 }
 
-// watch starts the observer on the bridge.
-func (p *pair) watch(ctx context.Context) error {
+func (p *pair) newDaemon(dir string, i int, vrrpd []string) (err error) {
+	ns := p.segment.hosts[i]
+	own := filepath.Join(dir, ns)
+	if err := os.Mkdir(own, 0o700); err != nil {
+		return err
+	}
+	if p.program == programs[0] {
+		p.daemons[i], err = newDaemon(own, true, ours(own, ns, vrrpd))
+	} else {
+		p.daemons[i], err = newDaemon(own, false, theirs(own, ns, p.layout.keepalived(i)))
+	}
+	return err
+}
+
+// start starts a host's daemon for the first time.
+func (p *pair) start(ctx context.Context, hosts ...int) error {
+	for _, i := range hosts {
+		d := p.daemons[i]
+		if err := d.run(ctx); err != nil {
+			return err
+		}
+		if d.ours {
+			cfg := p.layout.config(i)
+			if _, err := ask(ctx, d.dir, channel.Request{Config: &cfg}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// watch starts the observer on the bridges, which also probes the first address if asked.
+func (p *pair) watch(ctx context.Context, probe bool) error {
+	args := []string{"observe", strconv.Itoa(p.layout.devices())}
+	if probe {
+		args = append(args, p.layout.vips(0)[0].String())
+	}
+	return p.observe(ctx, p.segment.bridge, args...)
+}
+
+// watchAddresses starts an observer of one host's addresses.
+func (p *pair) watchAddresses(ctx context.Context, host int) error {
+	return p.observe(ctx, p.segment.hosts[host], "held")
+}
+
+func (p *pair) observe(ctx context.Context, ns string, args ...string) error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	p.observer = inside(ctx, p.segment.bridge, self, "observe")
-	p.observer.Stderr = os.Stderr
-	out, err := p.observer.StdoutPipe()
+	cmd := inside(ctx, ns, self, args...)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return err
 	}
-	if err := p.observer.Start(); err != nil {
+	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start observer: %w", err)
 	}
-	go func() { // ends with the observer, which close kills
-		defer close(p.seen)
+	p.observers = append(p.observers, cmd)
+	p.reading.Go(func() { // ends with the observer, which close kills
 		lines := bufio.NewScanner(out)
 		for lines.Scan() {
 			var s sighting
@@ -95,26 +111,40 @@ func (p *pair) watch(ctx context.Context) error {
 				p.seen <- s
 			}
 		}
-	}()
+	})
 	return nil
 }
 
 // close ends what the pair started.
 func (p *pair) close() error {
 	var errs []error
-	for _, h := range p.hosts {
-		if h.daemon == nil {
+	for _, d := range p.daemons {
+		if d == nil {
 			continue
 		}
-		if h.daemon.cmd != nil {
-			_ = h.daemon.kill() // it may have ended by itself
-			h.daemon.reap()
+		if d.cmd != nil {
+			_ = d.kill() // it may have ended by itself
+			d.reap()
 		}
-		errs = append(errs, h.daemon.log.Close())
+		errs = append(errs, d.log.Close())
 	}
-	if p.observer != nil && p.observer.Process != nil {
-		_ = p.observer.Process.Kill()
-		_ = p.observer.Wait()
+	for _, o := range p.observers {
+		_ = o.Process.Kill()
+	}
+	ended := make(chan struct{})
+	go func() {
+		p.reading.Wait()
+		close(ended)
+	}()
+	for reading := true; reading; {
+		select {
+		case <-p.seen: // makes room for a reader that waits for it
+		case <-ended:
+			reading = false
+		}
+	}
+	for _, o := range p.observers {
+		_ = o.Wait()
 	}
 	if p.segment != nil {
 		errs = append(errs, p.segment.close())
@@ -122,24 +152,18 @@ func (p *pair) close() error {
 	return errors.Join(errs...)
 }
 
-// startMaster starts the first host's daemon again.
-func startMaster(ctx context.Context, p *pair) error {
-	p.hosts[0].daemon.reap()
-	return p.hosts[0].daemon.run(ctx)
+// restart starts a host's daemon again, after it was stopped.
+func (p *pair) restart(ctx context.Context, host int) error {
+	p.daemons[host].reap()
+	return p.daemons[host].run(ctx)
 }
 
-var errQuiet = errors.New("nothing was seen on the segment for too long")
+var errQuiet = errors.New("what was expected was not seen for too long")
 
 // next is the next sighting before a deadline.
 func (p *pair) next(ctx context.Context, deadline <-chan time.Time) (sighting, error) {
 	select {
-	case s, ok := <-p.seen:
-		if !ok {
-			return s, errors.New("the observer ended")
-		}
-		if !s.ARP && s.From == hostAddrs[0] {
-			p.last = s.At
-		}
+	case s := <-p.seen:
 		return s, nil
 	case <-deadline:
 		return sighting{}, errQuiet
@@ -148,56 +172,48 @@ func (p *pair) next(ctx context.Context, deadline <-chan time.Time) (sighting, e
 	}
 }
 
-// ready waits until the first host alone has advertised for a while.
-func (p *pair) ready(ctx context.Context) error {
-	deadline := time.After(30*p.interval + 10*time.Second)
-	for alone := 0; alone < 4; {
-		s, err := p.next(ctx, deadline)
-		switch {
-		case err != nil:
-			return err
-		case s.ARP:
-		case s.From == hostAddrs[0] && s.Priority > 0:
-			alone++
-		default:
-			alone = 0
+// routerOf is the number of the router that an advert is of, and the host that sent it.
+func (p *pair) routerOf(s sighting) (n, host int, ok bool) {
+	for d := range p.layout.devices() {
+		for host := range p.daemons {
+			if s.From == hostAddr(host, d) {
+				n := int(s.VRID-1)*p.layout.devices() + d
+				return n, host, n >= 0 && n < p.layout.routers
+			}
 		}
 	}
-	return nil
+	return 0, 0, false
 }
 
-// measure makes something happen to the master, that long after an advert, and watches
-// the backup take over.
-func (p *pair) measure(ctx context.Context, phase time.Duration, do func(context.Context, *pair) error, resigns bool) (result, error) {
-	select {
-	case <-time.After(phase):
-	case <-ctx.Done():
-		return result{}, context.Cause(ctx)
-	}
-	at := time.Now()
-	if err := do(ctx, p); err != nil {
-		return result{}, err
-	}
-	var r result
-	deadline := time.After(5*p.interval + 5*time.Second)
-	wait := vrrp.DownInterval(p.interval, backupPriority)
-	if resigns {
-		wait = vrrp.Skew(p.interval, backupPriority)
-	}
-	mac := ""
+// ready waits until the first host alone has advertised every router several times in a
+// row, and returns when it last did.
+func (p *pair) ready(ctx context.Context) ([]time.Time, error) {
+	last, alone := make([]time.Time, p.layout.routers), make([]int, p.layout.routers)
+	left := p.layout.routers
+	const enough = 4
+	const fresh = 20 * time.Millisecond // since a sighting that is not left from before
+	deadline := time.After(30*p.layout.interval + 15*time.Second)
 	for {
 		s, err := p.next(ctx, deadline)
+		if err != nil {
+			return nil, fmt.Errorf("%d of %d routers are not settled: %w", left, p.layout.routers, err)
+		}
+		n, host, ok := p.routerOf(s)
 		switch {
-		case err != nil:
-			return r, err
-		case s.ARP && s.From == vip && s.MAC == mac:
-			r.failover = s.At.Sub(at)
-			return r, nil
-		case s.ARP:
-		case s.From == hostAddrs[0]:
-		case mac == "":
-			mac = s.MAC // the backup's first advert comes before its announcements
-			r.overshoot = s.At.Sub(p.last) - wait
+		case s.What != sawAdvert || !ok:
+		case host == 0 && s.Priority > 0:
+			last[n] = s.At
+			if alone[n]++; alone[n] == enough {
+				left--
+			}
+		case alone[n] >= enough:
+			alone[n] = 0
+			left++
+		default:
+			alone[n] = 0
+		}
+		if left == 0 && time.Since(s.At) < fresh {
+			return last, nil
 		}
 	}
 }

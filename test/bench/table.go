@@ -3,63 +3,67 @@ package main
 import (
 	"fmt"
 	"io"
+	"math"
 	"slices"
-	"time"
 )
 
-// A result is one failover.
-type result struct{ failover, overshoot time.Duration }
-
-// A table holds results by event and program.
+// A table holds samples by what was measured and of which program.
 type table struct {
-	interval time.Duration
-	rounds   int
-	results  map[[2]string][]result
+	title   string
+	rows    [][2]string // what happened, what was measured, in the order of their first samples
+	samples map[cell][]float64
 }
 
-func newTable(interval time.Duration, rounds int) *table {
-	return &table{interval, rounds, map[[2]string][]result{}}
-}
+type cell struct{ event, measure, program string }
 
-func (t *table) add(event, program string, r result) {
-	key := [2]string{event, program}
-	t.results[key] = append(t.results[key], r)
-}
+func newTable(title string) *table { return &table{title: title, samples: map[cell][]float64{}} }
 
-// spread returns median, least and greatest of one measure, in milliseconds.
-func (t *table) spread(event, program string, of func(result) time.Duration) (median, least, most float64) {
-	var ms []float64
-	for _, r := range t.results[[2]string{event, program}] {
-		ms = append(ms, float64(of(r))/float64(time.Millisecond))
+func (t *table) add(event, measure, program string, value float64) {
+	row := [2]string{event, measure}
+	if !slices.Contains(t.rows, row) {
+		t.rows = append(t.rows, row)
 	}
-	if len(ms) == 0 {
-		return 0, 0, 0
+	key := cell{event, measure, program}
+	t.samples[key] = append(t.samples[key], value)
+}
+
+// median returns it and the text of median, least and most.
+func (t *table) median(key cell) (median float64, text string) {
+	v := slices.Sorted(slices.Values(t.samples[key]))
+	if len(v) == 0 {
+		return math.NaN(), "-"
 	}
-	slices.Sort(ms)
-	return (ms[(len(ms)-1)/2] + ms[len(ms)/2]) / 2, ms[0], ms[len(ms)-1]
+	median = (v[(len(v)-1)/2] + v[len(v)/2]) / 2
+	if v[0] == v[len(v)-1] {
+		return median, fmt.Sprintf("%.4g", median)
+	}
+	return median, fmt.Sprintf("%.4g (%.4g to %.4g)", median, v[0], v[len(v)-1])
 }
 
 // print writes medians with their ranges, and ours as a share of keepalived's.
 func (t *table) print(w io.Writer) {
-	fmt.Fprintf(w, "\nadverts every %v, priorities %d and %d, %d rounds: median (least to most), ms\n",
-		t.interval, masterPriority, backupPriority, t.rounds)
-	fmt.Fprintf(w, "%-26s %-10s %26s %26s %7s\n", "event", "measure", programs[0], programs[1], "ratio")
-	measures := []struct {
-		name string
-		of   func(result) time.Duration
-	}{
-		{"failover", func(r result) time.Duration { return r.failover }},
-		{"overshoot", func(r result) time.Duration { return r.overshoot }},
-	}
-	for _, e := range events {
-		for _, m := range measures {
-			var cells [2]string
-			var medians [2]float64
-			for i, program := range programs {
-				median, least, most := t.spread(e.name, program, m.of)
-				cells[i], medians[i] = fmt.Sprintf("%.2f (%.2f to %.2f)", median, least, most), median
-			}
-			fmt.Fprintf(w, "%-26s %-10s %26s %26s %7.2f\n", e.name, m.name, cells[0], cells[1], medians[0]/medians[1])
+	fmt.Fprintf(w, "\n%s\n", t.title)
+	fmt.Fprintf(w, "  %-22s %-28s %28s %28s %7s\n", "", "", programs[0], programs[1], "ratio")
+	event := ""
+	for _, row := range t.rows {
+		var texts [2]string
+		var medians [2]float64
+		for i, program := range programs {
+			medians[i], texts[i] = t.median(cell{row[0], row[1], program})
 		}
+		ratio := "-"
+		switch r := medians[0] / medians[1]; {
+		case math.IsNaN(r):
+		case math.IsInf(r, 0):
+			ratio = "inf"
+		default:
+			ratio = fmt.Sprintf("%.2f", r)
+		}
+		name := row[0]
+		if name == event {
+			name = ""
+		}
+		event = row[0]
+		fmt.Fprintf(w, "  %-22s %-28s %28s %28s %7s\n", name, row[1], texts[0], texts[1], ratio)
 	}
 }
