@@ -29,9 +29,16 @@ const childEnv = "HARECONCILE_TEST_VRRPD"
 
 // Main runs the tests, or vrrpd if Start has started this program. TestMain calls it.
 func Main(m *testing.M) {
+	Child()
+	os.Exit(m.Run())
+}
+
+// Child runs vrrpd and does not return if Start has started this program. It is for a
+// TestMain that has more to do than Main does.
+func Child() {
 	dir := os.Getenv(childEnv)
 	if dir == "" {
-		os.Exit(m.Run())
+		return
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	err := vrrpd.Run(ctx, vrrpd.Options{
@@ -43,6 +50,7 @@ func Main(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+	os.Exit(0)
 }
 
 // VIP is the virtual address.
