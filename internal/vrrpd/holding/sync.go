@@ -1,0 +1,124 @@
+package holding
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/hareconcile/hareconcile/internal/vrrpd/rtnl"
+)
+
+// A subject is an object that learns what became of a request about it.
+type subject interface {
+	settle(t *Table, op rtnl.Op, err error)
+}
+
+// room is how many requests wait for each other: they go to the kernel together.
+const room = 256
+
+// passes bounds how often one Sync starts over, since what it found out asks for it.
+const passes = 3
+
+// ask puts a request in line; flush hands the line to the kernel.
+func (t *Table) ask(r rtnl.Request, s subject) {
+	t.reqs, t.subject = append(t.reqs, r), append(t.subject, s)
+	if len(t.reqs) >= room {
+		t.flush()
+	}
+}
+
+func (t *Table) flush() {
+	if len(t.reqs) == 0 {
+		return
+	}
+	t.errs = slices.Grow(t.errs[:0], len(t.reqs))[:len(t.reqs)]
+	clear(t.errs)
+	if err := t.kernel.Do(t.reqs, t.errs); err != nil {
+		t.refused(err)
+		t.look = everything // nobody knows what it did
+	}
+	for i := range t.reqs {
+		t.subject[i].settle(t, t.reqs[i].Op, t.errs[i])
+	}
+	t.reqs, t.subject = t.reqs[:0], t.subject[:0]
+}
+
+// refused notes what the kernel would not do.
+func (t *Table) refused(err error) {
+	t.log.Error("kernel refused", "err", err)
+	t.report.Retry = true
+	if t.report.Err == nil {
+		t.report.Err = err
+	}
+}
+
+// repaired counts an object that we held and that was not as it should be.
+func (t *Table) repaired(o *owner, id, what string) {
+	t.report.Repairs++
+	t.log.Warn(what, "router", o.name, "id", id)
+}
+
+// Sync makes the host have what the active owners should have. It costs a list of each
+// kind of objects to which something happened.
+func (t *Table) Sync() Report {
+	t.syncing = true
+	for range passes {
+		if !t.Dirty() {
+			break
+		}
+		t.pass()
+	}
+	t.syncing = false
+	r := t.report
+	t.report = Report{}
+	r.Fresh = t.freshOwners()
+	return r
+}
+
+// pass compares once: what is added comes before what is removed.
+func (t *Table) pass() {
+	t.resolve()
+	l := t.look
+	t.look = look{}
+	remove := func() {}
+	if l.addresses {
+		remove = t.syncAddresses()
+	}
+	t.flush()
+	remove()
+	t.flush()
+}
+
+// freshOwners are the active owners with an address that is new on the host.
+func (t *Table) freshOwners() []string {
+	var out []string
+	for _, o := range t.order {
+		fresh := false
+		for i := range o.addrs {
+			if it := t.addrs[o.addrs[i].place]; o.active && it != nil && it.fresh {
+				fresh = true
+			}
+		}
+		if fresh {
+			out = append(out, o.name)
+		}
+	}
+	for _, it := range t.addrs {
+		it.fresh = false
+	}
+	return out
+}
+
+// settleConflicts replaces the owners' conflicts.
+func (t *Table) settleConflicts(found map[*owner][]string) {
+	for _, o := range t.order {
+		now := found[o]
+		slices.Sort(now)
+		if slices.Equal(now, o.conflicts) {
+			continue
+		}
+		o.conflicts = now
+		if len(now) > 0 {
+			t.log.Error("address was put on this host by somebody else", "router", o.name, "id", strings.Join(now, ", "))
+		}
+	}
+}

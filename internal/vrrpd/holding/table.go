@@ -1,0 +1,250 @@
+// Package holding keeps on the host what its virtual routers should have there, and
+// nothing else of what it made.
+package holding
+
+import (
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/hareconcile/hareconcile/internal/vrrpd/rtnl"
+	"github.com/hareconcile/hareconcile/reconcile/resource"
+)
+
+// A Kernel is what a Table does to the host. rtnl.Conn is most of it.
+type Kernel interface {
+	Marks() bool
+	Do(reqs []rtnl.Request, errs []error) error
+	Links() ([]rtnl.Link, error)
+	Addresses() ([]rtnl.Address, error)
+	Routes(f rtnl.RouteFilter, begin func(), each func(rtnl.Route)) error
+	Rules() ([]rtnl.Rule, error)
+}
+
+// Wants are what one virtual router should have while it is MASTER.
+type Wants struct {
+	Device     string // the router's interface
+	VRID       uint8
+	Family     string // resource.IPv4 or resource.IPv6; "" is IPv4
+	VirtualMAC bool   // the addresses on Device go on a macvlan with the virtual router's MAC
+	NoAccept   bool   // packets to the addresses are dropped
+	Addresses  []resource.VirtualAddress
+	Excluded   []resource.VirtualAddress // held and not advertised
+	Routes     []resource.VirtualRoute
+	Rules      []resource.VirtualRule
+}
+
+// A Report is what a Sync did and found.
+type Report struct {
+	Fresh   []string // owners whose addresses must be announced again
+	Repairs int      // objects that were missing or altered and were put back
+	Retry   bool     // the kernel refused something: Recheck in a while
+	Err     error    // the first refusal
+}
+
+// A Table holds the objects of all virtual routers, whose names are the owners' names. It
+// is for one goroutine. Links are known to it from Heard.
+type Table struct {
+	kernel     Kernel
+	log        *slog.Logger
+	owners     map[string]*owner
+	order      []*owner // by name
+	links      map[int]rtnl.Link
+	names      map[string]int
+	left       map[int]bool // indexes whose links went since the last resolve
+	stale      bool         // names may mean other links than resolve found
+	look       look         // what must be compared with the kernel
+	addrs      map[place]*address
+	ips        map[netip.Addr]int // how many owners list it, active or not
+	generation uint32
+
+	reqs    []rtnl.Request
+	errs    []error
+	subject []subject
+	syncing bool
+	report  Report
+}
+
+// A look says which of the kernel's lists must be compared.
+type look struct{ links, addresses, routes, rules, refusals bool }
+
+var everything = look{true, true, true, true, true}
+
+// A state is what became of an object that we put on the host.
+type state uint8
+
+const (
+	absent state = iota // not there, or another's
+	holds               // there, and ours
+	lost                // somebody removed it
+	theirs              // somebody else's is equal, which will do
+)
+
+// An owner is one virtual router.
+type owner struct {
+	name      string
+	wants     Wants
+	active    bool
+	device    int // the index of wants.Device; 0 if there is none
+	addrs     []wantedAddress
+	conflicts []string
+}
+
+// New returns an empty Table, which begins by comparing everything.
+func New(k Kernel, log *slog.Logger) *Table {
+	return &Table{
+		kernel: k, log: log, owners: map[string]*owner{},
+		links: map[int]rtnl.Link{}, names: map[string]int{}, left: map[int]bool{},
+		look: everything, addrs: map[place]*address{}, ips: map[netip.Addr]int{},
+	}
+}
+
+// Want sets what owner should have. What it holds and still should have stays untouched;
+// the rest follows at the next Sync.
+func (t *Table) Want(name string, w Wants) {
+	o := t.owners[name]
+	if o == nil {
+		o = &owner{name: name}
+		t.owners[name] = o
+		at, _ := slices.BinarySearchFunc(t.order, name, func(o *owner, name string) int { return strings.Compare(o.name, name) })
+		t.order = slices.Insert(t.order, at, o)
+	}
+	t.lower(o)
+	t.list(o, -1)
+	o.wants = w
+	o.addrs = wantedAddresses(w)
+	t.list(o, 1)
+	t.find(o)
+	t.raise(o)
+	t.look.links, t.look.addresses = true, true
+}
+
+// Forget ends owner. What it holds and nobody else should have goes at the next Sync.
+func (t *Table) Forget(name string) {
+	o := t.owners[name]
+	if o == nil {
+		return
+	}
+	t.lower(o)
+	t.list(o, -1)
+	delete(t.owners, name)
+	t.order = slices.DeleteFunc(t.order, func(p *owner) bool { return p == o })
+	t.look.links, t.look.addresses = true, true
+}
+
+// Adopt says what owner held when a predecessor of this process ended, as Held said it. On
+// kernels without marks nothing else tells our addresses from others'.
+func (t *Table) Adopt(name string, held []string) {
+	o := t.owners[name]
+	if o == nil {
+		return
+	}
+	t.resolve()
+	for i := range o.addrs {
+		w := &o.addrs[i]
+		if w.place.index != 0 && slices.Contains(held, w.text) {
+			t.item(w).state = holds
+		}
+	}
+	t.look.addresses = true
+}
+
+// list counts o's addresses in or out of those that matter.
+func (t *Table) list(o *owner, n int) {
+	for i := range o.addrs {
+		a := o.addrs[i].place.prefix.Addr()
+		if t.ips[a] += n; t.ips[a] == 0 {
+			delete(t.ips, a)
+		}
+	}
+}
+
+// find gives o's objects their links.
+func (t *Table) find(o *owner) {
+	o.device = t.names[o.wants.Device]
+	for i := range o.addrs {
+		o.addrs[i].place.index = t.names[o.addrs[i].device]
+	}
+}
+
+// resolve follows links that came, went or were renamed.
+func (t *Table) resolve() {
+	if !t.stale {
+		return
+	}
+	t.stale = false
+	for _, o := range t.order {
+		t.lower(o)
+	}
+	for p := range t.addrs {
+		if t.left[p.index] {
+			delete(t.addrs, p) // the link took it along
+		}
+	}
+	clear(t.left)
+	for _, o := range t.order {
+		t.find(o)
+		t.raise(o)
+	}
+	t.look.addresses = true
+}
+
+// raise counts an active owner in at its objects, lower counts it out.
+func (t *Table) raise(o *owner) {
+	if !o.active {
+		return
+	}
+	for i := range o.addrs {
+		if w := &o.addrs[i]; w.place.index != 0 {
+			t.item(w).refs++
+		}
+	}
+}
+
+func (t *Table) lower(o *owner) {
+	if !o.active {
+		return
+	}
+	for i := range o.addrs {
+		if it := t.addrs[o.addrs[i].place]; it != nil {
+			it.refs--
+		}
+	}
+}
+
+// Dirty reports whether a Sync has something to do.
+func (t *Table) Dirty() bool { return t.stale || t.look != look{} }
+
+// Recheck makes the next Sync compare everything.
+func (t *Table) Recheck() { t.look = everything }
+
+// Held are the addresses that owner holds now, in the order of its configuration. What is
+// not on the router's interface names its own.
+func (t *Table) Held(name string) []string {
+	var out []string
+	if o := t.owners[name]; o != nil && o.active {
+		for i := range o.addrs {
+			if it := t.addrs[o.addrs[i].place]; it != nil && it.state == holds {
+				out = append(out, o.addrs[i].text)
+			}
+		}
+	}
+	return out
+}
+
+// Conflicts are the objects of owner that somebody else has on this host.
+func (t *Table) Conflicts(name string) []string {
+	if o := t.owners[name]; o != nil {
+		return slices.Clone(o.conflicts)
+	}
+	return nil
+}
+
+func (t *Table) linkName(index int) string {
+	if l, ok := t.links[index]; ok {
+		return l.Name
+	}
+	return fmt.Sprintf("interface %d", index)
+}

@@ -1,0 +1,211 @@
+package rtnl
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/hareconcile/hareconcile/internal/nstest"
+)
+
+// inNamespace runs f in a namespace with the veth pair v0 and v1, both up.
+func inNamespace(t testing.TB, f func(ns *nstest.NS, c *Conn, e *Events)) {
+	t.Helper()
+	ns := nstest.New(t)
+	ns.Run("ip", "link", "add", "v0", "type", "veth", "peer", "name", "v1")
+	ns.Run("ip", "link", "set", "v1", "up")
+	ns.Run("ip", "link", "set", "v0", "up")
+	ns.Do(func() {
+		c, err := Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		e, err := Listen(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer e.Close()
+		f(ns, c, e)
+	})
+}
+
+func linkNamed(t testing.TB, c *Conn, name string) Link {
+	t.Helper()
+	links, err := c.Links()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range links {
+		if l.Name == name {
+			return l
+		}
+	}
+	t.Fatalf("no link %s in %+v", name, links)
+	return Link{}
+}
+
+// heard reads events until one is as wanted.
+func heard(t testing.TB, e *Events, want func(*Event) bool) Event {
+	t.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	var ev Event
+	for range 2000 {
+		for e.Next(&ev) {
+			if want(&ev) {
+				return ev
+			}
+		}
+		<-tick.C
+	}
+	t.Fatal("the event never came")
+	return ev
+}
+
+func do(t testing.TB, c *Conn, reqs ...Request) []error {
+	t.Helper()
+	errs := make([]error, len(reqs))
+	if err := c.Do(reqs, errs); err != nil {
+		t.Fatal(err)
+	}
+	return errs
+}
+
+func TestAddressesOfTheKernel(t *testing.T) {
+	inNamespace(t, func(ns *nstest.NS, c *Conn, e *Events) {
+		v0 := linkNamed(t, c, "v0")
+		if !v0.Up || !v0.ARP || !v0.Conf.IPv4 || !v0.Conf.IPv6 {
+			t.Errorf("v0 = %+v", v0)
+		}
+		v4 := Address{Index: v0.Index, Prefix: netip.MustParsePrefix("10.0.0.1/24"), Label: "v0:x", Scope: unix.RT_SCOPE_LINK, NoPrefixRoute: true}
+		v6 := Address{Index: v0.Index, Prefix: netip.MustParsePrefix("fd00::1/128"), Deprecated: true}
+		plain := Address{Index: v0.Index, Prefix: netip.MustParsePrefix("fd00::2/64")}
+		for i, err := range do(t, c, Request{Op: AddAddress, Address: v4}, Request{Op: AddAddress, Address: v6}, Request{Op: AddAddress, Address: plain}) {
+			if err != nil {
+				t.Errorf("request %d: %v", i, err)
+			}
+		}
+		errs := do(t, c, Request{Op: AddAddress, Address: v4}, Request{Op: AddAddress, Address: v6}, Request{Op: ReplaceAddress, Address: v4}, Request{Op: ReplaceAddress, Address: v6})
+		if !errors.Is(errs[0], unix.EEXIST) || !errors.Is(errs[1], unix.EEXIST) || errs[2] != nil || errs[3] != nil {
+			t.Errorf("again: %v", errs)
+		}
+		have, err := c.Addresses()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []Address{v4, v6, plain} {
+			want.Marked, want.Forever = c.Marks(), true
+			found := false
+			for _, a := range have {
+				if a.Prefix == want.Prefix {
+					if found = true; a != want {
+						t.Errorf("address %+v, want %+v", a, want)
+					}
+				}
+			}
+			if !found {
+				t.Errorf("%v is not in %+v", want.Prefix, have)
+			}
+		}
+		heard(t, e, func(ev *Event) bool { return ev.Kind == AddressEvent && ev.Address.Prefix == v6.Prefix })
+		for _, a := range []Address{v4, v6, plain} {
+			if err := do(t, c, Request{Op: DeleteAddress, Address: a}, Request{Op: DeleteAddress, Address: a}); err[0] != nil || err[1] != nil {
+				t.Errorf("delete: %v", err)
+			}
+		}
+		if ev := heard(t, e, func(ev *Event) bool { return ev.Kind == AddressEvent && ev.Gone }); !ev.Own {
+			t.Errorf("event %+v, want our own", ev)
+		}
+		ns.Run("ip", "addr", "add", "10.0.0.9/24", "dev", "v0")
+		if ev := heard(t, e, func(ev *Event) bool { return ev.Kind == AddressEvent && !ev.Gone }); ev.Own || ev.Address.Marked {
+			t.Errorf("event %+v, want another's", ev)
+		}
+	})
+}
+
+func TestReplacementTakesTheMarkAndTheLifetime(t *testing.T) {
+	inNamespace(t, func(ns *nstest.NS, c *Conn, _ *Events) {
+		v0 := linkNamed(t, c, "v0")
+		for _, s := range []string{"10.0.0.1/24", "fd00::1/64"} {
+			ns.Run("ip", "addr", "add", s, "dev", "v0", "valid_lft", "1000", "preferred_lft", "1000")
+			a := Address{Index: v0.Index, Prefix: netip.MustParsePrefix(s)}
+			if err := do(t, c, Request{Op: ReplaceAddress, Address: a}); err[0] != nil {
+				t.Fatal(err)
+			}
+			have, err := c.Addresses()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, h := range have {
+				if h.Prefix == a.Prefix && (!h.Forever || h.Marked != c.Marks()) {
+					t.Errorf("after the replacement: %+v", h)
+				}
+			}
+		}
+	})
+}
+
+func TestManyRequestsInOneGo(t *testing.T) {
+	const n = 5000
+	inNamespace(t, func(_ *nstest.NS, c *Conn, e *Events) {
+		v0 := linkNamed(t, c, "v0")
+		var reqs []Request
+		for i := range n {
+			a := Address{Index: v0.Index, Prefix: netip.MustParsePrefix(fmt.Sprintf("10.0.%d.%d/16", i/250, i%250+1))}
+			reqs = append(reqs, Request{Op: AddAddress, Address: a})
+		}
+		start := time.Now()
+		for _, err := range do(t, c, reqs...) {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		t.Logf("%d addresses added in %v", n, time.Since(start))
+		for _, err := range do(t, c, reqs...) {
+			if !errors.Is(err, unix.EEXIST) {
+				t.Fatalf("again: %v, want EEXIST", err)
+			}
+		}
+		var ev Event
+		for e.Next(&ev) {
+			if ev.Kind == Lost || ev.Kind == AddressEvent {
+				t.Fatalf("event %+v, want our own work filtered out", ev)
+			}
+		}
+		start = time.Now()
+		have, err := c.Addresses()
+		if err != nil || len(have) < n {
+			t.Fatalf("%d addresses, %v", len(have), err)
+		}
+		t.Logf("listed in %v", time.Since(start))
+		for i := range reqs {
+			reqs[i].Op = DeleteAddress
+		}
+		start = time.Now()
+		for i := len(reqs) - 1; i >= 0; i -= 1000 {
+			part := reqs[i-999 : i+1]
+			for l, r := 0, len(part)-1; l < r; l, r = l+1, r-1 {
+				part[l], part[r] = part[r], part[l]
+			}
+			do(t, c, part...)
+		}
+		t.Logf("deleted in %v", time.Since(start))
+		gone := 0
+		for e.Next(&ev) {
+			if ev.Kind == Lost {
+				t.Fatal("events were lost")
+			}
+			if ev.Kind == AddressEvent && ev.Gone {
+				gone++
+			}
+		}
+		if gone != n {
+			t.Errorf("heard of %d deletions, want %d", gone, n)
+		}
+	})
+}
