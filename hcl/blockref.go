@@ -53,7 +53,7 @@ func (ev *evaluator) whole(def *block, name string, f *family, at hcl2.Range) ct
 			in := f.byKey[key]
 			attrs := map[string]cty.Value{self: in.ref()}
 			for _, a := range def.attrs {
-				if !a.later && !a.kind.raw && a.kind.ref == "" { // references lead to blocks that have names of their own
+				if !a.later && !a.kind.raw && a.kind.ref == "" && !a.kind.blocks { // references lead to blocks that have names of their own
 					attrs[a.name] = in.value(a.name, at)
 				}
 			}

@@ -49,6 +49,7 @@ func Compile(t Tree, o Options) (*spec.Cluster, Diagnostics) {
 		}
 	}
 	agree(views)
+	sharedGates(views)
 	if p.report.hasErrors() {
 		return nil, p.report.diagnostics()
 	}

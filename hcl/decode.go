@@ -56,7 +56,7 @@ func (ev *evaluator) convert(v cty.Value, a attribute, at hcl2.Range, where stri
 		return v, false
 	}
 	if !a.secret && holds(v, secretType) {
-		ev.report.errorf(at, "A secret cannot be used here", "%s is shown in plans and states. secret() works in the config of a tracker.", a.name)
+		ev.report.errorf(at, "A secret cannot be used here", "%s is shown in plans and states. secret() works in the config of a tracker and in auth.", a.name)
 		return v, false
 	}
 	switch {
@@ -64,7 +64,7 @@ func (ev *evaluator) convert(v cty.Value, a attribute, at hcl2.Range, where stri
 		return v, true
 	case a.kind.ref != "":
 		return ev.reference(v, a, at)
-	case holds(v, referenceType):
+	case !a.kind.blocks && holds(v, referenceType):
 		ev.report.errorf(at, "A block cannot be used here", "%s of %s wants %s. Name the block's attribute, as in vrrp_instance.web.addresses.", a.name, where, article(a.kind.name))
 		return v, false
 	case a.kind.any:

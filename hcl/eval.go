@@ -169,7 +169,7 @@ func (ev *evaluator) suggest(root string) string {
 	case root == "each":
 		return " each.key and each.value exist in blocks with for_each."
 	}
-	return DidYouMean(root, []string{"var", "local", "node", "vrrp_instance", "tracker", "pool", "virtual_server"})
+	return DidYouMean(root, []string{"var", "local", "node", "vrrp_instance", "sync_group", "tracker", "pool", "virtual_server"})
 }
 
 func (ev *evaluator) nodeValue(t hcl2.Traversal) cty.Value {

@@ -22,6 +22,8 @@ type kind struct {
 	many  bool                   // a list of references
 	any   bool                   // any type; check sees the value as it is
 	raw   bool                   // never evaluated
+
+	blocks bool // any value that may hold references
 }
 
 // A reference is what vrrp_instance.web means where a block is wanted.
@@ -43,11 +45,18 @@ var (
 	stringKind   = kind{name: "string", typ: cty.String}
 	boolKind     = kind{name: "boolean", typ: cty.Bool}
 	stringsKind  = kind{name: "list of strings", typ: cty.List(cty.String)}
-	addressKind  = kind{name: "IPv4 address", typ: cty.String, check: checkAddress}
+	addressKind  = kind{name: "IPv4 address", typ: cty.String, check: checkIPv4}
+	hostKind     = kind{name: "IP address", typ: cty.String, check: checkAddress}
+	hostsKind    = kind{name: "list of IP addresses", typ: cty.List(cty.String), check: each(checkAddress)}
 	prefixKind   = kind{name: "prefix", typ: cty.String, check: checkPrefix}
+	prefix4Kind  = kind{name: "IPv4 prefix", typ: cty.String, check: checkPrefix4}
 	prefixesKind = kind{name: "list of prefixes", typ: cty.List(cty.String), check: each(checkPrefix)}
-	addressMap   = kind{name: "map of IPv4 addresses", typ: cty.Map(cty.String), check: each(checkAddress)}
+	networkKind  = kind{name: "network", typ: cty.String, check: checkNetwork}
+	addressMap   = kind{name: "map of IP addresses by node", typ: cty.Map(cty.String), check: each(checkAddress)}
 	pathKind     = kind{name: "absolute path", typ: cty.String, check: checkPath}
+	markKind     = kind{name: "mark", typ: cty.String, check: checkMark}
+	pointsKind   = kind{name: "list of objects", any: true, blocks: true}
+	secretKind   = named("secret")
 	percentKind  = kind{name: "percentage", typ: cty.String, check: checkPercent}
 	anyKind      = kind{name: "any value", any: true}
 	rawKind      = kind{name: "expression", raw: true}
@@ -55,6 +64,9 @@ var (
 
 // named is a kind that is decoded by hand, which checks what the name promises.
 func named(name string) kind { return kind{name: name, any: true} }
+
+// maxUint32 bounds what the kernel counts in 32 bits.
+const maxUint32 = 1<<32 - 1
 
 func refKind(block string) kind  { return kind{name: "reference to a " + block, ref: block} }
 func refsKind(block string) kind { return kind{name: "list of " + block + "s", ref: block, many: true} }
@@ -166,15 +178,70 @@ func checkPrefix(v cty.Value) string {
 	return usable(p.Addr())
 }
 
-// usable says why an address cannot be a host's. IPv6 is refused until all of it works.
+// usable says why an address cannot be a host's.
 func usable(a netip.Addr) string {
 	switch {
-	case a.Is6():
-		return fmt.Sprintf("%s is IPv6, which is not supported in this version.", a)
+	case a.Zone() != "":
+		return fmt.Sprintf("%s names a device behind the percent sign; that is said elsewhere.", a)
+	case a.Is4In6():
+		return fmt.Sprintf("%s is an IPv4 address in the clothes of IPv6. Write %s.", a, a.Unmap())
 	case a.IsUnspecified() || a.IsMulticast() || a == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
 		return fmt.Sprintf("%s is not the address of a host.", a)
 	}
 	return ""
+}
+
+// checkIPv4 refuses IPv6 where it does not work yet: with IPVS.
+func checkIPv4(v cty.Value) string {
+	if a, err := netip.ParseAddr(v.AsString()); err == nil && a.Is6() {
+		return fmt.Sprintf("%s is IPv6, which virtual servers do not support in this version.", a)
+	}
+	return checkAddress(v)
+}
+
+// checkPrefix4 refuses IPv6 where it does not work yet: in the lab.
+func checkPrefix4(v cty.Value) string {
+	if p, err := netip.ParsePrefix(v.AsString()); err == nil && p.Addr().Is6() {
+		return fmt.Sprintf("%s is IPv6, which the lab does not support in this version.", p)
+	}
+	return checkPrefix(v)
+}
+
+func checkNetwork(v cty.Value) string {
+	p, err := netip.ParsePrefix(v.AsString())
+	switch {
+	case v.AsString() == "default":
+		return `"default" is of no family. Write "0.0.0.0/0" or "::/0".`
+	case err != nil:
+		return fmt.Sprintf(`%q is not a network with its length, such as "192.0.2.0/24".`, v.AsString())
+	case p.Addr().Is4In6():
+		return fmt.Sprintf("%s is an IPv4 address in the clothes of IPv6.", p)
+	case p != p.Masked():
+		return fmt.Sprintf("%s has bits behind its length. Write %q.", p, p.Masked())
+	}
+	return ""
+}
+
+func checkMark(v cty.Value) string {
+	mark, mask, ok := parseMark(v.AsString())
+	switch {
+	case !ok:
+		return fmt.Sprintf(`%q is not a mark of 32 bits, such as "0x10" or "0x10/0xff".`, v.AsString())
+	case mark&^mask != 0 || mask == 0:
+		return fmt.Sprintf("No packet can have %q: the mask leaves out bits of the mark.", v.AsString())
+	}
+	return ""
+}
+
+// parseMark reads 16, 0x10 or 0x10/0xff; without a mask all bits count.
+func parseMark(s string) (mark, mask uint32, ok bool) {
+	value, bits, masked := strings.Cut(s, "/")
+	if !masked {
+		bits = "0xffffffff"
+	}
+	a, err := strconv.ParseUint(value, 0, 32)
+	b, err2 := strconv.ParseUint(bits, 0, 32)
+	return uint32(a), uint32(b), err == nil && err2 == nil
 }
 
 func checkPercent(v cty.Value) string {

@@ -41,7 +41,7 @@ func Reference() string {
 }
 
 const referenceIntro = "References are resolved attribute by attribute, in any order: `var.NAME`, `local.NAME`, `node.name`, `node.address`, `each.key`, `each.value`, " +
-	"and `TYPE.NAME.ATTRIBUTE` of vrrp_instance, tracker, pool and virtual_server. Only an attribute that needs itself is an error. " +
+	"and `TYPE.NAME.ATTRIBUTE` of vrrp_instance, sync_group, tracker, pool and virtual_server. Only an attribute that needs itself is an error. " +
 	"Where a block is wanted, it is named without quotes: `pool = pool.web`. A block with `for_each` (a map, or a set of strings) is repeated and named with the key: " +
 	"`pool.web[\"a\"]`. Inside a block, `dynamic \"server\" { for_each, labels, iterator, content { ... } }` repeats another. " +
 	"Durations are strings such as `\"500ms\"`, `\"5s\"`, `\"2m\"`.\n\n" +

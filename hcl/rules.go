@@ -6,7 +6,6 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
-	"time"
 
 	hcl2 "github.com/hashicorp/hcl/v2"
 
@@ -16,7 +15,7 @@ import (
 // The limits of a cluster, so that the rules below end soon and the kernel's tables stay small.
 const (
 	maxRouters      = 1024
-	maxAddresses    = 4096   // of all instances
+	maxAddresses    = 16_384 // of all instances
 	maxDestinations = 50_000 // servers of all services
 )
 
@@ -26,19 +25,23 @@ func (v *view) rules() {
 	if !v.small() {
 		return
 	}
-	owner := map[netip.Addr]spec.VRRPInstance{}
+	v.join()
+	v.trackerRules()
+	holder := map[netip.Addr]spec.VRRPInstance{}
 	byVRID := map[uint8][]spec.VRRPInstance{}
 	for _, i := range c.Instances {
 		v.instanceRules(i)
-		for _, p := range i.Addresses {
-			if other, taken := owner[p.Addr()]; taken && other.Name != i.Name {
-				v.fail(i.Origin, "addresses", "The address is taken", "%s has %s, too.", other.Origin.Address, p.Addr())
+		for _, a := range v.vips[i.Name] {
+			addr := a.Prefix.Addr()
+			if other, taken := holder[addr]; taken && other.Name != i.Name {
+				a.in.fail(a.attr, "The address is taken", "%s has %s, too.", other.Origin.Address, addr)
 			}
-			owner[p.Addr()] = i
+			holder[addr] = i
 		}
 		v.vridRules(i, byVRID[i.VRID])
 		byVRID[i.VRID] = append(byVRID[i.VRID], i)
 	}
+	v.routeConflicts()
 	for _, p := range c.Pools {
 		v.poolRules(p)
 	}
@@ -60,7 +63,7 @@ func (v *view) rules() {
 func (v *view) small() bool {
 	routers, addresses, destinations := len(v.cluster.Instances), 0, 0
 	for _, i := range v.cluster.Instances {
-		addresses += len(i.Addresses)
+		addresses += len(i.Addresses) + len(i.Excluded)
 	}
 	size := map[string]int{}
 	for _, p := range v.cluster.Pools {
@@ -75,110 +78,6 @@ func (v *view) small() bool {
 	v.ev.report.errorf(hcl2.Range{Filename: mainFile}, "The cluster is too large",
 		"It has %d vrrp_instances with %d addresses, and services with %d servers; at most %d, %d and %d are supported.",
 		routers, addresses, destinations, maxRouters, maxAddresses, maxDestinations)
-	return false
-}
-
-func (v *view) instanceRules(i spec.VRRPInstance) {
-	if i.Version != 3 {
-		v.fail(i.Origin, "version", "version 2 is not supported in this version", "Write version = 3, or leave it out.")
-	}
-	if i.Interval%(10*time.Millisecond) != 0 {
-		v.fail(i.Origin, "advert_interval", "advert_interval cannot be that", "%s is no whole number of hundredths of a second, which is what adverts carry (RFC 9568, section 5.2.7).", i.Interval)
-	}
-	v.members(i)
-	if len(i.Addresses) == 0 {
-		v.fail(i.Origin, "addresses", "The instance has no address", "Write at least one, such as [\"192.0.2.1/24\"].")
-	}
-	if len(i.Addresses) > 255 {
-		v.fail(i.Origin, "addresses", "The instance has too many addresses", "An advert counts up to 255 (RFC 9568, section 5.2.5).")
-		return
-	}
-	for k, p := range i.Addresses {
-		v.vipRules(i, p, i.Addresses[:k])
-	}
-	for k, g := range i.Gates {
-		if slices.Contains(i.Gates[:k], g) {
-			v.fail(i.Origin, "gates", "The gate is there twice", "tracker.%s is in the list more than once.", g)
-		}
-	}
-}
-
-// members checks that priorities and sources name nodes, each with a rank of its own.
-func (v *view) members(i spec.VRRPInstance) {
-	var names []string
-	for _, n := range v.cluster.Nodes {
-		names = append(names, n.Name)
-	}
-	for _, name := range slices.Sorted(maps.Keys(i.Priority)) {
-		if !slices.Contains(names, name) {
-			v.fail(i.Origin, "priority", "There is no such node", "priority names %q, which is no node of the cluster.%s", name, DidYouMean(name, names))
-		}
-	}
-	if len(i.Priority) == 0 {
-		v.fail(i.Origin, "priority", "The instance has no member", "Write priority = { NODE = 150, NODE = 100 }.")
-	}
-	members := i.Members()
-	for k := 1; k < len(members); k++ {
-		if i.Priority[members[k]] == i.Priority[members[k-1]] {
-			v.fail(i.Origin, "priority", "Two priorities are equal", "%s and %s both have %d, so neither is preferred.", members[k-1], members[k], i.Priority[members[k]])
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(i.Source)) {
-		if _, ok := i.Priority[name]; !ok {
-			v.fail(i.Origin, "source", "The source is no member's", "source names %q, which has no priority.%s", name, DidYouMean(name, members))
-		}
-	}
-	sources := map[netip.Addr]string{}
-	for _, name := range members {
-		if n, ok := v.cluster.NodeByName(name); ok {
-			if other, dup := sources[i.SourceOf(n)]; dup {
-				v.fail(i.Origin, "source", "Two members have one source", "%s and %s would both send from %s.", other, name, i.SourceOf(n))
-			}
-			sources[i.SourceOf(n)] = name
-		}
-	}
-}
-
-func (v *view) vipRules(i spec.VRRPInstance, p netip.Prefix, before []netip.Prefix) {
-	if slices.ContainsFunc(before, func(o netip.Prefix) bool { return o.Addr() == p.Addr() }) {
-		v.fail(i.Origin, "addresses", "The address is there twice", "%s is in the list more than once.", p.Addr())
-	}
-	if p.Addr().IsLoopback() {
-		v.fail(i.Origin, "addresses", "addresses cannot be that", "%s is a loopback address.", p.Addr())
-	}
-	if p.Bits() == 0 {
-		v.fail(i.Origin, "addresses", "addresses cannot be that", "A prefix of length 0 would take the default route.")
-	}
-	for _, n := range v.cluster.Nodes {
-		if n.Address == p.Addr() || i.SourceOf(n) == p.Addr() {
-			v.fail(i.Origin, "addresses", "The address is a node's own", "%s belongs to node %q and cannot move.", p.Addr(), n.Name)
-		}
-	}
-}
-
-// vridRules compares an instance with the earlier ones of its VRID.
-func (v *view) vridRules(i spec.VRRPInstance, others []spec.VRRPInstance) {
-	for _, o := range others {
-		if sharesSegment(i, o) {
-			v.fail(i.Origin, "virtual_router_id", "The VRID is taken", "%s is on the same segment with %d. Two routers of one VRID shut each other out.", o.Origin.Address, i.VRID)
-			return
-		}
-	}
-}
-
-// sharesSegment reports whether two instances are certainly on one segment: they have a
-// network in common, or an interface of a node.
-func sharesSegment(i, o spec.VRRPInstance) bool {
-	for _, p := range i.Addresses {
-		if slices.ContainsFunc(o.Addresses, p.Overlaps) {
-			return true
-		}
-	}
-	for name := range i.Priority {
-		if _, both := o.Priority[name]; both && i.Interface == o.Interface {
-			return true
-		}
-	}
 	return false
 }
 
@@ -203,8 +102,11 @@ func (v *view) serviceRules(s spec.VirtualServer) {
 	}
 	i, _ := v.cluster.Instance(s.On)
 	pool, _ := v.cluster.Pool(s.Pool)
-	if !slices.ContainsFunc(i.Addresses, func(p netip.Prefix) bool { return p.Addr() == s.Address }) {
+	if !slices.ContainsFunc(i.All(), func(a spec.VirtualAddress) bool { return a.Prefix.Addr() == s.Address }) {
 		v.fail(s.Origin, "address", "The address is not the instance's", "%s does not have %s, so no packet for it would arrive at a director.", i.Origin.Address, s.Address)
+	}
+	if i.NoAccept {
+		v.fail(s.Origin, "on", "The instance accepts no packets", "%s has accept = false, which drops packets to its addresses before IPVS sees them.", i.Origin.Address)
 	}
 	v.serverRules(s, i, pool, "pool")
 	sorry, ok := v.cluster.Pool(s.Sorry)
@@ -285,15 +187,25 @@ func (v *view) agree(o, i spec.VRRPInstance, node string) {
 			v.fail(i.Origin, attr, fmt.Sprintf("The nodes see different %s", attr), "%s of %s is not the same on %s and %s, and all members have to agree on it.", attr, i.Origin.Address, node, v.cluster.Node)
 		}
 	}
-	byAddr := func(l []netip.Prefix) []netip.Prefix {
-		return slices.SortedFunc(slices.Values(l), func(a, b netip.Prefix) int {
+	byAddr := func(l []spec.VirtualAddress) []netip.Prefix {
+		var out []netip.Prefix
+		for _, a := range l {
+			out = append(out, a.Prefix)
+		}
+		slices.SortFunc(out, func(a, b netip.Prefix) int {
 			return cmp.Or(a.Addr().Compare(b.Addr()), cmp.Compare(a.Bits(), b.Bits()))
 		})
+		return out
 	}
 	differs("addresses", slices.Equal(byAddr(o.Addresses), byAddr(i.Addresses)))
 	differs("virtual_router_id", o.VRID == i.VRID)
+	differs("version", o.Version == i.Version)
 	differs("advert_interval", o.Interval == i.Interval)
-	differs("preempt", o.Preempt == i.Preempt)
+	differs("preempt", o.Preempt == i.Preempt && o.PreemptDelay == i.PreemptDelay)
+	differs("unicast", o.Unicast == i.Unicast)
 	differs("priority", maps.Equal(o.Priority, i.Priority))
 	differs("source", maps.Equal(o.Source, i.Source))
+	if o.Group != i.Group {
+		v.fail(i.Origin, "", "The nodes see different groups", "%s is in a sync_group on one of %s and %s and not in the same on the other.", i.Origin.Address, node, v.cluster.Node)
+	}
 }

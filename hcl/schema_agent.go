@@ -63,7 +63,7 @@ var labFile = &block{
 		{
 			name: "segment", labels: []string{"name"}, doc: "One link layer: a bridge that joins the hosts' eth0; a host's second segment is its eth1, and so on.",
 			attrs: []attribute{
-				{name: "prefix", kind: prefixKind, required: true, doc: "The network, which holds its nodes' addresses."},
+				{name: "prefix", kind: prefix4Kind, required: true, doc: "The network, which holds its nodes' addresses."},
 				{name: "nodes", kind: stringsKind, required: true, doc: "The cluster's nodes on it."},
 			},
 		},

@@ -13,8 +13,8 @@ var clusterFile = &block{
 	doc: "The folder that a node points at holds cluster.hcl. One definition serves every node.",
 	blocks: append([]*block{
 		hareconcileBlock, variableBlock, localsBlock, includeBlock, clusterBlock,
-		vrrpBlock, trackerBlock, poolBlock, virtualServerBlock, movedBlock,
-	}, laterBlocks("sync_group", "haproxy", "notify", "check")...),
+		vrrpBlock, syncGroupBlock, trackerBlock, poolBlock, virtualServerBlock, movedBlock,
+	}, laterBlocks("haproxy", "notify", "check")...),
 }
 
 var hareconcileBlock = &block{
@@ -62,7 +62,7 @@ var clusterBlock = &block{
 		{
 			name: "node", labels: []string{"name"}, doc: "One host.",
 			attrs: append([]attribute{
-				{name: "address", kind: addressKind, required: true, doc: "Where the other nodes reach it; the source of its adverts unless an instance says otherwise."},
+				{name: "address", kind: hostKind, required: true, doc: "Where the other nodes reach it; the source of its adverts of that family unless an instance says otherwise."},
 			}, laterAttrs("labels")...),
 		},
 		{
@@ -72,37 +72,6 @@ var clusterBlock = &block{
 			}, laterAttrs("order", "max_parallel", "min_healthy_time", "healthy_deadline", "progress_deadline", "auto_revert", "handover", "on_unreachable")...),
 		},
 		{name: "coordination", later: true},
-	},
-}
-
-var vrrpBlock = &block{
-	name: "vrrp_instance", labels: []string{"name"}, each: true, doc: "One virtual router (VRRP version 3, IPv4, multicast) over several nodes.",
-	attrs: slices.Concat([]attribute{
-		{name: "interface", kind: stringKind, required: true, doc: "The device that carries adverts and addresses."},
-		{name: "virtual_router_id", kind: intKind(1, 255), required: true, doc: "The VRID; one router per segment may have it."},
-		{name: "version", kind: intKind(2, 3), def: "3", doc: "The protocol's version; 3 in this version."},
-		{name: "advert_interval", kind: durationKind(10*time.Millisecond, 40950*time.Millisecond), def: `"1s"`, doc: "The time between adverts, in whole hundredths of a second."},
-		{name: "priority", kind: mapOf(intKind(1, 254)), required: true, doc: "The nodes that take part and their priorities; the highest that can becomes MASTER. No two may be equal."},
-		{name: "preempt", kind: named(`"immediate" or "never"`), def: `"immediate"`, doc: `Whether a higher priority takes the addresses from a living MASTER: "immediate" or "never".`},
-		{name: "addresses", kind: prefixesKind, required: true, doc: "The virtual addresses with the length of their network; at least one, the same on every member."},
-		{name: "source", kind: addressMap, doc: "The members' addresses on this segment, where they are not the nodes' own."},
-		{name: "gates", kind: refsKind("tracker"), doc: "Trackers that have to be up; one that is down takes the node out of the election."},
-	}, laterAttrs("points", "unicast", "virtual_mac", "adopt", "garp", "nopreempt")),
-	blocks: laterBlocks("address", "route", "rule"),
-}
-
-var trackerBlock = &block{
-	name: "tracker", labels: []string{"name"}, each: true, doc: "Something that is up or down: an interface, or what a plugin says.",
-	attrs: []attribute{
-		{name: "interface", kind: stringKind, doc: "The device whose link is watched. Either this or `plugin` is written."},
-		{name: "plugin", kind: stringKind, doc: "The plugin that is asked."},
-		{name: "config", kind: named("object"), secret: true, doc: "What the plugin wants to know: an object, checked against NAME.schema.json beside cluster.hcl. May hold `secret(\"name\")`."},
-		{name: "interval", kind: durationKind(10*time.Millisecond, 24*time.Hour), def: `"1s"`, doc: "The time between two questions to the plugin."},
-		{name: "timeout", kind: durationKind(time.Millisecond, time.Hour), def: `"500ms"`, doc: "How long an answer may take; no longer than the interval."},
-		{name: "rise", kind: intKind(1, 100), def: "2", doc: "How many good answers in a row make it up."},
-		{name: "fall", kind: intKind(1, 100), def: "2", doc: "How many bad answers in a row make it down."},
-		{name: "hold", kind: durationKind(0, 24*time.Hour), def: `"5m"`, doc: "How long the last known state counts when the plugin cannot be asked."},
-		{name: "on_unknown", kind: choice("down", "up"), def: `"down"`, doc: "What counts after `hold`, and before the first answer."},
 	},
 }
 

@@ -53,7 +53,7 @@ func checkAttribute(r *report, def *block, a *hclsyntax.Attribute, where string)
 			r.errorf(a.NameRange, fmt.Sprintf("%s is a block", a.Name), "Write %s { ... } without an equals sign.", a.Name)
 			return
 		}
-		r.errorf(a.NameRange, "Unknown attribute", "%s has no attribute %q.%s", upperFirst(where), a.Name, DidYouMean(a.Name, def.attrNames()))
+		r.errorf(a.NameRange, "Unknown attribute", "%s has no attribute %q.%s", upperFirst(where), a.Name, def.suggest(a.Name, def.attrNames()))
 	}
 }
 
@@ -69,7 +69,7 @@ func checkNested(r *report, def *block, b *hclsyntax.Block, where string, nth in
 			r.errorf(b.TypeRange, fmt.Sprintf("%s is an attribute", b.Type), "Write %s = ... with an equals sign.", b.Type)
 			return
 		}
-		r.errorf(b.TypeRange, "Unknown block", "%s has no block %q.%s", upperFirst(where), b.Type, DidYouMean(b.Type, def.blockNames()))
+		r.errorf(b.TypeRange, "Unknown block", "%s has no block %q.%s", upperFirst(where), b.Type, def.suggest(b.Type, def.blockNames()))
 		return
 	case child.later:
 		notYet(r, b.TypeRange, b.Type, where)
@@ -78,7 +78,7 @@ func checkNested(r *report, def *block, b *hclsyntax.Block, where string, nth in
 		r.errorf(b.DefRange(), fmt.Sprintf("There are two %s blocks", b.Type), "%s may have one.", upperFirst(where))
 	}
 	if len(b.Labels) != len(child.labels) {
-		r.errorf(b.DefRange(), "Wrong number of labels", "A %s block is written %s.", b.Type, usage(child))
+		r.errorf(b.DefRange(), "Wrong number of labels", "%s block is written %s.", strings.Replace(article(b.Type), "a", "A", 1), usage(child))
 		return
 	}
 	for i, l := range b.Labels {

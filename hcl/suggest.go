@@ -17,6 +17,15 @@ func DidYouMean(written string, names []string) string {
 	return ""
 }
 
+// suggest is DidYouMean for a name in b. A word of keepalived's may be an attribute where it
+// was written as a block, or the other way round.
+func (b *block) suggest(written string, names []string) string {
+	if s := DidYouMean(written, names); s != "" || keepalived[written] == "" {
+		return s
+	}
+	return DidYouMean(written, slices.Concat(b.attrNames(), b.blockNames()))
+}
+
 // nearest returns the name that is written with the fewest edits, or "" if none is near.
 func nearest(written string, names []string) string {
 	if len(written) > 64 {

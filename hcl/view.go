@@ -2,7 +2,6 @@ package hcl
 
 import (
 	"fmt"
-	"net/netip"
 
 	hcl2 "github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -15,6 +14,9 @@ type view struct {
 	ev      *evaluator
 	cluster *spec.Cluster
 	at      map[string]*instance // by block address
+	vips    map[string][]vip     // by instance
+	groups  []group
+	points  map[string]*instance // the block that has the instance's points, by instance
 }
 
 // view evaluates everything for one node and applies the rules.
@@ -23,7 +25,7 @@ func (p *program) view(base *spec.Cluster, n spec.Node) *view {
 	c.Node = n.Name
 	v := &view{
 		ev:      newEvaluator(p, &nodeContext{n.Name, n.Address.String()}),
-		cluster: &c, at: map[string]*instance{},
+		cluster: &c, at: map[string]*instance{}, vips: map[string][]vip{}, points: map[string]*instance{},
 	}
 	for _, name := range sortedKeys(p.locals) {
 		v.ev.local(name, p.locals[name].NameRange)
@@ -33,6 +35,9 @@ func (p *program) view(base *spec.Cluster, n spec.Node) *view {
 	}
 	for _, in := range v.ev.all(vrrpBlock) {
 		c.Instances = append(c.Instances, v.instance(in))
+	}
+	for _, in := range v.ev.all(syncGroupBlock) {
+		v.groups = append(v.groups, v.group(in))
 	}
 	for _, in := range v.ev.all(poolBlock) {
 		c.Pools = append(c.Pools, v.pool(in))
@@ -59,56 +64,24 @@ func (v *view) note(in *instance) spec.Origin {
 
 // fail reports a rule that an attribute of a block breaks.
 func (v *view) fail(o spec.Origin, attr, summary, format string, args ...any) {
-	at := hcl2.Range{Filename: o.File}
+	v.ev.report.errorf(v.place(o, attr), summary, format, args...)
+}
+
+// warn reports what works and is hardly meant.
+func (v *view) warn(o spec.Origin, attr, summary, format string, args ...any) {
+	v.ev.report.add(Warning, v.place(o, attr), summary, fmt.Sprintf(format, args...))
+}
+
+func (v *view) place(o spec.Origin, attr string) hcl2.Range {
 	if in, ok := v.at[o.Address]; ok {
-		at = in.attrRange(attr)
+		return in.attrRange(attr)
 	}
-	v.ev.report.errorf(at, summary, format, args...)
+	return hcl2.Range{Filename: o.File}
 }
 
-func (v *view) instance(in *instance) spec.VRRPInstance {
-	i := spec.VRRPInstance{
-		Origin:    v.note(in),
-		Name:      in.name,
-		Interface: in.device("interface"),
-		VRID:      uint8(in.int("virtual_router_id")),
-		Version:   in.int("version"),
-		Interval:  in.duration("advert_interval"),
-		Priority:  map[string]uint8{},
-		Preempt:   v.preempt(in),
-		Gates:     in.strings("gates"),
-	}
-	for name, p := range in.entries("priority") {
-		i.Priority[name] = uint8(integer(p))
-	}
-	for _, s := range in.strings("addresses") {
-		if p, err := netip.ParsePrefix(s); err == nil {
-			i.Addresses = append(i.Addresses, p)
-		}
-	}
-	for name, s := range in.entries("source") {
-		if a, err := netip.ParseAddr(s.AsString()); err == nil {
-			if i.Source == nil {
-				i.Source = map[string]netip.Addr{}
-			}
-			i.Source[name] = a
-		}
-	}
-	return i
-}
-
-func (v *view) preempt(in *instance) bool {
-	got, ok := in.get("preempt")
-	if !ok {
-		return true
-	}
-	at := in.attrRange("preempt")
-	if got.Type().IsObjectType() && got.Type().HasAttribute("delay") {
-		notYet(v.ev.report, at, "preempt = { delay }", title(in.def.name, nil))
-		return true
-	}
-	s, ok := v.ev.convert(got, attribute{name: "preempt", kind: choice("immediate", "never")}, at, title(in.def.name, nil))
-	return ok && !s.IsNull() && s.AsString() == "immediate"
+// fail reports a mistake in an attribute of in.
+func (in *instance) fail(attr, summary, format string, args ...any) {
+	in.ev.report.errorf(in.attrRange(attr), summary, format, args...)
 }
 
 func (v *view) pool(in *instance) spec.Pool {

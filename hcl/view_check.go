@@ -98,14 +98,14 @@ func (v *view) expect(in *instance) []int {
 	return slices.Compact(out)
 }
 
-// device reads an interface's name (dev_valid_name in net/core/dev.c).
+// device reads an interface's name (dev_valid_name in net/core/dev.c). A comma would end it in lists.
 func (in *instance) device(name string) string {
 	s := in.string(name)
 	if s == "" && !in.written(name) {
 		return s
 	}
-	if s == "" || s == "." || s == ".." || len(s) > 15 || !printable(s) || strings.ContainsAny(s, "/:") {
-		in.ev.report.errorf(in.attrRange(name), "Not an interface", "%.40q cannot be the name of a device: 1 to 15 characters without spaces, slashes and colons.", s)
+	if s == "" || s == "." || s == ".." || len(s) > 15 || !printable(s) || strings.ContainsAny(s, "/:,") {
+		in.ev.report.errorf(in.attrRange(name), "Not an interface", "%.40q cannot be the name of a device: 1 to 15 characters without spaces, slashes, colons and commas.", s)
 	}
 	return s
 }
@@ -129,7 +129,7 @@ func (v *view) address(b *hclsyntax.Block, name string) (string, bool) {
 		out += fmt.Sprintf("[%q]", key)
 	}
 	if def, known := clusterFile.block(t.RootName()); !known || !def.each || !ok {
-		v.ev.report.errorf(a.Expr.Range(), "Not a block address", "%s is no block that can be renamed: vrrp_instance, tracker, pool or virtual_server.", out)
+		v.ev.report.errorf(a.Expr.Range(), "Not a block address", "%s is no block that can be renamed: vrrp_instance, sync_group, tracker, pool or virtual_server.", out)
 		return "", false
 	}
 	return out, true

@@ -1,166 +1,177 @@
 package hcl
 
 import (
-	"encoding/json"
-	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
 
-	hcl2 "github.com/hashicorp/hcl/v2"
-	"github.com/hashicorp/hcl/v2/ext/typeexpr"
-	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
-	"github.com/zclconf/go-cty/cty/convert"
-	ctyjson "github.com/zclconf/go-cty/cty/json"
 
 	"github.com/hareconcile/hareconcile/internal/spec"
 )
 
-// secretKey marks a secret in a plugin's configuration: {"$secret": "name"}.
-const secretKey = "$secret"
-
-// pluginOnly are the attributes that mean nothing to an interface tracker.
-var pluginOnly = []string{"config", "interval", "timeout", "rise", "fall", "hold", "on_unknown"}
-
 func (v *view) tracker(in *instance) spec.Tracker {
-	t := spec.Tracker{Origin: v.note(in), Name: in.name, Interface: in.device("interface"), Plugin: in.string("plugin")}
-	dev, plugin := in.body.Attributes["interface"] != nil, in.body.Attributes["plugin"] != nil
-	switch {
-	case dev == plugin:
-		v.ev.report.errorf(in.at, "The tracker watches nothing, or two things", "Write either interface = \"eth0\" or plugin = \"NAME\".")
-		return t
-	case dev:
-		for _, name := range pluginOnly {
-			if in.body.Attributes[name] != nil {
-				v.ev.report.errorf(in.attrRange(name), fmt.Sprintf("%s does not fit", name), "An interface tells by itself when it goes down; %s is for plugins.", name)
-			}
+	t := spec.Tracker{Origin: v.note(in), Name: in.name}
+	var kinds []string
+	for _, name := range watched {
+		if in.body.Attributes[name] != nil {
+			kinds = append(kinds, name)
 		}
+	}
+	if len(kinds) != 1 {
+		v.ev.report.errorf(in.at, "The tracker watches nothing, or two things", "Write exactly one of %s, such as interface = \"eth0\".", strings.Join(watched, ", "))
 		return t
 	}
-	if t.Plugin != "" && !namePattern.MatchString(t.Plugin) {
-		v.ev.report.errorf(in.attrRange("plugin"), "Not a name", "%.80q cannot be a plugin. %s", t.Plugin, nameRule)
-		return t
+	kind := kinds[0]
+	for _, a := range in.def.attrs {
+		if in.body.Attributes[a.name] != nil && a.name != kind && !slices.Contains(fitting[kind], a.name) {
+			in.fail(a.name, a.name+" does not fit", "A tracker with %s has no use for it. %s", kind, fitText(kind))
+		}
 	}
-	t.Interval, t.Timeout = in.duration("interval"), in.duration("timeout")
-	t.Rise, t.Fall = in.int("rise"), in.int("fall")
-	t.Hold, t.OnUnknown = in.duration("hold"), in.string("on_unknown")
-	if t.Timeout > t.Interval && t.Interval > 0 {
-		v.ev.report.errorf(in.attrRange("timeout"), "The timeout is longer than the interval", "A question that takes %s would meet the next one, after %s.", t.Timeout, t.Interval)
-	}
-	t.Config = v.config(in, t.Plugin)
+	v.target(in, kind, &t)
+	v.measure(in, kind, &t)
 	return t
 }
 
-// config checks a plugin's configuration against its schema and returns it as JSON.
-func (v *view) config(in *instance, plugin string) []byte {
-	at := in.attrRange("config")
-	got := cty.EmptyObjectVal
-	if in.body.Attributes["config"] != nil {
-		var ok bool
-		if got, ok = in.get("config"); !ok {
-			return nil
+// fitText says what does fit.
+func fitText(kind string) string {
+	return "What fits is " + strings.Join(fitting[kind], ", ") + "."
+}
+
+// target reads what is watched.
+func (v *view) target(in *instance, kind string, t *spec.Tracker) {
+	switch kind {
+	case "interface":
+		t.Interface = in.device("interface")
+	case "plugin":
+		t.Plugin = in.string("plugin")
+		if t.Plugin != "" && !namePattern.MatchString(t.Plugin) {
+			in.fail("plugin", "Not a name", "%.80q cannot be a plugin. %s", t.Plugin, nameRule)
+		}
+	case "process":
+		if t.Process = in.string(kind); !wordOf(t.Process, 255) || strings.Contains(t.Process, "/") {
+			in.fail(kind, "process cannot be that", "%.80q is no program's name: no path, no spaces, no commas.", t.Process)
+		}
+	case "file":
+		t.File = in.string(kind)
+		if problem := checkPath(cty.StringVal(t.File)); problem != "" || !wordOf(t.File, 1024) {
+			in.fail(kind, "file cannot be that", "%.200q is not a clean absolute path without spaces and commas.", t.File)
+		}
+	case "route":
+		t.Route = in.network(kind)
+	case "address":
+		t.Address = in.addr(kind)
+	case "ping":
+		t.Ping = in.addr(kind)
+	case "node":
+		t.Ping = v.nodeAddress(in, kind)
+	case "bfd":
+		if a, err := netip.ParseAddr(in.string(kind)); err != nil {
+			t.BFD = v.nodeAddress(in, kind)
+		} else if problem := usable(a); problem != "" {
+			in.fail(kind, "bfd cannot be that", "%s", problem)
+		} else {
+			t.BFD = a
 		}
 	}
-	if !got.Type().IsObjectType() && !got.Type().IsMapType() {
-		v.ev.report.errorf(at, "Wrong type", "config is an object, such as { socket = \"/run/x.sock\" }.")
-		return nil
+}
+
+// nodeAddress returns the address of the node that an attribute names.
+func (v *view) nodeAddress(in *instance, attr string) netip.Addr {
+	name := in.string(attr)
+	n, ok := v.cluster.NodeByName(name)
+	if !ok && name != "" {
+		in.fail(attr, "There is no such node", "%s names %q, which is no node of the cluster.%s", attr, name, DidYouMean(name, v.nodeNames()))
 	}
-	if holds(got, referenceType) {
-		v.ev.report.errorf(at, "A block cannot be used here", "Name the block's attribute, as in vrrp_instance.web.addresses.")
-		return nil
+	return n.Address
+}
+
+func (v *view) nodeNames() []string {
+	var names []string
+	for _, n := range v.cluster.Nodes {
+		names = append(names, n.Name)
 	}
-	got, ok := v.checkConfig(got, plugin, at)
+	return names
+}
+
+// measure reads how it is watched.
+func (v *view) measure(in *instance, kind string, t *spec.Tracker) {
+	fits := func(name string) bool { return slices.Contains(fitting[kind], name) }
+	t.UpDelay, t.DownDelay = v.delays(in)
+	if fits("interval") {
+		t.Interval = in.duration("interval")
+	}
+	if fits("timeout") {
+		t.Timeout, t.Rise, t.Fall = in.duration("timeout"), in.int("rise"), in.int("fall")
+		if t.Timeout > t.Interval && t.Interval > 0 {
+			in.fail("timeout", "The timeout is longer than the interval", "A question that takes %s would meet the next one, after %s.", t.Timeout, t.Interval)
+		}
+	}
+	if fits("hold") {
+		t.Hold, t.OnUnknown = in.duration("hold"), in.string("on_unknown")
+	}
+	if fits("min") {
+		t.Min, t.Max = in.int("min"), in.int("max")
+		if t.Max > 0 && t.Max < t.Min {
+			in.fail("max", "max is less than min", "No number of processes is from %d to %d.", t.Min, t.Max)
+		}
+	}
+	if fits("dev") {
+		t.Device = in.device("dev")
+	}
+	if fits("source") {
+		v.path(in, t)
+	}
+	switch kind {
+	case "bfd":
+		t.Fall = in.int("multiplier")
+		if in.body.Attributes["interval"] == nil {
+			t.Interval = bfdInterval
+		}
+		if t.Interval > time.Minute {
+			in.fail("interval", "interval cannot be that", "%s is out of range for BFD: from 10ms to 1m.", t.Interval)
+		}
+	case "plugin":
+		t.Config = v.config(in, t.Plugin)
+	}
+}
+
+// path checks the addresses at both ends of ping and BFD.
+func (v *view) path(in *instance, t *spec.Tracker) {
+	t.Source = in.addr("source")
+	target := t.Ping
+	if t.BFD.IsValid() {
+		target = t.BFD
+	}
+	switch {
+	case !target.IsValid():
+	case t.Source.IsValid() && t.Source.Is6() != target.Is6():
+		in.fail("source", "source is of the other family", "Nothing goes from %s to %s.", t.Source, target)
+	case target.Is6() && target.IsLinkLocalUnicast() && t.Device == "":
+		v.ev.report.errorf(in.at, "dev is missing", "%s is a link-local address: only with dev does it say where.", target)
+	}
+}
+
+// delays reads { up = "10s", down = "500ms" }.
+func (v *view) delays(in *instance) (up, down time.Duration) {
+	got, ok := in.get("delay")
 	if !ok {
-		return nil
+		return 0, 0
 	}
-	plain, err := cty.Transform(got, func(_ cty.Path, e cty.Value) (cty.Value, error) {
-		if e.Type().Equals(secretType) && !e.IsNull() && e.IsKnown() {
-			return cty.ObjectVal(map[string]cty.Value{secretKey: cty.StringVal(e.EncapsulatedValue().(*secretName).name)}), nil
-		}
-		return e, nil
+	fields, ok := v.fields(got, "delay", in.attrRange("delay"), []attribute{
+		{name: "up", kind: durationKind(0, 24*time.Hour)},
+		{name: "down", kind: durationKind(0, 24*time.Hour)},
 	})
-	if err != nil {
-		v.ev.report.errorf(at, "Wrong type", "A secret in a list or map needs the other elements to be secrets, too.")
-		return nil
-	}
-	b, err := json.Marshal(ctyjson.SimpleJSONValue{Value: plain})
-	if err != nil {
-		v.ev.report.errorf(at, "Wrong type", "config cannot be written as JSON: %v.", err)
-		return nil
-	}
-	return b
-}
-
-// A pluginSchema is NAME.schema.json.
-type pluginSchema struct {
-	Attributes map[string]struct {
-		Type        string `json:"type"`
-		Required    bool   `json:"required"`
-		Description string `json:"description"`
-	} `json:"attributes"`
-}
-
-// checkConfig converts a configuration to what its plugin's schema wants. Without a schema it warns.
-func (v *view) checkConfig(got cty.Value, plugin string, at hcl2.Range) (cty.Value, bool) {
-	b, ok := v.ev.schemas[plugin]
 	if !ok {
-		v.ev.report.add(Warning, at, "The plugin's configuration was not checked",
-			fmt.Sprintf("There is no %s.schema.json beside cluster.hcl, so only the plugin itself can say whether it is right.", plugin))
-		return got, true
+		return 0, 0
 	}
-	var schema pluginSchema
-	if err := json.Unmarshal(b, &schema); err != nil {
-		v.ev.report.errorf(at, "The plugin's schema cannot be read", "%s.schema.json: %v.", plugin, err)
-		return got, false
-	}
-	known := sortedKeys(schema.Attributes)
-	good := true
-	have := got.AsValueMap()
-	converted := map[string]cty.Value{}
-	for _, name := range sortedKeys(have) {
-		want, ok := schema.Attributes[name]
-		if !ok {
-			v.ev.report.errorf(at, "Unknown attribute", "Plugin %q has no attribute %q.%s", plugin, name, DidYouMean(name, known))
-			good = false
-			continue
+	read := func(name string) time.Duration {
+		if e, ok := fields[name]; ok {
+			d, _ := time.ParseDuration(e.AsString()) // checked by the kind
+			return d
 		}
-		converted[name], ok = v.configValue(have[name], plugin, name, want.Type, at)
-		good = good && ok
+		return 0
 	}
-	for _, name := range known {
-		if e, ok := have[name]; schema.Attributes[name].Required && (!ok || e.IsNull()) {
-			v.ev.report.errorf(at, fmt.Sprintf("%s is missing", name), "Plugin %q needs it: %s", plugin, schema.Attributes[name].Description)
-			good = false
-		}
-	}
-	return cty.ObjectVal(converted), good
-}
-
-// configValue converts one value to the type that a schema wants, in the syntax of variables.
-func (v *view) configValue(got cty.Value, plugin, name, want string, at hcl2.Range) (cty.Value, bool) {
-	if want == "" || got.IsNull() || got.Type().Equals(secretType) {
-		return got, true
-	}
-	typ, ok := parseType(plugin+".schema.json", want)
-	if !ok {
-		v.ev.report.errorf(at, "The plugin's schema cannot be read", "%s.schema.json: %.80q is no type.", plugin, want)
-		return got, false
-	}
-	converted, err := convert.Convert(got, typ)
-	if err != nil {
-		v.ev.report.errorf(at, "Wrong type", "%s of plugin %q is %s, and this is %s.", name, plugin, article(want), friendly(got))
-		return got, false
-	}
-	return converted, true
-}
-
-// parseType reads a type such as list(string).
-func parseType(name, text string) (cty.Type, bool) {
-	if scan(name, []byte(text)).HasErrors() {
-		return cty.DynamicPseudoType, false
-	}
-	e, diags := hclsyntax.ParseExpression([]byte(text), name, hcl2.InitialPos)
-	if diags.HasErrors() {
-		return cty.DynamicPseudoType, false
-	}
-	typ, diags := typeexpr.TypeConstraint(e)
-	return typ, !diags.HasErrors()
+	return read("up"), read("down")
 }

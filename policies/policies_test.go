@@ -40,7 +40,7 @@ func cluster(vip string, weights ...int) *spec.Cluster {
 	if vip != "" {
 		a := netip.MustParseAddr(vip)
 		c.Instances = []spec.VRRPInstance{{
-			Name: "web", Interval: time.Second, Priority: map[string]uint8{"ka1": 150, "ka2": 100}, Addresses: []netip.Prefix{netip.PrefixFrom(a, 24)},
+			Name: "web", Interval: time.Second, Priority: map[string]uint8{"ka1": 150, "ka2": 100}, Addresses: []spec.VirtualAddress{{Prefix: netip.PrefixFrom(a, 24)}},
 		}}
 		c.VirtualServers = []spec.VirtualServer{{
 			Origin: spec.Origin{Address: "virtual_server.http", File: "cluster.hcl", Line: 9},

@@ -123,7 +123,7 @@ func lvsDR() *spec.Cluster {
 		Instances: []spec.VRRPInstance{{
 			Origin: at("vrrp_instance.web", 42), Name: "web", Interface: "eth0", VRID: 100, Version: 3,
 			Interval: time.Second, Priority: map[string]uint8{"ka1": 150, "ka2": 100}, Preempt: true,
-			Addresses: []netip.Prefix{netip.PrefixFrom(vip, 24)}, Gates: []string{"uplink"},
+			Addresses: []spec.VirtualAddress{{Prefix: netip.PrefixFrom(vip, 24)}}, Gates: []string{"uplink"},
 		}},
 		Pools: []spec.Pool{
 			{

@@ -162,7 +162,7 @@ func TestRefusalKeepsTheOldRevision(t *testing.T) {
 		{"object in the way", func(w *world) {
 			r := lab("bbbbbbb", 5)
 			r.Cluster.VirtualServers[0].Port = 8080
-			want := resource.IPVSService{ServiceKey: resource.ServiceKey{Protocol: "tcp", Address: netip.AddrPortFrom(r.Cluster.Instances[0].Addresses[0].Addr(), 8080)}, Scheduler: "rr"}
+			want := resource.IPVSService{ServiceKey: resource.ServiceKey{Protocol: "tcp", Address: netip.AddrPortFrom(r.Cluster.Instances[0].Addresses[0].Prefix.Addr(), 8080)}, Scheduler: "rr"}
 			w.host.foreign[want.ID()] = want
 			w.origin.push(r)
 		}, "not made by hareconcile"},

@@ -237,7 +237,7 @@ func lab(commit string, weight int) *revision.Revision {
 		Instances: []spec.VRRPInstance{{
 			Name: "web", Interface: "eth0", VRID: 100, Version: 3, Interval: time.Second,
 			Priority: map[string]uint8{"ka1": 150, "ka2": 100}, Preempt: true,
-			Addresses: []netip.Prefix{netip.PrefixFrom(vip, 24)},
+			Addresses: []spec.VirtualAddress{{Prefix: netip.PrefixFrom(vip, 24)}},
 		}},
 		Pools: []spec.Pool{{
 			Name: "web", Port: 80, OnFail: "weight_zero",

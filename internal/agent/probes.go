@@ -43,13 +43,14 @@ func jobs(c *spec.Cluster, node string, f reconcile.Facts) []checker.Job {
 	return out
 }
 
-// pluginTrackers returns the plugin trackers that gate an instance node takes part in.
+// pluginTrackers returns the plugin trackers that an instance asks in which node takes part.
 func pluginTrackers(c *spec.Cluster, node string) []spec.Tracker {
 	var out []spec.Tracker
 	for _, t := range c.Trackers {
 		used := slices.ContainsFunc(c.Instances, func(i spec.VRRPInstance) bool {
 			_, member := i.Priority[node]
-			return member && slices.Contains(i.Gates, t.Name)
+			scores := func(p spec.Points) bool { return p.Tracker == t.Name }
+			return member && (slices.Contains(i.Gates, t.Name) || slices.ContainsFunc(i.Points, scores))
 		})
 		if t.Plugin != "" && used {
 			out = append(out, t)

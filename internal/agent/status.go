@@ -129,10 +129,11 @@ func (a *Agent) service(c *spec.Cluster, vs spec.VirtualServer) control.Service 
 }
 
 func (a *Agent) vrrpTracker(t spec.Tracker) (reconcile.Verdict, bool) {
-	if a.vrrp == nil || t.Interface == "" {
+	if a.vrrp == nil || t.Plugin != "" {
 		return reconcile.Unknown, false
 	}
-	key := resource.VRRPTracker{Type: "interface", Target: t.Interface}.Key()
+	kind, target := t.Watches()
+	key := resource.VRRPTracker{Type: kind, Target: target}.Key()
 	for _, s := range a.vrrp.Trackers {
 		if s.Key == key {
 			return reconcile.Verdict(s.State), true
@@ -144,7 +145,11 @@ func (a *Agent) vrrpTracker(t spec.Tracker) (reconcile.Verdict, bool) {
 // instanceName returns the name in the cluster file of the instance that the kernel's key means.
 func instanceName(c *spec.Cluster, key string) string {
 	for _, i := range c.Instances {
-		if (resource.VRRPInstance{Interface: i.Interface, VRID: i.VRID}).ID().Name == key {
+		family := resource.IPv4
+		if i.IPv6() {
+			family = resource.IPv6
+		}
+		if (resource.VRRPInstance{Interface: i.Interface, VRID: i.VRID, Family: family}).ID().Name == key {
 			return i.Name
 		}
 	}

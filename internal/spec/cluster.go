@@ -42,40 +42,6 @@ type Rollout struct {
 	MaxDestroyPercent int `json:"max_destroy_percent,omitempty"`
 }
 
-// A Tracker watches one thing: either Interface or Plugin is set.
-type Tracker struct {
-	Origin    Origin `json:"origin"`
-	Name      string `json:"name"`
-	Interface string `json:"interface,omitempty"`
-	// Plugin is the track plugin's name; the rest applies to plugins only.
-	Plugin   string        `json:"plugin,omitempty"`
-	Config   []byte        `json:"config,omitempty"` // JSON object, checked against the plugin's schema
-	Interval time.Duration `json:"interval,omitempty"`
-	Timeout  time.Duration `json:"timeout,omitempty"`
-	Rise     int           `json:"rise,omitempty"`
-	Fall     int           `json:"fall,omitempty"`
-	// Hold is how long the last known state counts once the tracker cannot be measured.
-	Hold time.Duration `json:"hold,omitempty"`
-	// OnUnknown is "down" or "up": what counts after Hold, and before the first verdict.
-	OnUnknown string `json:"on_unknown,omitempty"`
-}
-
-// A VRRPInstance is one virtual router over several nodes.
-type VRRPInstance struct {
-	Origin    Origin           `json:"origin"`
-	Name      string           `json:"name"`
-	Interface string           `json:"interface"`
-	VRID      uint8            `json:"virtual_router_id"`
-	Version   int              `json:"version"`
-	Interval  time.Duration    `json:"advert_interval"`
-	Priority  map[string]uint8 `json:"priority"` // by node; its keys are the nodes that take part
-	Preempt   bool             `json:"preempt"`
-	Addresses []netip.Prefix   `json:"addresses"`
-	// Source has a member's address on this segment where it is not the node's own.
-	Source map[string]netip.Addr `json:"source,omitempty"`
-	Gates  []string              `json:"gates,omitempty"` // names of trackers
-}
-
 // A Pool is a set of servers that are checked together.
 type Pool struct {
 	Origin Origin `json:"origin"`

@@ -35,8 +35,8 @@ func (c *Cluster) Tracker(name string) (Tracker, bool) {
 func (c *Cluster) VIPs() []netip.Addr {
 	var out []netip.Addr
 	for _, i := range c.Instances {
-		for _, p := range i.Addresses {
-			out = append(out, p.Addr())
+		for _, a := range i.All() {
+			out = append(out, a.Prefix.Addr())
 		}
 	}
 	slices.SortFunc(out, netip.Addr.Compare)
@@ -55,12 +55,47 @@ func (i VRRPInstance) Members() []string {
 	return names
 }
 
-// SourceOf returns a member's address on the instance's segment.
+// All returns the advertised and the excluded addresses of i.
+func (i VRRPInstance) All() []VirtualAddress { return slices.Concat(i.Addresses, i.Excluded) }
+
+// IPv6 reports whether i speaks over IPv6: the family of its advertised addresses.
+func (i VRRPInstance) IPv6() bool {
+	return len(i.Addresses) > 0 && i.Addresses[0].Prefix.Addr().Is6()
+}
+
+// SourceOf returns a member's address on the instance's segment. It is not valid where the
+// cluster file does not tell: the other family's, or the link-local one from which
+// multicast over IPv6 is sent (RFC 9568, section 5.1.2.1).
 func (i VRRPInstance) SourceOf(n Node) netip.Addr {
 	if a, ok := i.Source[n.Name]; ok {
 		return a
 	}
+	if n.Address.Is6() != i.IPv6() || i.IPv6() && !i.Unicast {
+		return netip.Addr{}
+	}
 	return n.Address
+}
+
+// Watches returns the type of t and what it watches, as vrrpd knows them
+// (resource.VRRPTracker). A plugin is known by the tracker's name.
+func (t Tracker) Watches() (kind, target string) {
+	switch {
+	case t.Interface != "":
+		return "interface", t.Interface
+	case t.Process != "":
+		return "process", t.Process
+	case t.File != "":
+		return "file", t.File
+	case t.Route.IsValid():
+		return "route", t.Route.String()
+	case t.Address.IsValid():
+		return "address", t.Address.String()
+	case t.Ping.IsValid():
+		return "ping", t.Ping.String()
+	case t.BFD.IsValid():
+		return "bfd", t.BFD.String()
+	}
+	return "plugin", t.Name
 }
 
 func find[T any](list []T, is func(T) bool) (T, bool) {

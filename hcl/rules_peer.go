@@ -1,0 +1,171 @@
+package hcl
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+
+	"github.com/hareconcile/hareconcile/internal/spec"
+)
+
+// members checks that priorities and sources name nodes, each with an address of its own.
+func (v *view) members(i spec.VRRPInstance) {
+	names := v.nodeNames()
+	for _, name := range slices.Sorted(maps.Keys(i.Priority)) {
+		if !slices.Contains(names, name) {
+			v.fail(i.Origin, "priority", "There is no such node", "priority names %q, which is no node of the cluster.%s", name, DidYouMean(name, names))
+		}
+	}
+	if len(i.Priority) == 0 {
+		v.fail(i.Origin, "priority", "The instance has no member", "Write priority = { NODE = 150, NODE = 100 }.")
+	}
+	members := i.Members()
+	for _, name := range slices.Sorted(maps.Keys(i.Source)) {
+		if _, ok := i.Priority[name]; !ok {
+			v.fail(i.Origin, "source", "The source is no member's", "source names %q, which has no priority.%s", name, DidYouMean(name, members))
+		}
+		if a := i.Source[name]; a.Is6() != i.IPv6() && len(i.Addresses) > 0 {
+			v.fail(i.Origin, "source", "source is of the other family", "%s of %s cannot send adverts for %s.", a, name, i.Addresses[0].Prefix.Addr())
+		}
+	}
+	sources := map[netip.Addr]string{}
+	for _, name := range members {
+		n, _ := v.cluster.NodeByName(name)
+		a := i.SourceOf(n)
+		if other, dup := sources[a]; dup && a.IsValid() {
+			v.fail(i.Origin, "source", "Two members have one source", "%s and %s would both send from %s.", other, name, a)
+		}
+		sources[a] = name
+	}
+}
+
+// peerRules checks that every member knows whom to hear, and how to reach them.
+func (v *view) peerRules(i spec.VRRPInstance) {
+	known := map[netip.Addr]string{}
+	var missing []string
+	for _, name := range i.Members() {
+		n, ok := v.cluster.NodeByName(name)
+		if a := i.SourceOf(n); a.IsValid() {
+			known[a] = name
+		} else if ok {
+			missing = append(missing, name)
+		}
+	}
+	switch {
+	case len(missing) == 0 || len(i.Addresses) == 0:
+	case i.Unicast || !i.IPv6():
+		n, _ := v.cluster.NodeByName(missing[0])
+		v.fail(i.Origin, "source", "A member has no address here", "%s has %s, which is of the other family. Write source = { %s = \"ADDRESS\" }.", missing[0], n.Address, missing[0])
+	case len(i.Source) > 0:
+		v.fail(i.Origin, "source", "A member has no source", "source is for all members or none, and %s is not in it.", missing[0])
+	case len(missing) > 1:
+		v.warn(i.Origin, "source", "The peers are not known", "Over IPv6 multicast %s sends from the devices' link-local addresses, so adverts from anybody on the segment count. Write source = { %s = \"fe80::...\" } with the address of every member.", i.Origin.Address, missing[0])
+	}
+	for k, p := range i.Peers {
+		name, member := known[p]
+		switch {
+		case member:
+			v.fail(i.Origin, "peers", "The peer is a member", "%s is %s itself. Members know each other; peers are routers beside them.", p, name)
+		case slices.Contains(i.Peers[:k], p):
+			v.fail(i.Origin, "peers", "The peer is there twice", "%s is in the list more than once.", p)
+		case p.Is6() != i.IPv6():
+			v.fail(i.Origin, "peers", "The peer is of the other family", "%s cannot hear adverts for %s.", p, familyName(i))
+		case slices.ContainsFunc(i.All(), func(a spec.VirtualAddress) bool { return a.Prefix.Addr() == p }):
+			v.fail(i.Origin, "peers", "The peer is a virtual address", "%s moves from node to node. Write the address that the peer sends from.", p)
+		}
+	}
+	if i.Unicast && len(i.Priority) < 2 && len(i.Peers) == 0 {
+		v.fail(i.Origin, "unicast", "Unicast has no peer", "There is nobody to send adverts to. Write another member into priority, or peers = [\"ADDRESS\"].")
+	}
+}
+
+func familyName(i spec.VRRPInstance) string {
+	if i.IPv6() {
+		return "IPv6"
+	}
+	return "IPv4"
+}
+
+// vipRules checks one address of an instance, with those before it.
+func (v *view) vipRules(i spec.VRRPInstance, a vip, before []vip) {
+	addr := a.Prefix.Addr()
+	if slices.ContainsFunc(before, func(o vip) bool { return o.Prefix.Addr() == addr }) {
+		a.in.fail(a.attr, "The address is there twice", "%s is in the instance more than once.", addr)
+	}
+	if addr.IsLoopback() {
+		a.in.fail(a.attr, a.attr+" cannot be that", "%s is a loopback address.", addr)
+	}
+	if a.Prefix.Bits() == 0 {
+		a.in.fail(a.attr, a.attr+" cannot be that", "A prefix of length 0 would take the default route.")
+	}
+	for _, n := range v.cluster.Nodes {
+		if (n.Address == addr || i.SourceOf(n) == addr) && i.Priority[n.Name] != owner {
+			a.in.fail(a.attr, "The address is a node's own", "%s belongs to node %q and cannot move, unless that has priority 255.", addr, n.Name)
+		}
+	}
+}
+
+// networkRules compares the advertised addresses with each other and with the members'.
+func (v *view) networkRules(i spec.VRRPInstance) {
+	first := i.Addresses[0].Prefix.Addr()
+	for _, a := range v.vips[i.Name] {
+		addr := a.Prefix.Addr()
+		advertised := slices.Contains(i.Addresses, a.VirtualAddress)
+		switch {
+		case !advertised:
+		case addr.Is6() != first.Is6():
+			a.in.fail(a.attr, "Two families in one instance", "%s and %s cannot be in one advert. Write two instances, and a sync_group to keep them together; or excluded, which is not advertised.", first, addr)
+			return
+		case addr.Is6() && addr.IsLinkLocalUnicast() && !first.IsLinkLocalUnicast():
+			a.in.fail(a.attr, "The link-local address is not the first", "Adverts begin with it: write %s before %s (RFC 9568, section 5.2.9).", addr, first)
+			return
+		}
+		if !v.reached(i, a) {
+			v.ev.report.add(Warning, a.in.attrRange(a.attr), "No member is in the address's network",
+				a.Prefix.Masked().String()+" holds no member's address, so it may not be the segment's network. Where that is meant, write the address with its full length.")
+		}
+	}
+}
+
+// reached reports whether a member has an address in a's network, as far as that is known.
+func (v *view) reached(i spec.VRRPInstance, a vip) bool {
+	known := false
+	for _, name := range i.Members() {
+		n, _ := v.cluster.NodeByName(name)
+		s := i.SourceOf(n)
+		if !s.IsValid() || s.IsLinkLocalUnicast() || s.Is6() != a.Prefix.Addr().Is6() {
+			continue
+		}
+		known = true
+		if a.Prefix.Contains(s) {
+			return true
+		}
+	}
+	return !known || a.Prefix.IsSingleIP() || a.Device != ""
+}
+
+// vridRules compares an instance with the earlier ones of its VRID.
+func (v *view) vridRules(i spec.VRRPInstance, others []spec.VRRPInstance) {
+	for _, o := range others {
+		if i.IPv6() == o.IPv6() && sharesSegment(i, o) {
+			v.fail(i.Origin, "virtual_router_id", "The VRID is taken", "%s is on the same segment with %d. Two routers of one VRID shut each other out.", o.Origin.Address, i.VRID)
+			return
+		}
+	}
+}
+
+// sharesSegment reports whether two instances are certainly on one segment: they have a
+// network in common, or an interface of a node.
+func sharesSegment(i, o spec.VRRPInstance) bool {
+	for name := range i.Priority {
+		if _, both := o.Priority[name]; both && i.Interface == o.Interface {
+			return true
+		}
+	}
+	for _, a := range i.Addresses {
+		if slices.ContainsFunc(o.Addresses, func(b spec.VirtualAddress) bool { return a.Prefix.Overlaps(b.Prefix) }) {
+			return true
+		}
+	}
+	return false
+}
