@@ -1,5 +1,35 @@
 package holding
 
+import "github.com/hareconcile/hareconcile/internal/vrrpd/announce"
+
+// Targets are what has to be announced for owner: the addresses that it holds, each on the
+// link where it is.
+func (t *Table) Targets(name string) []announce.Target {
+	o := t.owners[name]
+	if o == nil || !o.active {
+		return nil
+	}
+	out := make([]announce.Target, 0, len(o.addrs))
+	for i := range o.addrs {
+		w := &o.addrs[i]
+		it := t.addrs[w.place]
+		if it == nil || it.state != holds {
+			continue
+		}
+		l := t.links[w.place.index]
+		out = append(out, announce.Target{
+			Index: l.Index, MAC: l.MAC, Address: w.place.prefix.Addr(),
+			Router: t.forwards(w), Silent: !l.ARP,
+		})
+	}
+	return out
+}
+
+// forwards reports whether the host is an IPv6 router on the device of w.
+func (t *Table) forwards(w *wantedAddress) bool {
+	return w.place.prefix.Addr().Is6() && t.links[t.names[w.device]].Conf.Forwarding6 != 0
+}
+
 // Transmit is where owner's adverts go out, and from which MAC.
 func (t *Table) Transmit(name string) (index int, mac [6]byte) {
 	o := t.owners[name]
