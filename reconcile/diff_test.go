@@ -300,6 +300,51 @@ func TestARealServerStaysSilent(t *testing.T) {
 	}
 }
 
+// A batcher makes changes together, unless one of them is refused.
+type batcher struct {
+	*handler
+	together int
+}
+
+func (b *batcher) ApplyAll(ctx context.Context, cs []reconcile.Change) error {
+	for _, c := range cs {
+		if b.host.fail[c.ID] {
+			return errors.New("the kernel says no")
+		}
+	}
+	for _, c := range cs {
+		if err := b.Apply(ctx, c); err != nil {
+			return err
+		}
+	}
+	b.together += len(cs)
+	return nil
+}
+
+func TestChangesOfOneKindAreMadeTogether(t *testing.T) {
+	h := newHost()
+	b := &batcher{handler: &handler{h, resource.KindSysctl}}
+	want := resource.Set{}
+	for _, k := range []string{"a", "b", "c"} {
+		v := resource.Sysctl{Key: k, Value: "1"}
+		want[v.ID()] = v
+	}
+	plan := reconcile.Diff(h.live(), reconcile.Target{Set: want})
+	bad := resource.Sysctl{Key: "b"}.ID()
+	h.fail[bad] = true
+	err := plan.Apply(t.Context(), []reconcile.Handler{b}, nil)
+	var ce *reconcile.ChangeError
+	if !errors.As(err, &ce) || ce.Change.ID != bad || len(h.owned) != 1 || b.together != 0 {
+		t.Errorf("Apply = %v with %v made, want an error that names b, and a made", err, h.owned)
+	}
+	h.fail = nil
+	made := 0
+	plan = reconcile.Diff(h.live(), reconcile.Target{Set: want})
+	if err := plan.Apply(t.Context(), []reconcile.Handler{b}, func(reconcile.Change) { made++ }); err != nil || made != 2 || b.together != 2 {
+		t.Errorf("Apply = %v, %d made, %d together, want 2 and 2", err, made, b.together)
+	}
+}
+
 func TestApplyStopsWhenCancelled(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

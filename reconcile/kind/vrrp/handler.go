@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -31,12 +32,12 @@ type handler[E element] struct {
 }
 
 var (
-	_ reconcile.Handler = (*handler[resource.VRRPTracker])(nil)
-	_ reconcile.Handler = (*handler[resource.VRRPInstance])(nil)
+	_ reconcile.Batcher = (*handler[resource.VRRPTracker])(nil)
+	_ reconcile.Batcher = (*handler[resource.VRRPInstance])(nil)
 )
 
 // changing serialises changes of the handlers of this process: each reads the
-// configuration, alters one element and sends the whole.
+// configuration, alters some elements and sends the whole.
 var changing sync.Mutex
 
 // NewTrackers returns the handler of trackers for the vrrpd behind socket.
@@ -78,6 +79,12 @@ func (h *handler[E]) Observe(ctx context.Context) (reconcile.Live, error) {
 
 // Apply implements reconcile.Handler.
 func (h *handler[E]) Apply(ctx context.Context, change reconcile.Change) error {
+	return h.ApplyAll(ctx, []reconcile.Change{change})
+}
+
+// ApplyAll implements reconcile.Batcher: what changes arrives at vrrpd as one configuration,
+// so that hundreds of routers cost one message and move together.
+func (h *handler[E]) ApplyAll(ctx context.Context, changes []reconcile.Change) error {
 	changing.Lock()
 	defer changing.Unlock()
 	c, err := channel.Dial(ctx, h.socket)
@@ -93,7 +100,7 @@ func (h *handler[E]) Apply(ctx context.Context, change reconcile.Change) error {
 		return err
 	}
 	list := h.list(&config)
-	next, err := alter(*list, change)
+	next, err := alter(*list, changes)
 	if err != nil || slices.Equal(next, *list) {
 		return err
 	}
@@ -114,21 +121,23 @@ func query(ctx context.Context, c *channel.Client) (channel.Config, error) {
 	return r.Status.Config, nil
 }
 
-// alter returns list with c's element replaced, added or left out.
-func alter[E element](list []E, c reconcile.Change) ([]E, error) {
-	out := make([]E, 0, len(list)+1)
+// alter returns list with the elements of cs replaced, added or left out.
+func alter[E element](list []E, cs []reconcile.Change) ([]E, error) {
+	next := make(map[resource.ID]E, len(list)+len(cs))
 	for _, e := range list {
-		if e.ID() != c.ID {
-			out = append(out, e)
-		}
+		next[e.ID()] = e
 	}
-	if c.Action != reconcile.Delete {
+	for _, c := range cs {
+		if c.Action == reconcile.Delete {
+			delete(next, c.ID)
+			continue
+		}
 		e, ok := c.After.(E)
 		if !ok {
 			return nil, fmt.Errorf("%T is not a %T", c.After, e)
 		}
-		out = append(out, e)
+		next[c.ID] = e
 	}
-	slices.SortStableFunc(out, func(a, b E) int { return strings.Compare(a.ID().Name, b.ID().Name) })
-	return out, nil
+	byName := func(a, b E) int { return strings.Compare(a.ID().Name, b.ID().Name) }
+	return slices.SortedFunc(maps.Values(next), byName), nil
 }

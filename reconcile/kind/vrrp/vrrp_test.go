@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -108,6 +109,65 @@ func TestOneChangeIsSentOnce(t *testing.T) {
 	if err := plan.Apply(t.Context(), hs, nil); err != nil || f.count()-before != 1 {
 		t.Errorf("applied twice: %v and %d configurations, want none more", err, f.count()-before)
 	}
+}
+
+func TestManyChangesAreSentTogether(t *testing.T) {
+	f := &fake{}
+	hs := serve(t, f)
+	want := resource.Set{}
+	for vrid := range uint8(200) {
+		i := instance(vrid+1, 100, link.Key())
+		want[i.ID()] = i
+	}
+	want[link.ID()] = link
+	reconciletest.Apply(t, hs, want)
+	if n := f.count(); n != 2 {
+		t.Errorf("%d configurations for 200 instances and a tracker, want one for each kind", n)
+	}
+	if live := reconciletest.Observe(t, hs...); len(live.Owned) != 201 {
+		t.Errorf("%d elements, want 201", len(live.Owned))
+	}
+}
+
+// full has every field that a virtual router and a tracker can have.
+var (
+	full = resource.VRRPInstance{
+		Interface: "eth0", VRID: 7, Family: resource.IPv6, Version: 3, Priority: 254,
+		Interval: resource.Duration(100 * time.Millisecond), Preempt: true,
+		PreemptDelay: resource.Duration(30 * time.Second), StartDelay: resource.Duration(time.Minute),
+		Group: `edge["a"]`, Unicast: true, Checksum: resource.ChecksumMessage, NoAccept: true, VirtualMAC: true, Realtime: true,
+		Addresses: resource.NewList("fe80::100/64", "2001:db8::100/64 dev eth1 noprefixroute"),
+		Excluded:  resource.NewList("192.0.2.100/24 label eth0:x scope link"),
+		Routes:    resource.NewList("198.51.100.0/24 via 192.0.2.1 dev eth0 table 100 metric 5 onlink"),
+		Rules:     resource.NewList("ipv4 priority 100 from 192.0.2.100/32 fwmark 0x10/0xff table 100"),
+		Source:    netip.MustParseAddr("fe80::1"), Peers: resource.NewList("fe80::2", "fe80::3"), OpenPeers: true,
+		Gates: resource.NewList("bfd/fe80::9"), Points: resource.NewList("file//run/x lose 60 gain 5 scale -2"),
+		Password: "pw", Auth: resource.AuthEnforce, AuthKeys: resource.NewList("1=old", "2=new"), AuthActive: 2,
+		AuthWindow: resource.Duration(10 * time.Second),
+		Announce: resource.Announce{Repeat: 3, Delay: resource.Duration(-time.Second),
+			Refresh: resource.Duration(time.Minute), Interval: resource.Duration(time.Millisecond)},
+	}
+	everything = []resource.VRRPTracker{
+		{Type: resource.TrackBFD, Target: "fe80::9", Device: "eth0", Source: netip.MustParseAddr("fe80::1"),
+			Interval: resource.Duration(100 * time.Millisecond), Fall: 3, UpDelay: resource.Duration(time.Second), DownDelay: resource.Duration(time.Millisecond)},
+		{Type: resource.TrackFile, Target: "/run/x", Interval: resource.Duration(time.Second), Hold: resource.Duration(time.Minute), OnUnknown: "up"},
+		{Type: resource.TrackProcess, Target: "haproxy", Min: 1, Max: 8, Interval: resource.Duration(time.Second), Hold: resource.Duration(time.Minute), OnUnknown: "down"},
+		{Type: resource.TrackPing, Target: "192.0.2.1", Timeout: resource.Duration(time.Second), Rise: 2, Fall: 3, Hold: resource.Duration(time.Minute), OnUnknown: "down"},
+	}
+)
+
+func TestEveryFieldSurvivesTheChannel(t *testing.T) {
+	v := reflect.ValueOf(full)
+	for i := range v.NumField() {
+		if v.Field(i).IsZero() {
+			t.Errorf("the instance of this test lacks %s", v.Type().Field(i).Name)
+		}
+	}
+	want := reconciletest.Set(full)
+	for _, tr := range everything {
+		want[tr.ID()] = tr
+	}
+	reconciletest.TestAll(t, serve(t, &fake{}), want)
 }
 
 func TestChangesOfTheTwoKindsDoNotOverwriteEachOther(t *testing.T) {
