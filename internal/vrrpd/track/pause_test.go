@@ -1,0 +1,45 @@
+package track
+
+import (
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/hareconcile/hareconcile/internal/nstest"
+	"github.com/hareconcile/hareconcile/internal/vrrpd/wait"
+	"github.com/hareconcile/hareconcile/reconcile/resource"
+)
+
+// TestAnswersThatWaitedForUsCount: after a pause, what is queued is read before a timeout
+// is judged.
+func TestAnswersThatWaitedForUsCount(t *testing.T) {
+	ns := nstest.New(t)
+	c := resource.VRRPTracker{Type: resource.TrackPing, Target: "127.0.0.1", Timeout: 1, Interval: resource.Duration(time.Hour)}
+	var got []Result
+	w := New(func(r Result) { got = append(got, r) }, slog.New(slog.DiscardHandler))
+	l, err := newLoop(w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.close()
+	p := newPings(l)
+	defer p.close()
+	watches := map[string]watch{resource.TrackPing: p}
+	w.Set([]resource.VRRPTracker{c})
+	ns.Do(func() { w.round(l, watches) })
+	if len(p.out) != 1 {
+		t.Fatalf("%d requests are out, want 1: %v", len(p.out), got)
+	}
+	if err := l.waits.Until(wait.Now() + 5*time.Second); err != nil { // the answer
+		t.Fatal(err)
+	}
+	moment := wait.Now() + 10*time.Millisecond // the pause, much longer than the timeout
+	l.waits.Watch()
+	if err := l.waits.Until(moment); err != nil {
+		t.Fatal(err)
+	}
+	ns.Do(func() { w.round(l, watches) })
+	if len(got) != 1 || got[0].State != Up {
+		t.Errorf("reported %v, want up", got)
+	}
+}
