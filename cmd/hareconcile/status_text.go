@@ -104,8 +104,17 @@ func writeInstances(w io.Writer, s control.Status, now time.Time) {
 		case i.Master.IsValid():
 			master = i.Master.String()
 		}
-		t.row(i.Name, i.State, age(now, i.Since), i.Priority, master, strings.Join(i.Held, " "), i.Transitions, i.Reason)
+		t.row(i.Name, i.State, age(now, i.Since), i.Priority, master, held(i.Held), i.Transitions, i.Reason)
 	}
+}
+
+// held lists addresses while they are few.
+func held(list []string) string {
+	const few = 3
+	if len(list) > few {
+		return fmt.Sprintf("%s and %d more", list[0], len(list)-1)
+	}
+	return strings.Join(list, " ")
 }
 
 func writeServices(w io.Writer, s control.Status, now time.Time) {
@@ -143,6 +152,13 @@ func writeTrackers(w io.Writer, s control.Status) {
 
 // writeTrouble writes what a person should look at.
 func writeTrouble(w io.Writer, s control.Status) {
+	title := "\nAlerts:\n"
+	for _, i := range s.Instances {
+		for _, text := range i.Alerts {
+			fmt.Fprintf(w, "%s  vrrp_instance.%s: %s\n", title, clean(i.Name), clean(text))
+			title = ""
+		}
+	}
 	if len(s.Conflicts) > 0 {
 		fmt.Fprintln(w, "\nConflicts:")
 	}

@@ -26,7 +26,9 @@ func TestStatusText(t *testing.T) {
 			{Name: "web", InstanceStatus: channel.InstanceStatus{State: "MASTER", Reason: "priority", Since: ago(4 * time.Second),
 				Priority: 150, Held: []string{"172.25.254.100/24"}, Transitions: 2}},
 			{Name: "mail", InstanceStatus: channel.InstanceStatus{State: "BACKUP", Since: ago(time.Hour),
-				Priority: 100, Master: netip.MustParseAddr("172.25.254.20")}},
+				Priority: 100, Master: netip.MustParseAddr("172.25.254.20"), Alerts: []string{"address list of 172.25.254.20 differs"}}},
+			{Name: "many", InstanceStatus: channel.InstanceStatus{State: "MASTER", Since: ago(time.Hour), Priority: 100,
+				Held: []string{"10.0.0.1/24", "10.0.0.2/24", "10.0.0.3/24", "10.0.0.4/24"}}},
 		},
 		Services: []control.Service{{Name: "http", Service: "tcp 172.25.254.100:80", Sorry: true, Servers: []control.Server{
 			{Name: "rs1", Address: "172.25.254.110:80", Weight: 2, Verdict: reconcile.Up, Since: ago(12 * time.Second)},

@@ -1,7 +1,6 @@
 package vrrpd
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -9,149 +8,123 @@ import (
 	"time"
 
 	"github.com/hareconcile/hareconcile/internal/channel"
+	"github.com/hareconcile/hareconcile/internal/secret"
 	"github.com/hareconcile/hareconcile/internal/vrrp"
+	"github.com/hareconcile/hareconcile/internal/vrrpd/announce"
+	"github.com/hareconcile/hareconcile/internal/vrrpd/holding"
 	"github.com/hareconcile/hareconcile/reconcile/resource"
 )
 
-const (
-	maxInstances = slots
-	maxTrackers  = 4096
-	maxName      = 15 // of an interface (IFNAMSIZ)
-)
+// virtuals, addrs and the like read lists that checkConfig has accepted.
+func virtuals(l resource.List) []resource.VirtualAddress {
+	return parsed(l, resource.ParseVirtualAddress)
+}
 
-// prefixes and addrs read lists that checkConfig has accepted.
-func prefixes(l resource.List) []netip.Prefix {
-	var out []netip.Prefix
+func addrs(l resource.List) []netip.Addr { return parsed(l, netip.ParseAddr) }
+
+func parsed[T any](l resource.List, parse func(string) (T, error)) []T {
+	var out []T
 	for _, s := range l.Items() {
-		if p, err := netip.ParsePrefix(s); err == nil {
-			out = append(out, p)
+		if v, err := parse(s); err == nil {
+			out = append(out, v)
 		}
 	}
 	return out
 }
 
-func addrs(l resource.List) []netip.Addr {
-	var out []netip.Addr
-	for _, s := range l.Items() {
-		if a, err := netip.ParseAddr(s); err == nil {
-			out = append(out, a)
-		}
+// policy is how a router announces its addresses.
+func policy(a resource.Announce) announce.Policy {
+	return announce.Policy{
+		Repeat: a.Repeat, Delay: time.Duration(a.Delay), Refresh: time.Duration(a.Refresh), Interval: time.Duration(a.Interval),
 	}
-	return out
 }
 
-// checkConfig refuses what vrrpd could not run as it is written.
-func checkConfig(c channel.Config) error {
-	if len(c.Instances) > maxInstances || len(c.Trackers) > maxTrackers {
-		return fmt.Errorf("%d instances and %d trackers: at most %d of each", len(c.Instances), len(c.Trackers), maxInstances)
+// wants is what a router has to have while it is MASTER.
+func wants(c resource.VRRPInstance) holding.Wants {
+	return holding.Wants{
+		Device: c.Interface, VRID: c.VRID, Family: c.Family, VirtualMAC: c.VirtualMAC,
+		Addresses: virtuals(c.Addresses), Excluded: virtuals(c.Excluded),
+		Routes: parsed(c.Routes, resource.ParseVirtualRoute), Rules: parsed(c.Rules, resource.ParseVirtualRule),
+		NoAccept: c.NoAccept,
 	}
-	trackers := map[string]bool{}
-	for _, t := range c.Trackers {
-		if err := checkTracker(t); err != nil {
-			return fmt.Errorf("tracker %s: %w", t.Key(), err)
-		}
-		if trackers[t.Key()] {
-			return fmt.Errorf("tracker %s is there twice", t.Key())
-		}
-		trackers[t.Key()] = true
-	}
-	names, vips := map[string]bool{}, map[string]string{}
+}
+
+// readSecrets reads every secret that instances name. It is not for the loop's goroutine:
+// it reads files.
+func readSecrets(c channel.Config) (map[string]string, error) {
+	out := map[string]string{}
 	for _, i := range c.Instances {
-		name := i.ID().Name
-		if err := checkInstance(i, trackers); err != nil {
-			return fmt.Errorf("instance %s: %w", name, err)
-		}
-		if names[name] {
-			return fmt.Errorf("instance %s is there twice", name)
-		}
-		names[name] = true
-		for _, p := range prefixes(i.Addresses) {
-			if other, dup := vips[p.Addr().String()]; dup {
-				return fmt.Errorf("instance %s: address %v is also on %s", name, p.Addr(), other)
+		for _, name := range secretNames(i) {
+			if _, done := out[name]; done {
+				continue
 			}
-			vips[p.Addr().String()] = name
+			s, err := secret.Read(secret.Dirs(), name)
+			if err != nil {
+				return out, fmt.Errorf("instance %s: %w", i.ID().Name, err)
+			}
+			out[name] = s
 		}
 	}
-	return nil
+	return out, nil
 }
 
-func checkTracker(t resource.VRRPTracker) error {
-	switch {
-	case t.Type != trackInterface && t.Type != trackPlugin:
-		return fmt.Errorf("type %q is not known", t.Type)
-	case t.Target == "" || len(t.Target) > 255:
-		return errors.New("no target")
-	case t.Type == trackPlugin && t.OnUnknown != up && t.OnUnknown != down:
-		return fmt.Errorf("on_unknown is %q, want up or down", t.OnUnknown)
-	case t.Hold < 0:
-		return fmt.Errorf("hold is %v", t.Hold)
+// secretNames are the secrets that an instance needs.
+func secretNames(i resource.VRRPInstance) []string {
+	var out []string
+	if i.Password != "" {
+		out = append(out, i.Password)
 	}
-	return nil
-}
-
-func checkInstance(i resource.VRRPInstance, trackers map[string]bool) error {
-	interval := time.Duration(i.Interval)
-	switch {
-	case i.Interface == "" || len(i.Interface) > maxName || strings.ContainsAny(i.Interface, "/ \x00"):
-		return fmt.Errorf("interface %q is not a name", i.Interface)
-	case i.VRID == 0:
-		return errors.New("virtual router id is 0")
-	case i.Version != 3:
-		return fmt.Errorf("version %d is not supported, want 3", i.Version)
-	case i.Priority == 0:
-		return errors.New("priority is 0, want 1 to 255")
-	case interval < vrrp.Tick || interval > vrrp.MaxInterval || interval%vrrp.Tick != 0:
-		return fmt.Errorf("advert interval %v, want a multiple of %v up to %v", i.Interval, vrrp.Tick, vrrp.MaxInterval)
-	case !i.Source.Is4():
-		return fmt.Errorf("source %v is not an IPv4 address", i.Source)
-	}
-	return errors.Join(checkAddresses(i), checkGates(i, trackers))
-}
-
-func checkAddresses(i resource.VRRPInstance) error {
-	items := i.Addresses.Items()
-	if len(items) == 0 || len(items) > vrrp.MaxAddresses {
-		return fmt.Errorf("%d addresses, want 1 to %d", len(items), vrrp.MaxAddresses)
-	}
-	for n, s := range items {
-		p, err := netip.ParsePrefix(s)
-		if err != nil || !p.Addr().Is4() {
-			return fmt.Errorf("address %q is not an IPv4 prefix", s)
-		}
-		if slices.Contains(items[:n], s) {
-			return fmt.Errorf("address %s is there twice", s)
+	for _, k := range i.AuthKeys.Items() {
+		if _, name, ok := strings.Cut(k, "="); ok {
+			out = append(out, name)
 		}
 	}
-	for _, s := range i.Peers.Items() {
-		if a, err := netip.ParseAddr(s); err != nil || !a.Is4() {
-			return fmt.Errorf("peer %q is not an IPv4 address", s)
-		}
-	}
-	return nil
+	return out
 }
 
-func checkGates(i resource.VRRPInstance, trackers map[string]bool) error {
-	for _, g := range i.Gates.Items() {
-		if !trackers[g] {
-			return fmt.Errorf("gate %s is not a tracker", g)
-		}
+// authenticator makes what signs and verifies r's adverts; nil without authentication.
+func (l *loop) authenticator(c resource.VRRPInstance) (*vrrp.Auth, error) {
+	if c.Auth == "" {
+		return nil, nil
 	}
-	return nil
+	keys := map[uint8][]byte{}
+	for _, k := range c.AuthKeys.Items() {
+		id, name, _ := strings.Cut(k, "=")
+		var n uint8
+		if _, err := fmt.Sscan(id, &n); err != nil {
+			return nil, fmt.Errorf("key id %q: %w", id, err)
+		}
+		value, ok := l.secrets[name]
+		if !ok {
+			return nil, fmt.Errorf("secret %s cannot be read", name)
+		}
+		keys[n] = []byte(value)
+	}
+	return vrrp.NewAuth(vrrp.AuthConfig{
+		Mode: c.Auth, Keys: keys, Active: c.AuthActive, Window: time.Duration(c.AuthWindow), Interval: time.Duration(c.Interval),
+	})
 }
 
-// configure makes the routers be what c says, in place: one whose interface and router id
-// stay is altered and does not leave its state.
-func (l *loop) configure(c channel.Config) error {
+// configure makes the routers be what c says, in place: one whose interface, router id and
+// family stay is altered and does not leave its state. The secrets are those that c names.
+func (l *loop) configure(c channel.Config, secrets map[string]string) error {
 	if err := checkConfig(c); err != nil {
 		return err
+	}
+	before := l.secrets
+	l.secrets = secrets
+	for _, i := range c.Instances { // nothing is half applied
+		if _, err := l.authenticator(i); err != nil {
+			l.secrets = before
+			return fmt.Errorf("instance %s: %w", i.ID().Name, err)
+		}
 	}
 	l.setTrackers(c.Trackers)
 	old := map[string]*router{}
 	for _, r := range l.routers {
 		old[r.name] = r
 	}
-	l.routers = l.routers[:0:0]
-	var fresh []*router
+	next, fresh := make([]*router, 0, len(c.Instances)), []*router(nil)
 	for _, cfg := range c.Instances {
 		name := cfg.ID().Name
 		r := old[name]
@@ -159,66 +132,87 @@ func (l *loop) configure(c channel.Config) error {
 			r = newRouter(name, cfg)
 			fresh = append(fresh, r)
 		}
-		l.routers = append(l.routers, r)
+		next = append(next, r)
 	}
+	slices.SortFunc(next, func(a, b *router) int { return strings.Compare(a.name, b.name) })
 	for _, r := range old {
 		l.remove(r)
 	}
-	slices.SortFunc(l.routers, func(a, b *router) int { return strings.Compare(a.name, b.name) })
+	l.routers, l.shortest = next, 0
+	l.queue.fill(next)
+	cfgs := map[string]resource.VRRPInstance{}
 	for _, cfg := range c.Instances {
-		for _, r := range l.routers {
-			if r.name == cfg.ID().Name {
-				if err := l.alter(r, cfg); err != nil {
-					return err // checkConfig accepted what cannot be sent: a defect of ours
-				}
-			}
+		cfgs[cfg.ID().Name] = cfg
+	}
+	for _, r := range l.routers {
+		if cfg := cfgs[r.name]; r.cfg != cfg || slices.Contains(fresh, r) || rekeyed(cfg, before, secrets) {
+			l.alter(r, cfg)
 		}
 	}
+	l.regroup()
+	l.recount()
 	l.attach()
 	l.regate()
 	for _, r := range fresh {
 		l.start(r, false)
 	}
-	l.dirty, l.changed = true, true
+	l.changed = true
 	return nil
 }
 
-func newRouter(name string, cfg resource.VRRPInstance) *router {
-	return &router{
-		name: name, m: vrrp.New(machineConfig(cfg)), deadline: never, announceAt: never,
-		burstAt: -announcePause, held: map[netip.Prefix]holding{}, slot: -1,
-	}
+// rekeyed reports whether a secret of an instance has another value.
+func rekeyed(i resource.VRRPInstance, before, after map[string]string) bool {
+	return slices.ContainsFunc(secretNames(i), func(name string) bool { return before[name] != after[name] })
 }
 
 // alter gives r a configuration; addresses follow when the round settles.
-func (l *loop) alter(r *router, cfg resource.VRRPInstance) error {
-	if r.cfg == cfg {
-		return nil
+func (l *loop) alter(r *router, cfg resource.VRRPInstance) {
+	r.cfg, r.points, r.broken = cfg, parsed(cfg.Points, resource.ParsePoints), ""
+	before := r.auth
+	var err error
+	if r.auth, err = l.authenticator(cfg); err == nil {
+		if before != nil && r.auth != nil {
+			r.auth.Restore(before.State())
+		}
+		err = r.address(l.sourceOf(r), l.secrets[cfg.Password])
 	}
-	if err := r.reload(cfg); err != nil {
-		return err
+	if err != nil {
+		l.broke(r, err)
 	}
-	l.do(r, r.m.Step(vrrp.Reconfigured{Config: machineConfig(cfg)}))
-	return nil
+	l.step(r, vrrp.Reconfigured{Config: r.machineConfig(l.effective(r))})
+	l.table.Want(r.name, wants(cfg))
 }
 
-// start brings a router up; adopt says that it was MASTER moments ago.
+// broke keeps a router that cannot run as configured out of the election.
+func (l *loop) broke(r *router, err error) {
+	r.broken, r.letters, l.changed = err.Error(), nil, true
+	l.log.Error("router cannot run", "router", r.name, "err", err)
+}
+
+// start brings a router up, at once or after its delay; adopt says that it was MASTER
+// moments ago.
 func (l *loop) start(r *router, adopt bool) {
 	if r.slot < 0 {
 		r.slot = l.store.claim()
 	}
 	if r.gate != "" {
-		l.do(r, r.m.Step(vrrp.Gate{}))
+		l.step(r, vrrp.Gate{})
 	}
-	if adopt && !r.rival {
-		l.do(r, r.m.Step(vrrp.Adopt{}))
-		return
+	switch {
+	case adopt && !r.rival:
+		l.step(r, vrrp.Adopt{})
+	case r.cfg.StartDelay > 0 && !r.resumed:
+		r.startAt, r.reason = l.t+time.Duration(r.cfg.StartDelay), "waits for start_delay"
+	default:
+		l.step(r, vrrp.Start{})
 	}
-	l.do(r, r.m.Step(vrrp.Start{}))
+	l.queue.fix(r)
 }
 
 // remove takes a router down for good.
 func (l *loop) remove(r *router) {
-	l.do(r, r.m.Step(vrrp.Stop{}))
+	r.group = nil // its group goes on without it
+	l.step(r, vrrp.Stop{})
+	l.table.Forget(r.name)
 	l.store.giveBack(r.slot)
 }

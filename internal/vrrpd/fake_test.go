@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -11,10 +12,12 @@ import (
 
 	"github.com/hareconcile/hareconcile/internal/channel"
 	"github.com/hareconcile/hareconcile/internal/vrrp"
+	"github.com/hareconcile/hareconcile/internal/vrrpd/rtnl"
+	"github.com/hareconcile/hareconcile/internal/vrrpd/wire"
 	"github.com/hareconcile/hareconcile/reconcile/resource"
 )
 
-// A fakeKernel is a wire and a host in memory. Time passes in wait alone.
+// A fakeKernel is a lan and a kernel in memory. Time passes in wait alone.
 type fakeKernel struct {
 	t       time.Duration
 	sleep   time.Duration // how much longer than asked the next wait takes
@@ -22,8 +25,8 @@ type fakeKernel struct {
 	stall   time.Duration // how long the process is stopped after its next last read
 	sent    []uint8       // the priorities of adverts
 	quiet   bool          // do not record them
-	eth0    link
-	addrs   []address
+	eth0    rtnl.Link
+	addrs   []rtnl.Address // of virtual routers
 	added   int
 	deleted int
 	garps   int
@@ -32,8 +35,10 @@ type fakeKernel struct {
 
 func (k *fakeKernel) now() time.Duration { return k.t }
 
-func (k *fakeKernel) wait(d time.Duration) error {
-	k.t += max(d, 0) + k.sleep
+func (k *fakeKernel) wall() time.Time { return time.Unix(1e9, 0).Add(k.t) }
+
+func (k *fakeKernel) wait(until time.Duration) error {
+	k.t = max(k.t, until) + k.sleep
 	k.sleep = 0
 	return nil
 }
@@ -48,7 +53,7 @@ func (k *fakeKernel) next(in *input) bool {
 	return in.kind != inEnough
 }
 
-func (k *fakeKernel) send(_ int, packet []byte) error {
+func (k *fakeKernel) send(_ int, _ netip.Addr, packet []byte) error {
 	if !k.quiet {
 		k.sent = append(k.sent, packet[22])
 		k.script = append(k.script, "send")
@@ -56,43 +61,64 @@ func (k *fakeKernel) send(_ int, packet []byte) error {
 	return nil
 }
 
-func (k *fakeKernel) links() ([]link, error)        { return []link{k.eth0}, nil }
-func (k *fakeKernel) join(link) error               { return nil }
-func (k *fakeKernel) leave(int)                     {}
-func (k *fakeKernel) addresses() ([]address, error) { return append([]address(nil), k.addrs...), nil }
-func (k *fakeKernel) announce(link, netip.Addr) error {
+func (k *fakeKernel) frame(int, []byte) error {
 	k.garps++
 	return nil
 }
-func (k *fakeKernel) marks() bool { return true }
 
-func (k *fakeKernel) addAddress(ifindex int, p netip.Prefix, replace bool) error {
-	for i, a := range k.addrs {
-		if a.ifindex == ifindex && a.prefix == p {
-			if !replace {
-				return unix.EEXIST
-			}
-			k.addrs = append(k.addrs[:i], k.addrs[i+1:]...)
-			break
-		}
-	}
-	k.addrs = append(k.addrs, address{ifindex, p, true, true})
-	k.added++
-	k.script = append(k.script, "add")
-	return nil
+func (k *fakeKernel) join(wire.Port, string) error         { return nil }
+func (k *fakeKernel) leave(wire.Port)                      {}
+func (k *fakeKernel) filter(wire.Port, []wire.Known) error { return nil }
+func (k *fakeKernel) Links() ([]rtnl.Link, error)          { return []rtnl.Link{k.eth0}, nil }
+func (k *fakeKernel) Rules() ([]rtnl.Rule, error)          { return nil, nil }
+func (k *fakeKernel) Marks() bool                          { return true }
+
+func (k *fakeKernel) Routes(rtnl.RouteFilter, func(), func(rtnl.Route)) error { return nil }
+
+func (k *fakeKernel) Addresses() ([]rtnl.Address, error) {
+	own := rtnl.Address{Index: k.eth0.Index, Prefix: netip.PrefixFrom(self, 24), Forever: true}
+	return append([]rtnl.Address{own}, k.addrs...), nil
 }
 
-func (k *fakeKernel) deleteAddress(ifindex int, p netip.Prefix) error {
-	for i, a := range k.addrs {
-		if a.ifindex == ifindex && a.prefix == p {
-			k.addrs = append(k.addrs[:i], k.addrs[i+1:]...)
+func (k *fakeKernel) Do(reqs []rtnl.Request, errs []error) error {
+	for i, r := range reqs {
+		at := slices.IndexFunc(k.addrs, func(a rtnl.Address) bool {
+			return a.Index == r.Address.Index && a.Prefix == r.Address.Prefix
+		})
+		switch {
+		case r.Op == rtnl.AddAddress && at >= 0:
+			errs[i] = unix.EEXIST
+		case r.Op == rtnl.AddAddress, r.Op == rtnl.ReplaceAddress:
+			if at >= 0 {
+				k.addrs = slices.Delete(k.addrs, at, at+1)
+			}
+			a := r.Address
+			a.Marked, a.Forever = true, true
+			k.addrs = append(k.addrs, a)
+			k.added++
+			k.script = append(k.script, "add")
+		case r.Op == rtnl.DeleteAddress && at >= 0:
+			k.addrs = slices.Delete(k.addrs, at, at+1)
 			k.deleted++
 			k.script = append(k.script, "delete")
-			break
 		}
 	}
 	return nil
 }
+
+// linkInput and addressInput are what the kernel reports.
+func linkInput(k rtnl.Link, gone bool) input {
+	return input{kind: inEvent, event: rtnl.Event{Kind: rtnl.LinkEvent, Link: k, Gone: gone}}
+}
+
+func addressInput(a rtnl.Address, gone bool) input {
+	return input{kind: inEvent, event: rtnl.Event{Kind: rtnl.AddressEvent, Address: a, Gone: gone}}
+}
+
+// noWatchers watch nothing.
+type noWatchers struct{}
+
+func (noWatchers) set([]resource.VRRPTracker) {}
 
 var (
 	self, peer = netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2")
@@ -100,7 +126,7 @@ var (
 )
 
 func newFake() *fakeKernel {
-	return &fakeKernel{t: time.Hour, eth0: link{index: 3, name: "eth0", up: true, running: true, arp: true}}
+	return &fakeKernel{t: time.Hour, eth0: rtnl.Link{Index: 3, Name: "eth0", Up: true, Running: true, ARP: true}}
 }
 
 // boot starts a loop on k with the state in dir.
@@ -114,10 +140,8 @@ func boot(t *testing.T, k *fakeKernel, dir string) *loop {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := newLoop(k, k, st, newBoard(), n, slog.New(slog.DiscardHandler))
-	if err := l.resume(prev); err != nil {
-		t.Fatal(err)
-	}
+	l := newLoop(k, k, st, newBoard(), n, noWatchers{}, slog.New(slog.DiscardHandler))
+	l.resume(prev, nil)
 	return l
 }
 
@@ -174,10 +198,11 @@ func roundsFor(t *testing.T, l *loop, k *fakeKernel, d time.Duration) {
 // advertFrom is an advert of a peer, as the raw socket delivers it.
 func advertFrom(t testing.TB, from netip.Addr, priority uint8) input {
 	t.Helper()
-	a := vrrp.Advert{VRID: 7, Priority: priority, Interval: time.Second, Addresses: []netip.Addr{vip.Addr()}}
-	b, err := a.AppendPacket(nil, from)
+	a := vrrp.Advert{Version: 3, VRID: 7, Priority: priority, Interval: time.Second, Addresses: []netip.Addr{vip.Addr()}}
+	l, err := vrrp.NewLetter(&a, from, vrrp.Multicast4, vrrp.FormPseudo, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return input{kind: inAdvert, ifindex: 3, packet: b}
+	b := slices.Clone(l.Packet(priority, time.Time{}))
+	return input{kind: inAdvert, port: wire.Port{Index: 3}, packet: b}
 }

@@ -2,8 +2,6 @@ package vrrpd
 
 import (
 	"context"
-	"encoding/binary"
-	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/hareconcile/hareconcile/internal/channel"
+	"github.com/hareconcile/hareconcile/internal/nstest"
 	"github.com/hareconcile/hareconcile/internal/vrrp"
 	"github.com/hareconcile/hareconcile/reconcile/resource"
 )
@@ -45,8 +44,8 @@ func TestAddressAddedToAMasterIsAnnounced(t *testing.T) {
 func TestRenamedInterfaceIsLeft(t *testing.T) {
 	l, k := ruling(t)
 	k.sent = nil
-	k.eth0.name = "eth9"
-	k.queue = append(k.queue, input{kind: inLink, link: k.eth0})
+	k.eth0.Name = "eth9"
+	k.queue = append(k.queue, linkInput(k.eth0, false))
 	round(t, l)
 	wantState(t, l, vrrp.Fault)
 	if len(k.addrs) != 0 {
@@ -84,45 +83,15 @@ func TestAddressThatMovesBetweenRoutersStaysOnTheHost(t *testing.T) {
 	}
 }
 
-// TestBridgePortIsNoLink: that a port left its bridge is told as the end of a link, too.
-func TestBridgePortIsNoLink(t *testing.T) {
-	b := make([]byte, unix.SizeofIfInfomsg)
-	b = appendAttr(b, unix.IFLA_IFNAME, []byte("eth0\x00"))
-	if _, ok := parseLink(b); !ok {
-		t.Fatal("a link was not understood")
-	}
-	b[0] = unix.AF_BRIDGE
-	if l, ok := parseLink(b); ok {
-		t.Errorf("parseLink(AF_BRIDGE) = %v, want nothing", l)
-	}
-}
-
-func TestTornDumpIsNoAnswer(t *testing.T) {
-	n := &netlink{seq: 5}
-	msg := func(typ, flags uint16) []byte {
-		b := binary.NativeEndian.AppendUint32(nil, unix.SizeofNlMsghdr+4)
-		b = binary.NativeEndian.AppendUint16(b, typ)
-		b = binary.NativeEndian.AppendUint16(b, flags)
-		b = binary.NativeEndian.AppendUint32(b, 5)
-		return append(b, make([]byte, 8)...)
-	}
-	if done, err := n.answer(append(msg(unix.RTM_NEWADDR, 0), msg(unix.NLMSG_DONE, 0)...), nil); !done || err != nil {
-		t.Errorf("whole dump: %v, %v, want an answer", done, err)
-	}
-	for name, b := range map[string][]byte{
-		"in a part":   append(msg(unix.RTM_NEWADDR, unix.NLM_F_DUMP_INTR), msg(unix.NLMSG_DONE, 0)...),
-		"in the last": append(msg(unix.RTM_NEWADDR, 0), msg(unix.NLMSG_DONE, unix.NLM_F_DUMP_INTR)...),
-	} {
-		if done, err := n.answer(b, nil); !done || !errors.Is(err, errTorn) {
-			t.Errorf("torn %s: %v, %v, want errTorn", name, done, err)
-		}
-	}
-}
-
 // TestCommandsDoNotKeepTheLoopFromItsTimers floods it with requests.
 func TestCommandsDoNotKeepTheLoopFromItsTimers(t *testing.T) {
+	nstest.Need(t, "root")
 	commands := make(chan *command, 1)
-	k := &kernel{commands: commands, events: -1, wakeup: -1}
+	k, err := openKernel(commands)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer k.close()
 	var in input
 	commands <- &command{}
 	n := 0
@@ -218,16 +187,17 @@ func TestLateAdvertKeepsTheRhythmUnlessItIsVeryLate(t *testing.T) {
 	for late, want := range map[time.Duration]time.Duration{
 		100 * time.Millisecond: 900 * time.Millisecond, 500 * time.Millisecond: time.Second,
 	} {
-		r.deadline = l.t - late
-		if l.fire(r); r.deadline-l.t != want {
-			t.Errorf("%v late: the next advert in %v, want %v", late, r.deadline-l.t, want)
+		r.timers[vrrp.Deadline] = l.t - late
+		l.fire(r, vrrp.Deadline)
+		if got := r.timers[vrrp.Deadline] - l.t; got != want {
+			t.Errorf("%v late: the next advert in %v, want %v", late, got, want)
 		}
 	}
 }
 
 func TestConfigurationDoesNotRenewAWordThatIsTooOld(t *testing.T) {
 	l, k := started(t, 100)
-	tr := resource.VRRPTracker{Type: trackPlugin, Target: "x", OnUnknown: down, Hold: resource.Duration(time.Second)}
+	tr := resource.VRRPTracker{Type: resource.TrackPlugin, Target: "x", OnUnknown: down, Hold: resource.Duration(time.Second)}
 	i := instance(100)
 	i.Gates = resource.List(tr.Key())
 	c := channel.Config{Instances: []resource.VRRPInstance{i}, Trackers: []resource.VRRPTracker{tr}}
@@ -252,7 +222,7 @@ func TestStateWithAnUnknownWordIsUnknown(t *testing.T) {
 	k := newFake()
 	dir := t.TempDir()
 	l := boot(t, k, dir)
-	tr := resource.VRRPTracker{Type: trackPlugin, Target: "x", OnUnknown: down, Hold: resource.Duration(time.Hour)}
+	tr := resource.VRRPTracker{Type: resource.TrackPlugin, Target: "x", OnUnknown: down, Hold: resource.Duration(time.Hour)}
 	configure(t, l, k, channel.Config{Trackers: []resource.VRRPTracker{tr}})
 	doc := l.saved()
 	doc.Trackers[0].Word = "banana"

@@ -6,6 +6,10 @@ import (
 	"time"
 
 	"github.com/hareconcile/hareconcile/internal/vrrp"
+	"github.com/hareconcile/hareconcile/internal/vrrpd/announce"
+	"github.com/hareconcile/hareconcile/internal/vrrpd/holding"
+	"github.com/hareconcile/hareconcile/internal/vrrpd/rtnl"
+	"github.com/hareconcile/hareconcile/internal/vrrpd/wire"
 )
 
 const (
@@ -21,42 +25,60 @@ const (
 
 // A loop owns all virtual routers. Nothing else touches its fields.
 type loop struct {
-	wire     wire
-	host     host
+	lan      lan
+	kernel   holding.Kernel
+	table    *holding.Table
+	announce *announce.Schedule
 	store    *store
 	board    *board
 	notify   *notifier
+	watchers watchers
 	log      *slog.Logger
-	t        time.Duration // this round's time
-	routers  []*router     // by name
-	byKey    map[routerKey]*router
-	links    map[string]link
-	joined   map[int]string // why an interface cannot be heard; "" if it can
-	trackers map[string]*tracker
-	present  int // connections of the agent
-	repairs  uint64
-	pauses   uint64
-	dirty    bool          // addresses must be compared with the kernel's
-	retryAt  time.Duration // for what the kernel refused
-	changed  bool          // there is something new to publish and save
-	told     time.Duration // when that was last done
-	stopped  bool
-	in       input
-	advert   vrrp.Advert
+
+	t         time.Duration // this round's time
+	routers   []*router     // by name
+	queue     queue         // the routers by their timers
+	shortest  time.Duration // of the master-down intervals; 0 while it is not known
+	byKey     map[routerKey]*router
+	byMachine map[*vrrp.Machine]*router
+	groups    map[string]*group
+	links     map[string]rtnl.Link
+	local     map[int]*locals      // by interface: the addresses that adverts may come from
+	joined    map[wire.Port]string // why a port cannot be heard; "" if it can
+	filters   map[wire.Port]string // what it lets through
+	trackers  map[string]*tracker
+	secrets   map[string]string
+	present   int // connections of the agent
+	repairs   uint64
+	pauses    uint64
+	overruns  uint64
+	upgrades  uint64
+	retryAt   time.Duration // for what the kernel refused
+	alarmsEnd time.Duration // when the next alarm may be over
+	changed   bool          // there is something new to publish and save
+	told      time.Duration // when that was last done
+	stopped   bool
+	in        input
+	advert    vrrp.Advert
+	doMachine func(*vrrp.Machine, []vrrp.Action)
 }
 
 // A routerKey is how an advert finds its router.
 type routerKey struct {
-	ifindex int
-	vrid    uint8
+	port wire.Port
+	vrid uint8
 }
 
-func newLoop(w wire, h host, s *store, b *board, n *notifier, log *slog.Logger) *loop {
-	return &loop{
-		wire: w, host: h, store: s, board: b, notify: n, log: log,
-		byKey: map[routerKey]*router{}, links: map[string]link{}, joined: map[int]string{},
-		trackers: map[string]*tracker{}, retryAt: never,
+// newLoop returns a loop that runs nothing yet.
+func newLoop(n lan, k holding.Kernel, s *store, b *board, sd *notifier, w watchers, log *slog.Logger) *loop {
+	l := &loop{
+		lan: n, kernel: k, table: holding.New(k, log), announce: announce.New(), store: s, board: b, notify: sd, watchers: w, log: log,
+		byKey: map[routerKey]*router{}, byMachine: map[*vrrp.Machine]*router{}, groups: map[string]*group{},
+		links: map[string]rtnl.Link{}, local: map[int]*locals{}, joined: map[wire.Port]string{}, filters: map[wire.Port]string{},
+		trackers: map[string]*tracker{}, secrets: map[string]string{}, retryAt: never, alarmsEnd: never,
 	}
+	l.doMachine = func(m *vrrp.Machine, actions []vrrp.Action) { l.do(l.byMachine[m], actions) }
+	return l
 }
 
 // run loops until a stop command.
@@ -75,11 +97,11 @@ func (l *loop) run() error {
 // process is stopped between the last read and the timers.
 func (l *loop) round() error {
 	last := l.t
-	l.t = l.wire.now()
-	if err := l.wire.wait(min(l.nextTimer()-l.t, l.nap())); err != nil {
+	l.t = l.lan.now()
+	if err := l.lan.wait(l.until()); err != nil {
 		return err
 	}
-	l.t = l.wire.now()
+	l.t = l.lan.now()
 	l.noticePause(l.t - last)
 	l.timers(l.drain())
 	l.settle()
@@ -88,7 +110,7 @@ func (l *loop) round() error {
 
 // drain handles what is queued; false if there is more than one round may read.
 func (l *loop) drain() bool {
-	for l.wire.next(&l.in) {
+	for l.lan.next(&l.in) {
 		l.handle(&l.in)
 	}
 	return l.in.kind != inEnough
@@ -98,36 +120,51 @@ func (l *loop) handle(in *input) {
 	switch in.kind {
 	case inAdvert:
 		l.received(in)
-	case inLink:
-		l.linkChanged(in.link, in.gone)
-	case inAddress:
-		l.addressChanged(in)
-	case inLost:
-		l.log.Warn("kernel dropped events")
-		l.refresh()
+	case inEvent:
+		l.heard(&in.event)
+	case inWatch:
+		l.watched(in.watch)
 	case inCommand:
 		l.command(in.command)
 	}
 }
 
-// nap bounds the wait to a quarter of the shortest master-down interval, so that a longer
-// gap between two rounds can only be a pause.
-func (l *loop) nap() time.Duration {
-	d := idleWait
-	for _, r := range l.routers {
-		d = min(d, r.m.DownInterval()/4)
+// until is when the loop has to run again: when the first timer runs out, and not later
+// than a quarter of the shortest master-down interval from now, so that a longer gap
+// between two rounds can only be a pause.
+func (l *loop) until() time.Duration {
+	next := min(l.retryAt, l.alarmsEnd, l.announce.Next(), l.queue.next(), l.t+l.notify.every, l.t+l.shortestDown()/4)
+	if l.changed {
+		next = min(next, l.told+publishPause)
 	}
-	return min(d, l.notify.every)
+	for _, t := range l.trackers {
+		next = min(next, t.next())
+	}
+	return next
+}
+
+// shortestDown is the shortest master-down interval of the routers.
+func (l *loop) shortestDown() time.Duration {
+	if l.shortest == 0 {
+		l.shortest = 4 * idleWait
+		for _, r := range l.routers {
+			l.shortest = min(l.shortest, r.down)
+		}
+	}
+	return l.shortest
 }
 
 // noticePause tells routers that the process did not run for a good part of what their
 // peers take for death: they listen before they send or promote themselves.
 func (l *loop) noticePause(gap time.Duration) {
+	if gap <= l.shortestDown()/2 {
+		return
+	}
 	long := false
 	for _, r := range l.routers {
-		down := r.m.DownInterval()
+		down := r.down
 		if gap > down/2 {
-			l.do(r, r.m.Step(vrrp.Woke{}))
+			l.step(r, vrrp.Woke{})
 		}
 		long = long || gap > down
 	}
@@ -138,64 +175,70 @@ func (l *loop) noticePause(gap time.Duration) {
 	}
 }
 
-// nextTimer is when the first timer runs out.
-func (l *loop) nextTimer() time.Duration {
-	next := l.retryAt
-	if l.changed {
-		next = min(next, l.told+publishPause)
-	}
-	for _, r := range l.routers {
-		next = min(next, r.deadline, r.announceAt)
-	}
-	for _, t := range l.trackers {
-		next = min(next, t.expires())
-	}
-	return next
-}
-
 // timers acts on what ran out. Where more adverts are queued than could be read, no
 // router may call that silence.
 func (l *loop) timers(drained bool) {
-	for _, r := range l.routers {
-		if r.deadline <= l.t && (drained || r.m.State() == vrrp.Master) {
-			l.fire(r)
-		}
-		if r.announceAt <= l.t {
-			r.announceAt = never
-			l.burst(r)
-		}
+	if l.queue.next() <= l.t {
+		l.fireAll(drained)
 	}
-	for _, t := range l.trackers {
-		if t.expires() <= l.t {
-			t.expired = true
-			l.regate()
-		}
+	if l.tick() {
+		l.regate()
 	}
 	if l.retryAt <= l.t {
 		l.retryAt = never
 		l.refresh()
 	}
+	if l.alarmsEnd <= l.t {
+		l.endAlarms()
+	}
+	if l.announce.Next() <= l.t {
+		l.announce.Due(l.t, l.lan.frame)
+	}
 	l.notify.feed(l.t)
+}
+
+// fireAll acts on the timers of routers.
+func (l *loop) fireAll(drained bool) {
+	for n := 2 * len(l.routers); drained && n > 0 && l.queue.next() <= l.t; n-- {
+		l.attend(l.queue[0], true)
+	}
+	if !drained {
+		for _, r := range l.routers {
+			l.attend(r, r.m.State() == vrrp.Master)
+		}
+	}
+}
+
+// attend acts on what ran out of one router's timers, if they may fire.
+func (l *loop) attend(r *router, may bool) {
+	if r.startAt <= l.t {
+		r.startAt = never
+		l.step(r, vrrp.Start{})
+	}
+	for t, at := range r.timers {
+		if at <= l.t && may {
+			l.fire(r, vrrp.Timer(t))
+		}
+	}
+	l.queue.fix(r)
 }
 
 // fire steps a router whose timer ran out. Adverts keep their rhythm: a late one does not
 // put the next one off.
-func (l *loop) fire(r *router) {
-	late := l.t - r.deadline
-	actions := r.m.Step(vrrp.TimerFired{})
-	r.deadline = never
-	l.do(r, actions)
-	if r.deadline != never && late < time.Duration(r.cfg.Interval)/4 {
-		r.deadline -= late
+func (l *loop) fire(r *router, t vrrp.Timer) {
+	late := l.t - r.timers[t]
+	r.timers[t] = never
+	l.step(r, vrrp.TimerFired{Timer: t})
+	if r.m.State() == vrrp.Master && t == vrrp.Deadline && r.timers[t] != never && late < time.Duration(r.cfg.Interval)/4 {
+		r.timers[t] -= late
 	}
 }
 
 // settle finishes a round: addresses are compared if something touched them, and what
 // changed is published and saved, not too often.
 func (l *loop) settle() {
-	if l.dirty {
-		l.dirty = false
-		l.syncAddresses()
+	if l.table.Dirty() {
+		l.syncTable()
 	}
 	if l.changed && (l.stopped || l.t-l.told >= publishPause) {
 		l.changed, l.told = false, l.t
@@ -204,25 +247,31 @@ func (l *loop) settle() {
 	}
 }
 
-// refresh compares everything with the kernel: at the start, after lost events, and to
-// try again what failed.
-func (l *loop) refresh() {
-	links, err := l.host.links()
-	if err != nil {
-		l.log.Error("cannot list links", "err", err)
-		l.retryAt = l.t + retryAfter
-		return
+// syncTable makes what the kernel has be what the routers' states call for.
+func (l *loop) syncTable() {
+	report := l.table.Sync()
+	if report.Err != nil {
+		l.log.Error("cannot compare addresses", "err", report.Err)
 	}
-	gone := map[string]link{}
-	for name, k := range l.links {
-		gone[name] = k
+	if report.Retry || report.Err != nil {
+		l.retryAt = min(l.retryAt, l.t+retryAfter)
 	}
-	for _, k := range links {
-		delete(gone, k.name)
-		l.linkChanged(k, false)
+	for _, name := range report.Fresh {
+		if r := l.router(name); r != nil && r.m.State() == vrrp.Master {
+			l.announce.Start(name, l.table.Targets(name), policy(r.cfg.Announce), l.t)
+			l.announce.Due(l.t, l.lan.frame)
+		}
 	}
-	for _, k := range gone {
-		l.linkChanged(k, true)
+	l.repairs += uint64(report.Repairs)
+	l.changed = true
+}
+
+// router finds one by name.
+func (l *loop) router(name string) *router {
+	for _, r := range l.routers {
+		if r.name == name {
+			return r
+		}
 	}
-	l.dirty = true
+	return nil
 }

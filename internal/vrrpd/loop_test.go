@@ -1,13 +1,21 @@
 package vrrpd
 
 import (
+	"net/netip"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/hareconcile/hareconcile/internal/channel"
 	"github.com/hareconcile/hareconcile/internal/vrrp"
+	"github.com/hareconcile/hareconcile/internal/vrrpd/rtnl"
 	"github.com/hareconcile/hareconcile/reconcile/resource"
+)
+
+// What the announcements of a burst are unless something else is configured.
+const (
+	announceRounds = 5
+	announceDelay  = 5 * time.Second
 )
 
 // started is a loop with one router of that priority, BACKUP.
@@ -113,12 +121,12 @@ func TestMasterThatWakesToAnotherMasterDoesNotSend(t *testing.T) {
 func TestAdvertsKeepTheirRhythm(t *testing.T) {
 	l, k := started(t, 200)
 	roundsFor(t, l, k, 4*time.Second)
-	due := l.routers[0].deadline
+	due := l.routers[0].timers[vrrp.Deadline]
 	for range 100 {
 		k.sleep = 7 * time.Millisecond // every round is late
 		round(t, l)
 	}
-	if off := (l.routers[0].deadline - due) % time.Second; off != 0 {
+	if off := (l.routers[0].timers[vrrp.Deadline] - due) % time.Second; off != 0 {
 		t.Errorf("adverts drifted by %v", off)
 	}
 }
@@ -185,7 +193,7 @@ func TestAdvertAllocatesNothing(t *testing.T) {
 	wantState(t, l, vrrp.Master)
 	k.quiet = true
 	r := l.routers[0]
-	if n := testing.AllocsPerRun(1000, func() { l.fire(r) }); n != 0 {
+	if n := testing.AllocsPerRun(1000, func() { l.fire(r, vrrp.Deadline) }); n != 0 {
 		t.Errorf("%v allocations to send an advert, want 0", n)
 	}
 	if n := testing.AllocsPerRun(1000, func() {
@@ -201,14 +209,14 @@ func TestLinkLossIsAFault(t *testing.T) {
 	l, k := started(t, 200)
 	roundsFor(t, l, k, 4*time.Second)
 	off := k.eth0
-	off.running = false
-	k.queue = append(k.queue, input{kind: inLink, link: off})
+	off.Running = false
+	k.queue = append(k.queue, linkInput(off, false))
 	round(t, l)
 	wantState(t, l, vrrp.Fault)
 	if len(k.addrs) != 0 || l.routers[0].reason != "interface eth0 has no carrier" {
 		t.Errorf("reason %q, addresses %v", l.routers[0].reason, k.addrs)
 	}
-	k.queue = append(k.queue, input{kind: inLink, link: k.eth0})
+	k.queue = append(k.queue, linkInput(k.eth0, false))
 	round(t, l)
 	wantState(t, l, vrrp.Backup)
 }
@@ -217,14 +225,15 @@ func TestRecreatedInterfaceIsJoinedAgain(t *testing.T) {
 	l, k := started(t, 200)
 	roundsFor(t, l, k, 4*time.Second)
 	k.addrs = nil
-	k.queue = append(k.queue, input{kind: inLink, link: k.eth0, gone: true})
+	k.queue = append(k.queue, linkInput(k.eth0, true))
 	round(t, l)
 	wantState(t, l, vrrp.Fault)
-	k.eth0.index = 9
-	k.queue = append(k.queue, input{kind: inLink, link: k.eth0})
+	k.eth0.Index = 9
+	own := rtnl.Address{Index: 9, Prefix: netip.PrefixFrom(self, 24), Forever: true}
+	k.queue = append(k.queue, linkInput(k.eth0, false), addressInput(own, false))
 	roundsFor(t, l, k, 5*time.Second)
 	wantState(t, l, vrrp.Master)
-	if len(k.addrs) != 1 || k.addrs[0].ifindex != 9 || l.repairs != 0 {
+	if len(k.addrs) != 1 || k.addrs[0].Index != 9 || l.repairs != 0 {
 		t.Errorf("addresses %v after %d repairs", k.addrs, l.repairs)
 	}
 }
@@ -234,22 +243,22 @@ func TestAddressesAreMended(t *testing.T) {
 	roundsFor(t, l, k, 4*time.Second)
 	gone := k.addrs[0]
 	k.addrs = nil
-	k.queue = append(k.queue, input{kind: inAddress, address: gone, gone: true})
+	k.queue = append(k.queue, addressInput(gone, true))
 	round(t, l)
 	if len(k.addrs) != 1 || l.repairs != 1 {
 		t.Fatalf("deleted: addresses %v, %d repairs", k.addrs, l.repairs)
 	}
-	k.addrs[0].marked, k.addrs[0].forever = false, false // ip address change
-	k.queue = append(k.queue, input{kind: inAddress, address: k.addrs[0]})
+	k.addrs[0].Marked, k.addrs[0].Forever = false, false // ip address change
+	k.queue = append(k.queue, addressInput(k.addrs[0], false))
 	round(t, l)
-	if !k.addrs[0].marked || !k.addrs[0].forever || l.repairs != 2 {
+	if !k.addrs[0].Marked || !k.addrs[0].Forever || l.repairs != 2 {
 		t.Fatalf("altered: addresses %v, %d repairs", k.addrs, l.repairs)
 	}
-	k.addrs[0].marked = false // somebody deleted it and put their own there
-	k.queue = append(k.queue, input{kind: inAddress, address: gone, gone: true}, input{kind: inAddress, address: k.addrs[0]})
+	k.addrs[0].Marked = false // somebody deleted it and put their own there
+	k.queue = append(k.queue, addressInput(gone, true), addressInput(k.addrs[0], false))
 	round(t, l)
-	if k.addrs[0].marked || len(l.routers[0].conflicts) != 1 {
-		t.Fatalf("replaced: addresses %v, conflicts %v", k.addrs, l.routers[0].conflicts)
+	if k.addrs[0].Marked || len(l.table.Conflicts(l.routers[0].name)) != 1 {
+		t.Fatalf("replaced: addresses %v, conflicts %v", k.addrs, l.table.Conflicts(l.routers[0].name))
 	}
 	k.queue = append(k.queue, advertFrom(t, peer, 255))
 	round(t, l)
@@ -262,7 +271,15 @@ func TestAddressesAreMended(t *testing.T) {
 func TestConfigIsRefusedAsAWhole(t *testing.T) {
 	l, k := started(t, 100)
 	for name, change := range map[string]func(*resource.VRRPInstance){
-		"version 2":              func(i *resource.VRRPInstance) { i.Version = 2 },
+		"version 4":              func(i *resource.VRRPInstance) { i.Version = 4 },
+		"version 2 in ticks":     func(i *resource.VRRPInstance) { i.Version, i.Interval = 2, resource.Duration(1500*time.Millisecond) },
+		"version 2 over IPv6":    func(i *resource.VRRPInstance) { i.Version, i.Family = 2, resource.IPv6 },
+		"two families":           func(i *resource.VRRPInstance) { i.Family = resource.IPv6 },
+		"a peer that is itself":  func(i *resource.VRRPInstance) { i.Peers = resource.NewList(self.String()) },
+		"unicast to nobody":      func(i *resource.VRRPInstance) { i.Unicast, i.Peers = true, "" },
+		"points of nobody":       func(i *resource.VRRPInstance) { i.Points = "plugin/x lose 5" },
+		"a route to nowhere":     func(i *resource.VRRPInstance) { i.Routes = "10.0.0.0/8 via" },
+		"a key without a secret": func(i *resource.VRRPInstance) { i.Auth, i.AuthKeys = resource.AuthEnforce, "1=missing" },
 		"router id 0":            func(i *resource.VRRPInstance) { i.VRID = 0 },
 		"priority 0":             func(i *resource.VRRPInstance) { i.Priority = 0 },
 		"interval 0":             func(i *resource.VRRPInstance) { i.Interval = 0 },
@@ -291,8 +308,8 @@ func TestManyChangesAreToldTogether(t *testing.T) {
 	start := k.t
 	for n := range 100 { // every round changes something
 		flap := k.eth0
-		flap.running = n%2 == 1
-		k.queue = append(k.queue, input{kind: inLink, link: flap})
+		flap.Running = n%2 == 1
+		k.queue = append(k.queue, linkInput(flap, false))
 		k.t += 100 * time.Microsecond
 		l.t = k.t
 		l.drain()

@@ -9,6 +9,7 @@ import (
 
 	"github.com/hareconcile/hareconcile/internal/channel"
 	"github.com/hareconcile/hareconcile/internal/vrrp"
+	"github.com/hareconcile/hareconcile/internal/vrrpd/rtnl"
 	"github.com/hareconcile/hareconcile/reconcile/resource"
 )
 
@@ -88,8 +89,8 @@ func TestRestartWithoutAClaimWithdraws(t *testing.T) {
 
 func TestOnlyMarkedLeftoversAreWithdrawn(t *testing.T) {
 	k, dir := killed(t)
-	foreign := address{3, vip, false, true}
-	k.addrs = []address{foreign}
+	foreign := rtnl.Address{Index: 3, Prefix: vip, Forever: true}
+	k.addrs = []rtnl.Address{foreign}
 	k.t += 4 * time.Second
 	boot(t, k, dir)
 	if len(k.addrs) != 1 {

@@ -2,29 +2,35 @@ package vrrpd
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/hareconcile/hareconcile/internal/vrrp"
+	"github.com/hareconcile/hareconcile/internal/vrrpd/wire"
 	"github.com/hareconcile/hareconcile/reconcile/resource"
 )
 
 // A router is one virtual router of this host.
 type router struct {
-	name       string
-	cfg        resource.VRRPInstance
-	vips       []netip.Prefix
-	m          *vrrp.Machine
-	guard      vrrp.Guard
-	ifindex    int           // 0 while the interface does not exist
-	deadline   time.Duration // the machine's timer
-	announceAt time.Duration // the second burst
-	burstAt    time.Duration // the last burst
-	packet     []byte        // the advert with our priority
-	resign     []byte        // the advert with priority 0
-	gate       string        // why a gate is down; "" while all are up
-	rival      bool          // another master was heard before the start
-	held       map[netip.Prefix]holding
-	conflicts  []string
+	name    string
+	cfg     resource.VRRPInstance
+	points  []resource.Points
+	m       *vrrp.Machine
+	group   *group // nil for one that moves alone
+	guard   vrrp.Guard
+	auth    *vrrp.Auth
+	letters []*vrrp.Letter // one, or one for each unicast peer
+	index   int            // of the interface; 0 while there is none
+	source  netip.Addr     // what adverts come from; not valid while it is not known
+	timers  [numTimers]time.Duration
+	startAt time.Duration // when it enters the election
+	dueAt   time.Duration // the first of these, as the queue knows it
+	place   int           // in the queue
+	down    time.Duration // the machine's master-down interval
+	gate    string        // why a gate is down; "" while all are up
+	broken  string        // why it cannot run as configured; "" if it can
+	rival   bool          // another master was heard before the start
+	resumed bool          // it was in the election before this process was
 
 	reason      string
 	since       time.Time
@@ -35,83 +41,86 @@ type router struct {
 	rejects             [vrrp.NumRejects]uint64 // Admitted counts what had an effect
 	mismatch, plainSums uint64
 	warned              [vrrp.NumRejects]time.Duration
+	alarms              [numAlarms]alarm
 }
 
-// A holding is what became of an address that we put on the host.
-type holding uint8
+func (r *router) ipv6() bool { return r.cfg.Family == resource.IPv6 }
+
+func (r *router) port() wire.Port { return wire.Port{Index: r.index, IPv6: r.ipv6()} }
 
 const (
-	holds holding = iota + 1
-	lost          // somebody removed it
-)
-
-const (
-	// announceRounds is how often each address is announced in a burst; a second burst
-	// comes announceDelay later (keepalived: garp_master_repeat, garp_master_delay).
-	announceRounds = 5
-	announceDelay  = 5 * time.Second
-	// announcePause is the least time between bursts that adverts of others cause.
-	announcePause = time.Second
 	// warnEvery is how often one router logs one reason to reject.
 	warnEvery = time.Minute
+	numTimers = vrrp.PreemptTimer + 1
 )
 
-// reload takes over cfg, which check has accepted, and prepares both packets.
-func (r *router) reload(cfg resource.VRRPInstance) error {
-	vips, peers := prefixes(cfg.Addresses), addrs(cfg.Peers)
-	a := vrrp.Advert{VRID: cfg.VRID, Priority: cfg.Priority, Interval: time.Duration(cfg.Interval)}
-	for _, p := range vips {
-		a.Addresses = append(a.Addresses, p.Addr())
+func newRouter(name string, cfg resource.VRRPInstance) *router {
+	r := &router{name: name, cfg: cfg, slot: -1, startAt: never}
+	r.m = vrrp.New(r.machineConfig(cfg.Priority))
+	r.down = r.m.DownInterval()
+	for t := range r.timers {
+		r.timers[t] = never
 	}
-	packet, err := a.AppendPacket(nil, cfg.Source)
-	if err != nil {
-		return err
+	return r
+}
+
+// machineConfig is what the machine has to know.
+func (r *router) machineConfig(priority uint8) vrrp.Config {
+	return vrrp.Config{
+		Version: uint8(r.cfg.Version), Priority: priority, Interval: time.Duration(r.cfg.Interval),
+		Preempt: r.cfg.Preempt, PreemptDelay: time.Duration(r.cfg.PreemptDelay), Source: r.source, Grouped: r.cfg.Group != "",
 	}
-	a.Priority = 0
-	resign, err := a.AppendPacket(nil, cfg.Source)
-	if err != nil {
-		return err
+}
+
+// address prepares what depends on the address that adverts come from: whom to hear, and
+// the letters to send. Without a source there is nothing to send.
+func (r *router) address(source netip.Addr, password string) error {
+	r.source, r.letters = source, nil
+	a := vrrp.Advert{Version: uint8(r.cfg.Version), VRID: r.cfg.VRID, Priority: r.cfg.Priority, Interval: time.Duration(r.cfg.Interval)}
+	for _, v := range virtuals(r.cfg.Addresses) {
+		a.Addresses = append(a.Addresses, v.Prefix.Addr())
 	}
-	r.cfg, r.vips, r.packet, r.resign = cfg, vips, packet, resign
-	r.guard = vrrp.Guard{Self: cfg.Source, Peers: peers, Interval: a.Interval, Addresses: a.Addresses}
+	r.guard = vrrp.Guard{
+		Version: a.Version, Self: source, Peers: addrs(r.cfg.Peers), Open: r.cfg.OpenPeers, Unicast: r.cfg.Unicast,
+		Interval: a.Interval, Addresses: slices.Clone(a.Addresses), Auth: r.auth,
+	}
+	var pass *[8]byte
+	if r.cfg.Password != "" {
+		pass = new([8]byte)
+		copy(pass[:], password)
+		r.guard.Password, r.guard.HasPassword = *pass, true
+	}
+	if !source.IsValid() {
+		return nil
+	}
+	form := vrrp.FormPseudo
+	if r.cfg.Checksum == resource.ChecksumMessage {
+		form = vrrp.FormMessage
+	}
+	to := r.guard.Peers
+	if !r.cfg.Unicast {
+		to = []netip.Addr{vrrp.Multicast4}
+		if r.ipv6() {
+			to[0] = vrrp.Multicast6
+		}
+	}
+	for _, peer := range to {
+		l, err := vrrp.NewLetter(&a, source, peer, form, r.auth, pass)
+		if err != nil {
+			return err
+		}
+		r.letters = append(r.letters, l)
+	}
 	return nil
 }
 
-// machineConfig is what the machine has to know of cfg.
-func machineConfig(cfg resource.VRRPInstance) vrrp.Config {
-	return vrrp.Config{
-		Priority: cfg.Priority, Interval: time.Duration(cfg.Interval), Preempt: cfg.Preempt, Source: cfg.Source,
-	}
-}
-
-// received handles one packet. Nothing here allocates.
-func (l *loop) received(in *input) {
-	from, form, reject := vrrp.Receive(in.packet, &l.advert)
-	r := l.byKey[routerKey{in.ifindex, l.advert.VRID}]
-	if r == nil {
-		return // another cluster's router, or bytes that name none
-	}
-	if reject == vrrp.Admitted {
-		reject = r.guard.Admit(&l.advert, from)
-	}
-	r.rejects[reject]++
-	if reject != vrrp.Admitted {
-		if l.t >= r.warned[reject] {
-			r.warned[reject] = l.t + warnEvery
-			l.log.Warn("advert has no effect", "router", r.name, "from", from.String(), "reason", reject.String())
-		}
+// step gives a machine an event, by way of its group if it has one.
+func (l *loop) step(r *router, e vrrp.Event) {
+	if r.group != nil {
+		r.group.machines.Step(r.m, e, l.doMachine)
 		return
 	}
-	if form == vrrp.FormMessage {
-		r.plainSums++
-	}
-	if !r.guard.SameAddresses(&l.advert) {
-		r.mismatch++
-	}
-	if r.m.State() == vrrp.Init && l.advert.Priority > 0 {
-		r.rival = true
-	}
-	l.do(r, r.m.Step(vrrp.Received{Priority: l.advert.Priority, Interval: l.advert.Interval, Source: from}))
+	l.do(r, r.m.Step(e))
 }
 
 // do carries out what a machine asks for, in order.
@@ -121,75 +130,121 @@ func (l *loop) do(r *router, actions []vrrp.Action) {
 		case vrrp.Advertise:
 			l.advertise(r, a.Priority)
 		case vrrp.SetTimer:
-			r.deadline = l.t + a.After
+			r.timers[a.Timer] = l.t + a.After
 		case vrrp.ShiftTimer:
-			if r.deadline != never {
-				r.deadline += a.After
+			if r.timers[a.Timer] != never {
+				r.timers[a.Timer] += a.After
 			}
 		case vrrp.ClearTimer:
-			r.deadline = never
+			r.timers[a.Timer] = never
 		case vrrp.Announce:
-			if l.t-r.burstAt >= announcePause {
-				l.burst(r)
-			}
+			l.announce.Again(r.name, l.t)
 		case vrrp.Move:
 			l.moved(r, a)
 		}
 	}
+	l.queue.fix(r)
+	if down := r.m.DownInterval(); down != r.down {
+		r.down, l.shortest = down, 0
+	}
 }
 
-// advertise sends the advert, and notes the time for a successor of this process.
-func (l *loop) advertise(r *router, priority uint8) {
-	packet := r.packet
-	if priority == 0 {
-		packet = r.resign
+// received handles one packet. Nothing here allocates.
+func (l *loop) received(in *input) {
+	e, form, reject := vrrp.Open(in.packet, &l.advert)
+	r := l.byKey[routerKey{in.port, l.advert.VRID}]
+	if r == nil {
+		return // another cluster's router, or bytes that name none
 	}
-	if err := l.wire.send(r.ifindex, packet); err != nil {
-		if r.sendErrors++; r.sendErrors == 1 {
-			l.log.Error("cannot send advert", "router", r.name, "err", err)
+	if reject == vrrp.Admitted {
+		var wall time.Time
+		if r.auth != nil {
+			wall = l.lan.wall()
 		}
+		reject = r.guard.Judge(&l.advert, e, form, wall)
+	}
+	r.rejects[reject]++
+	if reject != vrrp.Admitted {
+		l.rejected(r, reject, e.From)
 		return
 	}
-	r.sent++
-	if priority > 0 {
-		l.store.touch(r.slot, l.t)
+	if form == vrrp.FormMessage && l.advert.Version == 3 && !e.IPv6 {
+		r.plainSums++
+	}
+	if !r.guard.SameAddresses(&l.advert) {
+		r.mismatch++
+		l.alarm(r, alarmAddresses, e.From)
+	}
+	if l.advert.Priority > 0 {
+		switch r.m.State() {
+		case vrrp.Init:
+			r.rival = true
+		case vrrp.Master:
+			l.alarm(r, alarmDual, e.From)
+		}
+	}
+	l.step(r, vrrp.Received{Priority: l.advert.Priority, Interval: l.advert.Interval, Source: e.From})
+}
+
+// rejected notes an advert that has no effect.
+func (l *loop) rejected(r *router, reject vrrp.Reject, from netip.Addr) {
+	switch reject {
+	case vrrp.RejectStranger:
+		l.alarm(r, alarmStranger, from)
+	case vrrp.RejectOwn:
+		l.alarm(r, alarmOwn, from)
+	case vrrp.RejectOtherVersion, vrrp.RejectAuthType, vrrp.RejectPassword, vrrp.RejectMismatch, vrrp.RejectBounds,
+		vrrp.RejectUnsigned, vrrp.RejectSigned, vrrp.RejectKey, vrrp.RejectHMAC, vrrp.RejectStale:
+		l.alarm(r, alarmSettings, from)
+	}
+	if l.t >= r.warned[reject] {
+		r.warned[reject] = l.t + warnEvery
+		l.log.Warn("advert has no effect", "router", r.name, "from", from.String(), "reason", reject.String())
+	}
+}
+
+// advertise sends the advert to everybody who should hear it, and notes the time for a
+// successor of this process.
+func (l *loop) advertise(r *router, priority uint8) {
+	var wall time.Time
+	if r.auth != nil {
+		wall = l.lan.wall()
+	}
+	index, _ := l.table.Transmit(r.name)
+	for _, letter := range r.letters {
+		if err := l.lan.send(index, letter.To(), letter.Packet(priority, wall)); err != nil {
+			if r.sendErrors++; r.sendErrors == 1 {
+				l.log.Error("cannot send advert", "router", r.name, "err", err)
+			}
+			continue
+		}
+		r.sent++
+		if priority > 0 {
+			l.store.touch(r.slot, l.t)
+		}
 	}
 }
 
 // moved makes the host follow a transition.
 func (l *loop) moved(r *router, a vrrp.Action) {
 	r.reason = a.Why.String()
-	if a.Why == vrrp.GateDown {
+	if a.Why == vrrp.GateDown && r.gate != "" {
 		r.reason = r.gate
 	}
-	if a.Why != vrrp.Adopted {
+	if a.Why != vrrp.Adopted && !(r.resumed && a.From == vrrp.Init && a.To == vrrp.Backup) {
 		r.since = time.Now()
 		r.transitions++
 	}
+	r.resumed = false
 	l.changed = true
 	switch {
 	case a.To == vrrp.Master:
-		l.acquire(r)
+		l.table.Acquire(r.name)
+		l.announce.Start(r.name, l.table.Targets(r.name), policy(r.cfg.Announce), l.t)
 	default:
 		l.store.clear(r.slot)
-		l.release(r)
+		l.announce.Drop(r.name)
+		l.table.Release(r.name)
 	}
 	l.log.Info("transition", "router", r.name, "from", a.From.String(), "to", a.To.String(), "reason", r.reason)
-}
-
-// burst announces every address several times.
-func (l *loop) burst(r *router) {
-	if r.m.State() != vrrp.Master {
-		return
-	}
-	k := l.links[r.cfg.Interface]
-	for range announceRounds {
-		for _, p := range r.vips {
-			if err := l.host.announce(k, p.Addr()); err != nil {
-				l.log.Warn("cannot announce address", "router", r.name, "err", err)
-				return
-			}
-		}
-	}
-	r.burstAt = l.t
 }

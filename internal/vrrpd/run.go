@@ -76,28 +76,30 @@ func Run(ctx context.Context, o Options) error {
 		log.Warn("cannot talk to systemd", "err", err)
 	}
 	board := newBoard()
-	l := newLoop(k, k, st, board, notify, log)
-	srv := &server{commands: commands, wake: k.wake, board: board, done: make(chan struct{}), agent: map[context.Context]bool{}}
-	return drive(ctx, l, srv, st, prev, o)
+	w := newWatching(k.mail.put, log)
+	l := newLoop(k, k.conn, st, board, notify, w, log)
+	srv := &server{commands: commands, wake: k.Wake, board: board, done: make(chan struct{}), agent: map[context.Context]bool{}}
+	return drive(ctx, l, srv, w, st, prev, o)
 }
 
 // drive runs the loop, the writer of its state and the channel, and stops them in order.
-func drive(ctx context.Context, l *loop, srv *server, st *store, prev saved, o Options) error {
+func drive(ctx context.Context, l *loop, srv *server, w *watching, st *store, prev saved, o Options) error {
 	var writer, chans sync.WaitGroup
 	stop := make(chan struct{})
 	writer.Go(func() { st.run(stop, l.log) })
 	defer writer.Wait()
 	defer close(stop)
 
+	secrets, err := readSecrets(prev.Config)
+	if err != nil {
+		l.log.Error("router cannot run", "err", err)
+	}
 	ended := make(chan error, 1) // the loop's one result
 	go func() {
 		runtime.LockOSThread()
 		_ = unix.Setpriority(unix.PRIO_PROCESS, 0, niceness) // best effort: this thread only
-		err := l.resume(prev)
-		if err == nil {
-			err = l.run()
-		}
-		ended <- err
+		l.resume(prev, secrets)
+		ended <- l.run()
 		close(srv.done)
 	}()
 	tune()
@@ -105,6 +107,7 @@ func drive(ctx context.Context, l *loop, srv *server, st *store, prev saved, o O
 	serving, cancel := context.WithCancel(ctx)
 	defer chans.Wait()
 	defer cancel()
+	chans.Go(func() { w.run(serving) })
 	listening := make(chan struct{})
 	chans.Go(func() { serve(serving, o.Socket, srv, l.log, sync.OnceFunc(func() { close(listening) })) })
 	<-listening

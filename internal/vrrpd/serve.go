@@ -12,6 +12,7 @@ import (
 // A command is what another goroutine asks the loop to do.
 type command struct {
 	request  channel.Request
+	secrets  map[string]string     // that a Config names
 	presence int                   // the agent's connections: +1 or -1
 	stop     bool                  // resign everywhere and end the loop
 	reply    chan channel.Response // with room for the one response
@@ -28,7 +29,7 @@ func (l *loop) command(c *command) {
 			l.agentSilent()
 		}
 	case q.Config != nil:
-		if err := l.configure(*q.Config); err != nil {
+		if err := l.configure(*q.Config, c.secrets); err != nil {
 			resp.Error = err.Error()
 		}
 	case q.Track != nil:
@@ -48,7 +49,7 @@ func (l *loop) command(c *command) {
 // stop resigns every router and withdraws its addresses.
 func (l *loop) stop() {
 	for _, r := range l.routers {
-		l.do(r, r.m.Step(vrrp.Stop{}))
+		l.step(r, vrrp.Stop{})
 	}
 	l.stopped, l.changed = true, true
 }
@@ -62,7 +63,7 @@ func (l *loop) resign(names []string) string {
 	}
 	for _, r := range l.routers {
 		if len(names) == 0 || slices.Contains(names, r.name) {
-			l.do(r, r.m.Step(vrrp.Resign{}))
+			l.step(r, vrrp.Resign{})
 		}
 	}
 	return ""
@@ -107,7 +108,16 @@ func (s *server) Handle(ctx context.Context, r channel.Request, reply func(chann
 		s.attend(ctx)
 	}
 	if r.Subscribe == nil {
-		_ = reply(s.submit(ctx, &command{request: r}))
+		c := &command{request: r}
+		if r.Config != nil {
+			secrets, err := readSecrets(*r.Config)
+			if err != nil {
+				_ = reply(channel.Response{Error: err.Error()})
+				return
+			}
+			c.secrets = secrets
+		}
+		_ = reply(s.submit(ctx, c))
 		return
 	}
 	s.attend(ctx)

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/hareconcile/hareconcile/internal/channel"
+	"github.com/hareconcile/hareconcile/internal/vrrp"
 )
 
 const (
@@ -34,6 +35,8 @@ type saved struct {
 	Trackers  []savedTracker  `json:"trackers"`
 	Repairs   uint64          `json:"repairs"`
 	Pauses    uint64          `json:"pauses"`
+	Overruns  uint64          `json:"overruns,omitempty"`
+	Upgrades  uint64          `json:"upgrades,omitempty"`
 }
 
 type savedInstance struct {
@@ -44,11 +47,14 @@ type savedInstance struct {
 	Transitions uint64    `json:"transitions"`
 	Slot        int       `json:"slot"`
 	Held        []string  `json:"held,omitempty"`
+	// Auth is what must not be replayed.
+	Auth *vrrp.AuthState `json:"auth,omitempty"`
 }
 
 type savedTracker struct {
 	Key    string        `json:"key"`
 	Word   string        `json:"word"`
+	Value  int           `json:"value,omitempty"`
 	Silent time.Duration `json:"silent"` // since boot; -1 while somebody confirms it
 }
 

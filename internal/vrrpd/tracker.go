@@ -7,30 +7,43 @@ import (
 	"github.com/hareconcile/hareconcile/reconcile/resource"
 )
 
-// The types of trackers, and what is said of them.
+// What is said of trackers; "" is unknown.
 const (
-	trackInterface = "interface"
-	trackPlugin    = "plugin"
-
 	up   = "up"
 	down = "down"
 )
 
-// A tracker is what vrrpd knows of one tracker. For plugins that is the agent's word,
-// which counts for a while after the agent, or the plugin, fell silent.
+// A tracker is what vrrpd knows of one tracker: somebody's word, which counts once it has
+// lasted, and for a while after nobody renews it.
 type tracker struct {
 	cfg     resource.VRRPTracker
 	word    string        // the last up or down; "" before the first
-	silent  time.Duration // since when nobody can confirm it; never while somebody does
+	value   int           // of a file
+	message string        // why
+	pending string        // the word that does not count yet
+	settles time.Duration // when it will
+	silent  time.Duration // since when nobody can confirm the word; never while somebody does
 	expired bool          // it was silent for longer than it may be
 }
 
-// expires is when the last word stops to count.
-func (t *tracker) expires() time.Duration {
+// next is when time alone changes the tracker.
+func (t *tracker) next() time.Duration {
 	if t.word == "" || t.silent == never || t.expired {
-		return never
+		return t.settles
 	}
-	return t.silent + time.Duration(t.cfg.Hold)
+	return min(t.settles, t.silent+time.Duration(t.cfg.Hold))
+}
+
+// pass lets time change the tracker; it reports whether it did.
+func (t *tracker) pass(now time.Duration) bool {
+	changed := false
+	if t.settles <= now {
+		t.word, t.settles, changed = t.pending, never, true
+	}
+	if t.word != "" && t.silent != never && !t.expired && t.silent+time.Duration(t.cfg.Hold) <= now {
+		t.expired, changed = true, true
+	}
+	return changed
 }
 
 // state is the word that counts now: up, down, or "" for unknown.
@@ -41,34 +54,81 @@ func (t *tracker) state() string {
 	return t.word
 }
 
-// down says why a plugin tracker is down; "" if it is not.
-func (t *tracker) down() string {
-	switch s := t.state(); {
-	case s == down:
-		return "is down"
-	case s == "" && t.cfg.OnUnknown != up:
-		return "is unknown"
-	}
-	return ""
+// bad reports whether the tracker counts as down.
+func (t *tracker) bad() bool {
+	s := t.state()
+	return s == down || s == "" && t.cfg.OnUnknown != up
 }
 
-// hear takes the agent's word: up, down, or "" for could not be measured.
-func (t *tracker) hear(word string, now time.Duration) {
+// down says how a tracker is down; "" if it is not.
+func (t *tracker) down() string {
 	switch {
-	case word == up || word == down:
-		t.word, t.silent, t.expired = word, never, false
-	case t.silent == never:
-		t.silent = now
+	case !t.bad():
+		return ""
+	case t.state() == down:
+		return "is down"
 	}
+	return "is unknown"
+}
+
+// points are what the tracker adds to a priority.
+func (t *tracker) points(p resource.Points) int {
+	n := p.Scale * t.value
+	if t.bad() {
+		return n - p.Lose
+	}
+	return n + p.Gain
+}
+
+// hear takes a word: up, down, or "" for could not be measured. A first word counts at once.
+func (t *tracker) hear(word string, now time.Duration) {
+	if word != up && word != down {
+		if t.silent == never {
+			t.silent = now
+		}
+		t.settles = never
+		return
+	}
+	t.silent, t.expired = never, false
+	delay := time.Duration(t.cfg.UpDelay)
+	if word == down {
+		delay = time.Duration(t.cfg.DownDelay)
+	}
+	switch {
+	case t.word == "" || word == t.word || delay <= 0:
+		t.word, t.settles = word, never
+	case t.settles == never || t.pending != word:
+		t.pending, t.settles = word, now+delay
+	}
+}
+
+// tick lets time change trackers; it reports whether it did.
+func (l *loop) tick() bool {
+	changed := false
+	for _, t := range l.trackers {
+		if t.next() <= l.t {
+			changed = t.pass(l.t) || changed
+		}
+	}
+	l.changed = l.changed || changed
+	return changed
+}
+
+// tell gives a tracker a word; it reports whether what counts changed.
+func (l *loop) tell(t *tracker, word string, value int, message string) bool {
+	state, before := t.state(), t.value
+	t.value, t.message = value, message
+	t.hear(word, l.t)
+	changed := t.state() != state || t.value != before
+	l.changed = l.changed || changed
+	return changed
 }
 
 // track takes the agent's word on plugin trackers.
 func (l *loop) track(w channel.Track) {
 	for key, word := range w.States {
-		if t, ok := l.trackers[key]; ok && t.cfg.Type == trackPlugin {
-			before := t.state()
-			t.hear(word, l.t)
-			l.changed = l.changed || t.state() != before
+		if t, ok := l.trackers[key]; ok && t.cfg.Type == resource.TrackPlugin {
+			l.tell(t, word, 0, "")
 		}
 	}
 	if l.present == 0 { // a word without a connection that stays
@@ -80,7 +140,7 @@ func (l *loop) track(w channel.Track) {
 // agentSilent starts the hold of every word that only the agent could renew.
 func (l *loop) agentSilent() {
 	for _, t := range l.trackers {
-		if t.silent == never {
+		if t.cfg.Type == resource.TrackPlugin && t.silent == never {
 			t.silent = l.t
 		}
 	}
@@ -94,10 +154,11 @@ func (l *loop) setTrackers(cfgs []resource.VRRPTracker) {
 	for _, cfg := range cfgs {
 		t := old[cfg.Key()]
 		if t == nil {
-			t = &tracker{silent: l.t}
+			t = &tracker{silent: l.t, settles: never}
 		}
 		t.cfg = cfg
 		t.expired = t.expired && t.silent+time.Duration(cfg.Hold) <= l.t // not by a longer hold
 		l.trackers[cfg.Key()] = t
 	}
+	l.watchers.set(cfgs)
 }
