@@ -44,6 +44,7 @@ type Auth struct {
 	sent  uint64 // the last sequence signed; 0 before the first
 	marks [maxMarks]mark
 	used  uint64 // counts the uses of marks
+	drift int64  // of the last sender that verified, as window
 }
 
 // A mark is the highest sequence of one sender.
@@ -113,6 +114,14 @@ func (a *Auth) Restore(s AuthState) {
 	for from, sequence := range s.Heard {
 		a.mark(from).sequence = sequence
 	}
+}
+
+// Drift returns how far behind ours the clock of the last sender was whose signature
+// verified, and whether that is more than half of the window: then adverts will soon have
+// no effect, and somebody should look after the clocks.
+func (a *Auth) Drift() (behind time.Duration, far bool) {
+	behind = time.Duration(a.drift>>32)*time.Second + time.Duration((a.drift&0xffffffff)*int64(time.Second)>>32)
+	return behind, max(a.drift, -a.drift) > a.window/2
 }
 
 // admit says whether the advert may have an effect in this mode.

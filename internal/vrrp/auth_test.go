@@ -173,8 +173,13 @@ func TestEverySignedBitCounts(t *testing.T) {
 func mend(b []byte, head int, from, to netip.Addr) {
 	msg := b[head:]
 	if from.Is4() {
-		msg = msg[:len(msg)-28] // at least 8
+		msg = msg[:len(msg)-28]
 	}
+	sumUp(msg, from, to)
+}
+
+// sumUp computes the checksum of a message anew.
+func sumUp(msg []byte, from, to netip.Addr) {
 	msg[6], msg[7] = 0, 0
 	sum, parts := uint32(112+len(msg)), [][]byte{from.AsSlice(), to.AsSlice(), msg}
 	if msg[0]>>4 == 2 {

@@ -12,54 +12,81 @@ import (
 )
 
 // FuzzOpen holds that Open and Judge are total, and that what they let through is written
-// as it was read.
+// as it was read. A packet that only its checksum stops is looked at with a right one, too.
 func FuzzOpen(f *testing.F) {
 	for _, v := range vectors {
 		f.Add(v.packet(f))
 	}
 	f.Add([]byte{0x4f, 0, 0, 60})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		before := bytes.Clone(b)
 		var a vrrp.Advert
-		e, form, reject := vrrp.Open(b, &a)
-		if !bytes.Equal(b, before) {
-			t.Fatal("Open changed the packet")
-		}
-		if (reject == vrrp.Admitted) != (form != vrrp.FormNone) || reject >= vrrp.NumRejects {
-			t.Fatalf("Open = form %v, %v", form, reject)
-		}
-		g := vrrp.Guard{Version: a.Version, Self: node1, Open: true, Interval: time.Second, Auth: newAuth(t, resource.AuthReceiveOnly)}
-		if got := g.Judge(&a, e, form, draftTime); got >= vrrp.NumRejects || got == vrrp.Admitted && reject != vrrp.Admitted {
-			t.Fatalf("Judge = %v of a packet that is %v", got, reject)
-		}
-		if reject != vrrp.Admitted {
-			return
-		}
-		if a.VRID == 0 || a.Interval <= 0 || len(a.Addresses) == 0 || a.Version != 2 && a.Version != 3 {
-			t.Fatalf("Open admits %+v", a)
-		}
-		if e.From.IsMulticast() || e.From.IsUnspecified() || hasMapped(a.Addresses) {
-			return // nobody may send this, and no letter does
-		}
-		l, err := vrrp.NewLetter(&a, e.From, e.To, form, nil, nil)
-		if err != nil {
-			t.Fatalf("what was read cannot be written: %v", err)
-		}
-		out := l.Packet(a.Priority, time.Time{})
-		var again vrrp.Advert
-		e2, form2, reject := vrrp.Open(out, &again)
-		if reject != vrrp.Admitted || e2.From != e.From || e2.To != e.To || form2 == vrrp.FormNone {
-			t.Fatalf("written %+v, read back %+v, form %v (%v)", e, e2, form2, reject)
-		}
-		slices.SortFunc(a.Addresses, netip.Addr.Compare) // a link-local address was put first
-		slices.SortFunc(again.Addresses, netip.Addr.Compare)
-		if !equalAdverts(&a, &again) {
-			t.Fatalf("written %+v, read back %+v", a, again)
+		if e, reject := openAny(t, b, &a); reject == vrrp.RejectChecksum {
+			b = bytes.Clone(b)
+			repair(b, &e)
+			if _, reject := openAny(t, b, &a); reject != vrrp.Admitted {
+				t.Fatalf("with a right checksum: %v", reject)
+			}
 		}
 	})
 }
 
-func hasMapped(list []netip.Addr) bool { return slices.ContainsFunc(list, netip.Addr.Is4In6) }
+// openAny opens a packet and holds what is to be held of it.
+func openAny(t *testing.T, b []byte, a *vrrp.Advert) (vrrp.Envelope, vrrp.Reject) {
+	before := bytes.Clone(b)
+	e, form, reject := vrrp.Open(b, a)
+	if !bytes.Equal(b, before) {
+		t.Fatal("Open changed the packet")
+	}
+	if (reject == vrrp.Admitted) != (form != vrrp.FormNone) || reject >= vrrp.NumRejects {
+		t.Fatalf("Open = form %v, %v", form, reject)
+	}
+	g := vrrp.Guard{Version: a.Version, Self: node1, Open: true, Interval: time.Second, Auth: newAuth(t, resource.AuthReceiveOnly)}
+	if got := g.Judge(a, e, form, draftTime); got >= vrrp.NumRejects || got == vrrp.Admitted && reject != vrrp.Admitted {
+		t.Fatalf("Judge = %v of a packet that is %v", got, reject)
+	}
+	if reject != vrrp.Admitted {
+		return e, reject
+	}
+	if a.VRID == 0 || a.Interval <= 0 || len(a.Addresses) == 0 || a.Version != 2 && a.Version != 3 {
+		t.Fatalf("Open admits %+v", a)
+	}
+	if !e.From.IsMulticast() && !e.From.IsUnspecified() { // nobody may send from there
+		roundTrip(t, a, e, form)
+	}
+	return e, reject
+}
+
+// roundTrip writes what was read and reads it again.
+func roundTrip(t *testing.T, a *vrrp.Advert, e vrrp.Envelope, form vrrp.Form) {
+	l, err := vrrp.NewLetter(a, e.From, e.To, form, nil, nil)
+	if err != nil {
+		t.Fatalf("what was read cannot be written: %v", err)
+	}
+	var again vrrp.Advert
+	e2, form2, reject := vrrp.Open(l.Packet(a.Priority, time.Time{}), &again)
+	if reject != vrrp.Admitted || e2.From != e.From || e2.To != e.To || form2 == vrrp.FormNone {
+		t.Fatalf("written %+v, read back %+v, form %v (%v)", e, e2, form2, reject)
+	}
+	slices.SortFunc(a.Addresses, netip.Addr.Compare) // a link-local address was put first
+	slices.SortFunc(again.Addresses, netip.Addr.Compare)
+	if !equalAdverts(a, &again) {
+		t.Fatalf("written %+v, read back %+v", a, again)
+	}
+}
+
+// repair computes the checksum of a packet that is right but for it.
+func repair(b []byte, e *vrrp.Envelope) {
+	if e.IPv6 {
+		sumUp(b[40:40+(int(b[4])<<8|int(b[5]))], e.From, e.To)
+		return
+	}
+	msg := b[int(b[0]&15)*4:]
+	size := 8 + 4*int(msg[3])
+	if msg[0]>>4 == 2 {
+		size += 8
+	}
+	sumUp(msg[:size], e.From, e.To)
+}
 
 // FuzzAuth holds that no bytes but those of the key's owner are taken for a signature: it
 // puts any trailer behind any message.

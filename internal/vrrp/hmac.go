@@ -91,6 +91,7 @@ func (a *Auth) verify(ad *Advert, from netip.Addr, wall time.Time) Reject {
 	if !a.fresh(from, sequence, now) {
 		return RejectReplay
 	}
+	a.drift = int64(now - sequence)
 	return Admitted
 }
 

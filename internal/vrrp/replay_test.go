@@ -94,6 +94,24 @@ func TestBothClocksStep(t *testing.T) {
 	}
 }
 
+func TestDrift(t *testing.T) {
+	n1, n2 := pair(t, resource.AuthEnforce, resource.AuthEnforce)
+	for _, tt := range []struct {
+		behind time.Duration
+		far    bool
+	}{{0, false}, {2 * time.Second, false}, {2750 * time.Millisecond, true}, {-2 * time.Second, false}, {-2750 * time.Millisecond, true}} {
+		n1.clock = n1.clock.Add(10 * time.Second)
+		n2.clock = n1.clock.Add(tt.behind)
+		if got := n2.hear(n1.send()); got != vrrp.Admitted {
+			t.Fatal(got)
+		}
+		behind, far := n2.auth.Drift()
+		if (behind-tt.behind).Abs() > 20*time.Microsecond || far != tt.far {
+			t.Errorf("Drift() = %v, %v, want %v, %v", behind, far, tt.behind, tt.far)
+		}
+	}
+}
+
 // TestSequenceWraps goes over the end of 32 bits of seconds (in 2106).
 func TestSequenceWraps(t *testing.T) {
 	n1, n2 := pair(t, resource.AuthEnforce, resource.AuthEnforce)
