@@ -41,6 +41,9 @@ func (v *view) routeConflicts() {
 		for k, r := range i.Routes {
 			for _, m := range i.Members() {
 				key := routeKey{m, r.Prefix, r.Table, r.Metric}
+				if key.metric == 0 && r.Prefix.Addr().Is6() {
+					key.metric = 1024 // what the kernel makes of it (linux/ipv6_route.h, IP6_RT_PRIO_USER)
+				}
 				other, dup := seen[key]
 				switch {
 				case own[key]:

@@ -30,8 +30,8 @@ var trackerBlock = &block{
 	attrs: []attribute{
 		{name: "interface", kind: stringKind, doc: "The device whose link is watched: up while it is up and has a carrier."},
 		{name: "plugin", kind: stringKind, doc: "The plugin that is asked, by the agent."},
-		{name: "process", kind: stringKind, doc: "The program of which processes have to run."},
-		{name: "file", kind: stringKind, doc: "The file that holds a number, 0 if it is empty or absent: up while that is 0. A switch for maintenance: `echo 1 > FILE`."},
+		{name: "process", kind: stringKind, doc: "The program of which processes have to run: the name in /proc/PID/comm, or the base name of the first argument."},
+		{name: "file", kind: stringKind, doc: "The file that holds a number: up while that is 0. Unknown while there is no such file, or no number in it: with `on_unknown = \"up\"` it is a switch for maintenance, `echo 1 > FILE`."},
 		{name: "route", kind: networkKind, doc: "The destination to exactly which there has to be a route, such as `0.0.0.0/0`."},
 		{name: "address", kind: hostKind, doc: "The address that the host has to have."},
 		{name: "ping", kind: hostKind, doc: "The address that has to answer echo requests."},

@@ -94,7 +94,7 @@ var authBlock = &block{
 	blocks: []*block{{
 		name: "key", labels: []string{"id"}, doc: "A key of HMAC-SHA256 (draft-cassen-vrrp-auth-hmac), with an id from 1 to 255.",
 		attrs: []attribute{
-			{name: "secret", kind: secretKind, secret: true, required: true, doc: "`secret(\"name\")`: a file of at least 32 bytes on every member. A node that has less of it refuses the instance."},
+			{name: "secret", kind: secretKind, secret: true, required: true, doc: "`secret(\"name\")`: a file of 32 to 64 bytes on every member. That is checked where the file is: a node refuses a key that is too short."},
 		},
 	}},
 }
