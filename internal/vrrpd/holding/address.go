@@ -53,6 +53,11 @@ func wantedAddresses(w Wants) []wantedAddress {
 			} else if v.Prefix.IsSingleIP() && !ip.IsLinkLocalUnicast() {
 				a.spec.Deprecated = true // serves, and is not chosen as source: as keepalived does it
 			}
+			if w.VirtualMAC && a.device == w.Device && !ip.IsLinkLocalUnicast() {
+				// The host's own traffic to the segment stays on the device. What is
+				// link-local needs its prefix on each link.
+				a.spec.NoPrefixRoute = true
+			}
 			out = append(out, a)
 		}
 	}
@@ -97,6 +102,7 @@ func (it *address) settle(t *Table, op rtnl.Op, err error) {
 			t.refused(err)
 		}
 	case err == nil:
+		t.look.routes = t.look.routes || t.syncing && len(t.routes) > 0
 		it.state, it.fresh, it.other = holds, t.syncing, false
 	case errors.Is(err, unix.EEXIST):
 		it.state = absent
@@ -142,7 +148,7 @@ func (t *Table) syncAddresses() (remove func()) {
 			t.conflict(found, a)
 		}
 	}
-	t.settleConflicts(found)
+	t.settleConflicts(addressConflicts, found)
 	for _, o := range t.order {
 		if !o.active {
 			continue

@@ -11,6 +11,10 @@ func (t *Table) Heard(ev *rtnl.Event) {
 		t.heardLink(&ev.Link, ev.Gone)
 	case rtnl.AddressEvent:
 		t.heardAddress(ev)
+	case rtnl.RouteEvent:
+		t.heardRoute(ev)
+	case rtnl.RuleEvent:
+		t.heardRule(ev)
 	case rtnl.ForwardEvent:
 		if l, ok := t.links[ev.Index]; ok && ev.IPv6 {
 			l.Conf.Forwarding6 = 0
@@ -18,17 +22,20 @@ func (t *Table) Heard(ev *rtnl.Event) {
 				l.Conf.Forwarding6 = 1
 			}
 			t.links[ev.Index] = l
+			t.look.links = true // what is above it follows
 		}
 	}
 }
 
 func (t *Table) heardLink(l *rtnl.Link, gone bool) {
 	old, known := t.links[l.Index]
-	if known && (gone || old.Name != l.Name) {
-		if t.names[old.Name] == l.Index {
-			delete(t.names, old.Name)
+	if known {
+		if k, ok := macvlanOf(&old); ok && t.macvlans[k] == l.Index {
+			delete(t.macvlans, k)
 		}
-		t.stale = true
+	}
+	if known && (gone || old.Name != l.Name) && t.names[old.Name] == l.Index {
+		delete(t.names, old.Name)
 	}
 	if gone {
 		delete(t.links, l.Index)
@@ -36,12 +43,24 @@ func (t *Table) heardLink(l *rtnl.Link, gone bool) {
 		t.stale = true
 		return
 	}
-	t.stale = t.stale || !known
+	// The kernel drops routes with their device, and tells nobody of IPv4 ones.
+	t.stale = t.stale || !known || old.Name != l.Name || old.Up != l.Up || old.Parent != l.Parent
 	t.links[l.Index] = *l
 	t.names[l.Name] = l.Index
+	k, ok := macvlanOf(l)
+	if ok {
+		t.macvlans[k] = l.Index
+	}
+	if was, had := macvlanOf(&old); ok && old != *l || had != ok || was != k && ok {
+		t.stale = t.stale || had != ok || was != k
+		t.look.links = true
+	}
 }
 
 func (t *Table) heardAddress(ev *rtnl.Event) {
+	if ev.Gone && len(t.routes) > 0 {
+		t.look.routes = true // with a route's source, or the last address of its device, the route goes
+	}
 	if ev.Own && !ev.Gone {
 		return
 	}

@@ -20,7 +20,7 @@ const passes = 3
 
 // ask puts a request in line; flush hands the line to the kernel.
 func (t *Table) ask(r rtnl.Request, s subject) {
-	t.reqs, t.subject = append(t.reqs, r), append(t.subject, s)
+	t.reqs, t.subjects = append(t.reqs, r), append(t.subjects, s)
 	if len(t.reqs) >= room {
 		t.flush()
 	}
@@ -37,14 +37,18 @@ func (t *Table) flush() {
 		t.look = everything // nobody knows what it did
 	}
 	for i := range t.reqs {
-		t.subject[i].settle(t, t.reqs[i].Op, t.errs[i])
+		t.subjects[i].settle(t, t.reqs[i].Op, t.errs[i])
 	}
-	t.reqs, t.subject = t.reqs[:0], t.subject[:0]
+	clear(t.subjects)
+	t.reqs, t.subjects = t.reqs[:0], t.subjects[:0]
 }
 
 // refused notes what the kernel would not do.
 func (t *Table) refused(err error) {
-	t.log.Error("kernel refused", "err", err)
+	if text := err.Error(); text != t.told { // the rest of a series says the same each second
+		t.told = text
+		t.log.Error("kernel refused", "err", err)
+	}
 	t.report.Retry = true
 	if t.report.Err == nil {
 		t.report.Err = err
@@ -69,23 +73,45 @@ func (t *Table) Sync() Report {
 	}
 	t.syncing = false
 	r := t.report
+	if !r.Retry {
+		t.told = ""
+	}
 	t.report = Report{}
 	r.Fresh = t.freshOwners()
 	return r
 }
 
-// pass compares once: what is added comes before what is removed.
+// pass compares once. What is added comes before what is removed, and what others rest on
+// comes first and goes last.
 func (t *Table) pass() {
 	t.resolve()
+	var removals []func()
+	step := func(wanted bool, sync func() func()) {
+		if wanted {
+			removals = append(removals, sync())
+			t.flush()
+		}
+	}
+	l := t.take()
+	step(l.links || l.settings, func() func() { return t.syncLinks(l.settings) })
+	t.resolve()
+	l = l.or(t.take())
+	step(l.refusals, t.syncRefusals)
+	step(l.addresses, t.syncAddresses)
+	l.routes = l.routes || t.look.routes // which an address took along, as it was made anew
+	t.look.routes = false
+	step(l.routes, t.syncRoutes)
+	step(l.rules, t.syncRules)
+	for _, remove := range slices.Backward(removals) {
+		remove()
+		t.flush()
+	}
+}
+
+func (t *Table) take() look {
 	l := t.look
 	t.look = look{}
-	remove := func() {}
-	if l.addresses {
-		remove = t.syncAddresses()
-	}
-	t.flush()
-	remove()
-	t.flush()
+	return l
 }
 
 // freshOwners are the active owners with an address that is new on the host.
@@ -108,17 +134,17 @@ func (t *Table) freshOwners() []string {
 	return out
 }
 
-// settleConflicts replaces the owners' conflicts.
-func (t *Table) settleConflicts(found map[*owner][]string) {
+// settleConflicts replaces the owners' conflicts of one kind.
+func (t *Table) settleConflicts(kind int, found map[*owner][]string) {
 	for _, o := range t.order {
 		now := found[o]
 		slices.Sort(now)
-		if slices.Equal(now, o.conflicts) {
+		if slices.Equal(now, o.conflicts[kind]) {
 			continue
 		}
-		o.conflicts = now
+		o.conflicts[kind] = now
 		if len(now) > 0 {
-			t.log.Error("address was put on this host by somebody else", "router", o.name, "id", strings.Join(now, ", "))
+			t.log.Error("object was put on this host by somebody else", "router", o.name, "id", strings.Join(now, ", "))
 		}
 	}
 }

@@ -47,30 +47,47 @@ type Report struct {
 // A Table holds the objects of all virtual routers, whose names are the owners' names. It
 // is for one goroutine. Links are known to it from Heard.
 type Table struct {
-	kernel     Kernel
-	log        *slog.Logger
-	owners     map[string]*owner
-	order      []*owner // by name
-	links      map[int]rtnl.Link
-	names      map[string]int
-	left       map[int]bool // indexes whose links went since the last resolve
-	stale      bool         // names may mean other links than resolve found
-	look       look         // what must be compared with the kernel
-	addrs      map[place]*address
-	ips        map[netip.Addr]int // how many owners list it, active or not
-	generation uint32
+	kernel Kernel
+	tools  Tools
+	log    *slog.Logger
 
-	reqs    []rtnl.Request
-	errs    []error
-	subject []subject
-	syncing bool
-	report  Report
+	owners map[string]*owner
+	order  []*owner // by name
+	links  map[int]rtnl.Link
+	names  map[string]int
+	left   map[int]bool // indexes whose links went since the last resolve
+	stale  bool         // names may mean other links than resolve found
+	look   look         // what must be compared with the kernel
+	swept  look         // what was compared once, so that nothing is left from before
+
+	addrs    map[place]*address
+	ips      map[netip.Addr]int // how many owners list it, active or not
+	routes   map[routeKey]*thing[rtnl.Route]
+	rules    map[rtnl.Rule]*thing[rtnl.Rule]
+	refusals map[netip.Addr]int // active owners that accept nothing for it
+	macvlans map[macvlanKey]int // the index of ours
+	promoted map[int]bool       // links whose promote_secondaries we set
+
+	generation uint32 // of comparisons
+	reqs       []rtnl.Request
+	errs       []error
+	subjects   []subject // of reqs
+	syncing    bool
+	report     Report
+	told       string // the last refusal in the log
 }
 
-// A look says which of the kernel's lists must be compared.
-type look struct{ links, addresses, routes, rules, refusals bool }
+// A look says which of the kernel's lists must be compared. Settings are those of links.
+type look struct{ links, settings, refusals, addresses, routes, rules bool }
 
-var everything = look{true, true, true, true, true}
+var everything = look{true, true, true, true, true, true}
+
+func (l look) or(m look) look {
+	return look{
+		l.links || m.links, l.settings || m.settings, l.refusals || m.refusals,
+		l.addresses || m.addresses, l.routes || m.routes, l.rules || m.rules,
+	}
+}
 
 // A state is what became of an object that we put on the host.
 type state uint8
@@ -88,16 +105,33 @@ type owner struct {
 	wants     Wants
 	active    bool
 	device    int // the index of wants.Device; 0 if there is none
+	macvlan   int // the index of its macvlan; 0 if there is none
 	addrs     []wantedAddress
-	conflicts []string
+	routes    []wantedRoute
+	rules     []wantedRule
+	conflicts [conflictKinds][]string
 }
 
-// New returns an empty Table, which begins by comparing everything.
+// The kinds of conflicts.
+const (
+	addressConflicts = iota
+	routeConflicts
+	conflictKinds
+)
+
+// New returns an empty Table, which begins by comparing everything. A kernel that has
+// Tools is used for those too.
 func New(k Kernel, log *slog.Logger) *Table {
+	tools, ok := k.(Tools)
+	if !ok {
+		tools = &system{}
+	}
 	return &Table{
-		kernel: k, log: log, owners: map[string]*owner{},
-		links: map[int]rtnl.Link{}, names: map[string]int{}, left: map[int]bool{},
-		look: everything, addrs: map[place]*address{}, ips: map[netip.Addr]int{},
+		kernel: k, tools: tools, log: log, owners: map[string]*owner{},
+		links: map[int]rtnl.Link{}, names: map[string]int{}, left: map[int]bool{}, look: everything,
+		addrs: map[place]*address{}, ips: map[netip.Addr]int{},
+		routes: map[routeKey]*thing[rtnl.Route]{}, rules: map[rtnl.Rule]*thing[rtnl.Rule]{},
+		refusals: map[netip.Addr]int{}, macvlans: map[macvlanKey]int{}, promoted: map[int]bool{},
 	}
 }
 
@@ -111,14 +145,14 @@ func (t *Table) Want(name string, w Wants) {
 		at, _ := slices.BinarySearchFunc(t.order, name, func(o *owner, name string) int { return strings.Compare(o.name, name) })
 		t.order = slices.Insert(t.order, at, o)
 	}
+	t.concern(o)
 	t.lower(o)
 	t.list(o, -1)
-	o.wants = w
-	o.addrs = wantedAddresses(w)
+	o.wants, o.addrs, o.routes, o.rules = w, wantedAddresses(w), wantedRoutes(w), wantedRules(w)
 	t.list(o, 1)
 	t.find(o)
 	t.raise(o)
-	t.look.links, t.look.addresses = true, true
+	t.concern(o)
 }
 
 // Forget ends owner. What it holds and nobody else should have goes at the next Sync.
@@ -127,11 +161,19 @@ func (t *Table) Forget(name string) {
 	if o == nil {
 		return
 	}
+	t.concern(o)
 	t.lower(o)
 	t.list(o, -1)
 	delete(t.owners, name)
 	t.order = slices.DeleteFunc(t.order, func(p *owner) bool { return p == o })
-	t.look.links, t.look.addresses = true, true
+}
+
+// concern makes the next Sync compare what o has.
+func (t *Table) concern(o *owner) {
+	t.look = t.look.or(look{
+		links: true, addresses: true,
+		refusals: o.wants.NoAccept, routes: len(o.routes) > 0, rules: len(o.rules) > 0,
+	})
 }
 
 // Adopt says what owner held when a predecessor of this process ended, as Held said it. On
@@ -164,12 +206,20 @@ func (t *Table) list(o *owner, n int) {
 // find gives o's objects their links.
 func (t *Table) find(o *owner) {
 	o.device = t.names[o.wants.Device]
+	o.macvlan = t.macvlans[o.macvlanKey()]
 	for i := range o.addrs {
-		o.addrs[i].place.index = t.names[o.addrs[i].device]
+		a := &o.addrs[i]
+		a.place.index = t.names[a.device]
+		if o.wants.VirtualMAC && a.device == o.wants.Device {
+			a.place.index = o.macvlan
+		}
+	}
+	for i := range o.routes {
+		o.routes[i].find(t)
 	}
 }
 
-// resolve follows links that came, went or were renamed.
+// resolve follows links that came, went, were renamed or changed their state.
 func (t *Table) resolve() {
 	if !t.stale {
 		return
@@ -183,35 +233,53 @@ func (t *Table) resolve() {
 			delete(t.addrs, p) // the link took it along
 		}
 	}
+	for index := range t.left {
+		delete(t.promoted, index)
+	}
 	clear(t.left)
 	for _, o := range t.order {
 		t.find(o)
 		t.raise(o)
 	}
-	t.look.addresses = true
+	t.look = t.look.or(look{links: true, addresses: true, routes: len(t.routes) > 0})
 }
 
-// raise counts an active owner in at its objects, lower counts it out.
-func (t *Table) raise(o *owner) {
+// raise counts an active owner in at its objects, and lower counts it out. They return the
+// addresses that are refused from now on, or no longer.
+func (t *Table) raise(o *owner) []netip.Addr {
 	if !o.active {
-		return
+		return nil
 	}
 	for i := range o.addrs {
 		if w := &o.addrs[i]; w.place.index != 0 {
 			t.item(w).refs++
 		}
 	}
+	for i := range o.routes {
+		raiseThing(t.routes, o.routes[i].key, o.routes[i].spec)
+	}
+	for i := range o.rules {
+		raiseThing(t.rules, o.rules[i].spec, o.rules[i].spec)
+	}
+	return t.refuse(o, 1)
 }
 
-func (t *Table) lower(o *owner) {
+func (t *Table) lower(o *owner) []netip.Addr {
 	if !o.active {
-		return
+		return nil
 	}
 	for i := range o.addrs {
 		if it := t.addrs[o.addrs[i].place]; it != nil {
 			it.refs--
 		}
 	}
+	for i := range o.routes {
+		t.routes[o.routes[i].key].refs--
+	}
+	for i := range o.rules {
+		t.rules[o.rules[i].spec].refs--
+	}
+	return t.refuse(o, -1)
 }
 
 // Dirty reports whether a Sync has something to do.
@@ -219,6 +287,13 @@ func (t *Table) Dirty() bool { return t.stale || t.look != look{} }
 
 // Recheck makes the next Sync compare everything.
 func (t *Table) Recheck() { t.look = everything }
+
+// Poll makes the next Sync compare those objects of whose changes the kernel does not
+// tell: settings of links, and the filter. Where there are none it costs nothing.
+func (t *Table) Poll() {
+	t.look.settings = t.look.settings || t.configures()
+	t.look.refusals = t.look.refusals || len(t.refusals) > 0
+}
 
 // Held are the addresses that owner holds now, in the order of its configuration. What is
 // not on the router's interface names its own.
@@ -237,7 +312,7 @@ func (t *Table) Held(name string) []string {
 // Conflicts are the objects of owner that somebody else has on this host.
 func (t *Table) Conflicts(name string) []string {
 	if o := t.owners[name]; o != nil {
-		return slices.Clone(o.conflicts)
+		return slices.Concat(o.conflicts[:]...)
 	}
 	return nil
 }

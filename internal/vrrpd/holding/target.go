@@ -30,12 +30,16 @@ func (t *Table) forwards(w *wantedAddress) bool {
 	return w.place.prefix.Addr().Is6() && t.links[t.names[w.device]].Conf.Forwarding6 != 0
 }
 
-// Transmit is where owner's adverts go out, and from which MAC.
+// Transmit is where owner's adverts go out, and from which MAC; index 0 is nowhere.
 func (t *Table) Transmit(name string) (index int, mac [6]byte) {
 	o := t.owners[name]
 	if o == nil {
 		return 0, mac
 	}
-	l := t.links[t.names[o.wants.Device]]
+	t.resolve()
+	l := t.links[o.device]
+	if o.wants.VirtualMAC {
+		l = t.links[o.macvlan]
+	}
 	return l.Index, l.MAC
 }
