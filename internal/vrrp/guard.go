@@ -1,6 +1,7 @@
 package vrrp
 
 import (
+	"bytes"
 	"crypto/subtle"
 	"net/netip"
 	"slices"
@@ -26,6 +27,16 @@ type Guard struct {
 	Password    [passwordLen]byte
 	HasPassword bool  // version 2 adverts must carry Password
 	Auth        *Auth // nil takes unsigned adverts only
+
+	memo memo
+}
+
+// A memo is what was found of a list of addresses. A master sends the same one again and
+// again, and comparing 255 addresses in another order takes long.
+type memo struct {
+	heard []byte       // as it was in the advert
+	ours  []netip.Addr // with which it was compared
+	same  bool
 }
 
 // boundsFactor is how far a peer's interval may be from ours, either way.
@@ -122,13 +133,19 @@ func (g *Guard) SameAddresses(a *Advert) bool {
 	if slices.Equal(a.Addresses, g.Addresses) {
 		return true
 	}
-	for _, v := range a.Addresses {
-		if !slices.Contains(g.Addresses, v) {
-			return false
-		}
+	heard, m := a.list(), &g.memo
+	if len(heard) > 0 && bytes.Equal(heard, m.heard) && len(m.ours) == len(g.Addresses) && &m.ours[0] == &g.Addresses[0] {
+		return m.same
 	}
-	for _, v := range g.Addresses {
-		if !slices.Contains(a.Addresses, v) {
+	m.heard, m.ours = append(m.heard[:0], heard...), g.Addresses
+	m.same = covers(a.Addresses, g.Addresses) && covers(g.Addresses, a.Addresses)
+	return m.same
+}
+
+// covers reports whether everything in b is in a.
+func covers(a, b []netip.Addr) bool {
+	for _, v := range b {
+		if !slices.Contains(a, v) {
 			return false
 		}
 	}

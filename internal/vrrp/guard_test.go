@@ -159,6 +159,55 @@ func TestSameAddresses(t *testing.T) {
 	}
 }
 
+// TestSameAddressesOfAMaster has packets, of which a guard remembers what it found.
+func TestSameAddressesOfAMaster(t *testing.T) {
+	heard := func(list ...string) *vrrp.Advert {
+		a := advert6
+		a.Addresses = ips(list...)
+		var in vrrp.Advert
+		if _, _, reject := vrrp.Open(letter(t, a, six1, vrrp.Multicast6), &in); reject != vrrp.Admitted {
+			t.Fatal(reject)
+		}
+		return &in
+	}
+	ours, others := ips("2001:db8::1", "2001:db8::2", "fe80::7"), ips("2001:db8::1", "2001:db8::3", "fe80::7")
+	g := vrrp.Guard{Addresses: ours}
+	same, other := heard("fe80::7", "2001:db8::1", "2001:db8::2"), heard("fe80::7", "2001:db8::1", "2001:db8::3")
+	for range 3 {
+		for _, tt := range []struct {
+			ours []netip.Addr
+			a    *vrrp.Advert
+			want bool
+		}{{ours, same, true}, {ours, same, true}, {ours, other, false}, {ours, other, false}, {others, other, true}, {others, same, false}} {
+			g.Addresses = tt.ours
+			if got := g.SameAddresses(tt.a); got != tt.want {
+				t.Errorf("SameAddresses(%v) = %v where we have %v", tt.a.Addresses, got, tt.ours)
+			}
+		}
+	}
+}
+
+// BenchmarkAdvert is a signed advert of 90 addresses from its key to its verdict.
+func BenchmarkAdvert(b *testing.B) {
+	a := advert6
+	a.Addresses = slices.Repeat(ips("2001:db8::1"), 90)
+	l, err := vrrp.NewLetter(&a, six1, six2, vrrp.FormPseudo, newAuth(b, resource.AuthEnforce), nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	g := vrrp.Guard{Self: six2, Peers: []netip.Addr{six1}, Unicast: true, Interval: time.Second, Auth: newAuth(b, resource.AuthEnforce)}
+	var in vrrp.Advert
+	clock := draftTime
+	b.ReportAllocs()
+	for b.Loop() {
+		clock = clock.Add(time.Millisecond)
+		e, form, _ := vrrp.Open(l.Packet(100, clock), &in)
+		if g.Judge(&in, e, form, clock) != vrrp.Admitted {
+			b.Fatal("refused")
+		}
+	}
+}
+
 func TestCodecAllocatesNothing(t *testing.T) {
 	for _, from := range []netip.Addr{node1, six1} {
 		for _, mode := range []string{"", resource.AuthEnforce} {

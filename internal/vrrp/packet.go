@@ -97,6 +97,9 @@ func (a *Advert) readAddresses(ipv6 bool) {
 	}
 }
 
+// list returns the addresses as the message has them.
+func (a *Advert) list() []byte { return a.message[min(headerLen, len(a.message)):] }
+
 // password returns version 2's authentication data.
 func (a *Advert) password() []byte {
 	return a.message[max(0, len(a.message)-passwordLen):]
