@@ -147,8 +147,11 @@ type router struct {
 	Address    string `json:"address"` // of the block
 	Interface  string `json:"interface"`
 	VRID       int    `json:"virtual_router_id"`
+	Family     string `json:"family"` // "ipv4" or "ipv6"
+	Version    int    `json:"version"`
 	Interval   string `json:"advert_interval"`
 	Priorities []int  `json:"priorities"` // falling
+	Peers      int    `json:"peers"`      // routers that are no members
 }
 
 // A rollout is what the cluster file allows one push to do.
@@ -179,7 +182,13 @@ func planOf(in Input) planSymbol {
 	}
 	p.Virtual = namesOf(services(prior), services(next))
 	for _, i := range next.Instances {
-		r := router{Address: i.Origin.Address, Interface: i.Interface, VRID: int(i.VRID), Interval: i.Interval.String(), Priorities: []int{}}
+		r := router{
+			Address: i.Origin.Address, Interface: i.Interface, VRID: int(i.VRID), Family: resource.IPv4, Version: i.Version,
+			Interval: i.Interval.String(), Priorities: []int{}, Peers: len(i.Peers),
+		}
+		if i.IPv6() {
+			r.Family = resource.IPv6
+		}
 		for _, m := range i.Members() {
 			r.Priorities = append(r.Priorities, int(i.Priority[m]))
 		}

@@ -78,8 +78,8 @@ plan_policy "redundant_instances" {
   enforcement_level = "advisory"
 
   enforce {
-    condition     = alltrue([for i in plan.vrrp_instances : length(i.priorities) > 1])
-    error_message = "${join(", ", [for i in plan.vrrp_instances : i.address if length(i.priorities) < 2])}: one node alone takes part, so nobody takes over."
+    condition     = alltrue([for i in plan.vrrp_instances : length(i.priorities) + i.peers > 1])
+    error_message = "${join(", ", [for i in plan.vrrp_instances : i.address if length(i.priorities) + i.peers < 2])}: one node alone takes part, so nobody takes over."
   }
 
   enforce {

@@ -61,7 +61,14 @@ plan "one_node_alone" {
   policy         = "redundant_instances"
   expect_failure = true
   plan = {
-    vrrp_instances = [{ address = "vrrp_instance.web", priorities = [150] }]
+    vrrp_instances = [{ address = "vrrp_instance.web", priorities = [150], peers = 0 }]
+  }
+}
+
+plan "one_node_beside_another_router" {
+  policy = "redundant_instances"
+  plan = {
+    vrrp_instances = [{ address = "vrrp_instance.web", priorities = [150], peers = 1 }]
   }
 }
 
@@ -69,14 +76,14 @@ plan "equal_priorities" {
   policy         = "redundant_instances"
   expect_failure = true
   plan = {
-    vrrp_instances = [{ address = "vrrp_instance.web", priorities = [100, 100] }]
+    vrrp_instances = [{ address = "vrrp_instance.web", priorities = [100, 100], peers = 0 }]
   }
 }
 
 plan "two_nodes_in_order" {
   policy = "redundant_instances"
   plan = {
-    vrrp_instances = [{ address = "vrrp_instance.web", priorities = [150, 100] }]
+    vrrp_instances = [{ address = "vrrp_instance.web", priorities = [150, 100], peers = 0 }]
   }
 }
 
