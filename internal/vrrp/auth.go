@@ -1,9 +1,11 @@
 package vrrp
 
 import (
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/hareconcile/hareconcile/reconcile/resource"
@@ -56,6 +58,22 @@ type mark struct {
 
 // ErrAuth is wrapped by what NewAuth returns.
 var ErrAuth = errors.New("impossible authentication")
+
+// ParseKey reads a key as keepalived writes it: the bytes themselves, or "hex:" and
+// digits. The error does not tell the key.
+func ParseKey(text string) ([]byte, error) {
+	key := []byte(text)
+	if digits, ok := strings.CutPrefix(text, "hex:"); ok {
+		var err error
+		if key, err = hex.DecodeString(digits); err != nil {
+			return nil, fmt.Errorf("%w: a key that is not hexadecimal", ErrAuth)
+		}
+	}
+	if len(key) < MinKey || len(key) > MaxKey {
+		return nil, fmt.Errorf("%w: a key of %d bytes, want %d to %d", ErrAuth, len(key), MinKey, MaxKey)
+	}
+	return key, nil
+}
 
 // NewAuth returns an Auth that has heard nobody.
 func NewAuth(cfg AuthConfig) (*Auth, error) {

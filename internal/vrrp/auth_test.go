@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -87,6 +88,22 @@ func TestNewAuthRefuses(t *testing.T) {
 		change(&c)
 		if _, err := vrrp.NewAuth(c); !errors.Is(err, vrrp.ErrAuth) {
 			t.Errorf("%s: NewAuth = %v, want ErrAuth", name, err)
+		}
+	}
+}
+
+func TestParseKey(t *testing.T) {
+	const hexKey = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
+	for text, want := range map[string][]byte{
+		"hex:" + hexKey: draftKey, strings.ToUpper(hexKey): []byte(strings.ToUpper(hexKey)), strings.Repeat("k", 32): []byte(strings.Repeat("k", 32)),
+		"": nil, "hex:": nil, "hex:" + hexKey[2:]: nil, "hex:" + hexKey + "0": nil, "hex:zz" + hexKey: nil, strings.Repeat("k", 31): nil, strings.Repeat("k", 65): nil,
+	} {
+		got, err := vrrp.ParseKey(text)
+		if !slices.Equal(got, want) || (err == nil) != (want != nil) || err != nil && !errors.Is(err, vrrp.ErrAuth) {
+			t.Errorf("ParseKey(%q) = %x, %v, want %x", text, got, err, want)
+		}
+		if err != nil && len(text) > 20 && strings.Contains(err.Error(), text[10:20]) {
+			t.Errorf("ParseKey(%q) tells the key: %v", text, err)
 		}
 	}
 }

@@ -13,7 +13,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/hareconcile/hareconcile/internal/vrrpd/announce"
-	"github.com/hareconcile/hareconcile/reconcile/resource"
 )
 
 const (
@@ -111,29 +110,18 @@ func TestBursts(t *testing.T) {
 }
 
 func TestDefaults(t *testing.T) {
-	for name, tt := range map[string]struct {
-		chosen resource.Announce
-		want   announce.Policy
-	}{
-		"nothing":    {resource.Announce{}, announce.Policy{Repeat: 5, Delay: 5 * time.Second}},
-		"no second":  {resource.Announce{Delay: -1}, announce.Policy{Repeat: 5, Delay: -1}},
-		"too many":   {resource.Announce{Repeat: 1 << 30}, announce.Policy{Repeat: 255, Delay: 5 * time.Second}},
-		"everything": {resource.Announce{Repeat: 1, Delay: 1, Refresh: 2, Interval: 3}, announce.Policy{Repeat: 1, Delay: 1, Refresh: 2, Interval: 3}},
-	} {
-		if got := announce.PolicyOf(tt.chosen); got != tt.want {
-			t.Errorf("%s: PolicyOf = %+v, want %+v", name, got, tt.want)
-		}
-	}
 	g := newSegment(t)
 	g.s.Start("a", targets(1, "10.0.0.1"), announce.Policy{}, g.now)
 	g.run(time.Hour)
 	if got := g.take(); len(got) != 10 || got[4].At != 0 || got[5].At != 5*time.Second {
 		t.Errorf("sent %v, want five and five after 5s", got)
 	}
-	g.s.Start("a", targets(1, "10.0.0.1"), announce.Policy{Delay: -1}, g.now)
-	g.run(time.Hour)
-	if got := g.take(); len(got) != 5 {
-		t.Errorf("sent %v, want five", got)
+	for repeat, want := range map[int]int{0: 5, -1: 5, 1: 1, 1 << 30: 255} {
+		g.s.Start("a", targets(1, "10.0.0.1"), announce.Policy{Repeat: repeat, Delay: -1}, g.now)
+		g.run(time.Hour)
+		if got := len(g.take()); got != want {
+			t.Errorf("%d frames for a repeat of %d, want %d", got, repeat, want)
+		}
 	}
 }
 

@@ -4,8 +4,6 @@ package announce
 import (
 	"net/netip"
 	"time"
-
-	"github.com/hareconcile/hareconcile/reconcile/resource"
 )
 
 // A Target is one address to announce on one interface.
@@ -32,13 +30,7 @@ const (
 	maxRepeat     = 255
 )
 
-// PolicyOf returns what the cluster file chose.
-func PolicyOf(a resource.Announce) Policy {
-	return Policy{
-		Repeat: a.Repeat, Delay: time.Duration(a.Delay), Refresh: time.Duration(a.Refresh), Interval: time.Duration(a.Interval),
-	}.complete()
-}
-
+// complete fills the defaults in.
 func (p Policy) complete() Policy {
 	if p.Repeat <= 0 {
 		p.Repeat = defaultRepeat
