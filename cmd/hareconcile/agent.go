@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/hareconcile/hareconcile/internal/agent"
@@ -20,6 +21,7 @@ import (
 	"github.com/hareconcile/hareconcile/internal/control"
 	"github.com/hareconcile/hareconcile/internal/pluginhost"
 	"github.com/hareconcile/hareconcile/internal/revision"
+	"github.com/hareconcile/hareconcile/internal/vrrpd"
 	"github.com/hareconcile/hareconcile/reconcile/kind/address"
 	"golang.org/x/sync/errgroup"
 )
@@ -96,8 +98,8 @@ func runParts(ctx context.Context, h *host, listener net.Listener, log *slog.Log
 	}
 	checks := checker.New(log.With("kind", "check"))
 	plugins := pluginhost.New(cfg.Plugins, h.runDir, log.With("kind", "plugin"))
-	vrrpd := channel.NewKept(cfg.VRRPSocket)
-	defer vrrpd.Close()
+	kept := channel.NewKept(cfg.VRRPSocket)
+	defer kept.Close()
 	a := agent.New(agent.Config{
 		Node: cfg.NodeName, Version: build.Version, BootID: boot, Git: cfg.Source, PlanOnly: cfg.PlanOnly,
 		Handlers:  hs,
@@ -105,7 +107,7 @@ func runParts(ctx context.Context, h *host, listener net.Listener, log *slog.Log
 		Store:     revision.NewStore(cfg.DataDir),
 		SetChecks: checks.Set, SetTrackers: plugins.Set,
 		SendTrack: func(ctx context.Context, t channel.Track) error {
-			_, err := vrrpd.Do(ctx, channel.Request{Track: &t})
+			_, err := kept.Do(ctx, channel.Request{Track: &t})
 			return err
 		},
 		Log: log,
@@ -117,6 +119,7 @@ func runParts(ctx context.Context, h *host, listener net.Listener, log *slog.Log
 	g.Go(func() error { return plugins.Run(ctx) })
 	g.Go(func() error { return control.Serve(ctx, listener, a, log.With("kind", "control")) })
 	g.Go(func() error { return channel.Watch(ctx, cfg.VRRPSocket, a.VRRPStatus) })
+	g.Go(func() error { return vrrpd.CleanUp(ctx, vrrpdFiles(h, log), vrrpdPatience) })
 	g.Go(func() error { return address.Watch(ctx, a.KernelChanged) })
 	g.Go(func() error { return pump(ctx, hup, func(os.Signal) { a.FetchNow() }) })
 	g.Go(func() error {
@@ -128,6 +131,18 @@ func runParts(ctx context.Context, h *host, listener net.Listener, log *slog.Log
 	// Without systemd there is nobody to tell, which is no error.
 	_, _ = daemon.SdNotify(false, daemon.SdNotifyReady)
 	return g.Wait()
+}
+
+// vrrpdPatience is longer than any restart policy takes: vrrpd itself cleans up when it
+// comes back sooner.
+const vrrpdPatience = 10 * time.Second
+
+// vrrpdFiles is where this host's vrrpd keeps its things.
+func vrrpdFiles(h *host, log *slog.Logger) vrrpd.Options {
+	return vrrpd.Options{
+		Socket: h.cfg.VRRPSocket, State: filepath.Join(h.runDir, "vrrpd.state"), Lock: filepath.Join(h.runDir, "vrrpd.lock"),
+		Log: log.With("kind", "vrrp").Handler(),
+	}
 }
 
 // pump hands what arrives on c to f, which must not block, until ctx ends.

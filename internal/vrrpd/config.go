@@ -82,8 +82,9 @@ func secretNames(i resource.VRRPInstance) []string {
 	return out
 }
 
-// authenticator makes what signs and verifies r's adverts; nil without authentication.
-func (l *loop) authenticator(c resource.VRRPInstance) (*vrrp.Auth, error) {
+// authenticator makes what signs and verifies the adverts of a router; nil without
+// authentication.
+func authenticator(c resource.VRRPInstance, secrets map[string]string) (*vrrp.Auth, error) {
 	if c.Auth == "" {
 		return nil, nil
 	}
@@ -94,7 +95,7 @@ func (l *loop) authenticator(c resource.VRRPInstance) (*vrrp.Auth, error) {
 		if _, err := fmt.Sscan(id, &n); err != nil {
 			return nil, fmt.Errorf("key id %q: %w", id, err)
 		}
-		value, ok := l.secrets[name]
+		value, ok := secrets[name]
 		if !ok {
 			return nil, fmt.Errorf("secret %s cannot be read", name)
 		}
@@ -111,14 +112,13 @@ func (l *loop) configure(c channel.Config, secrets map[string]string) error {
 	if err := checkConfig(c); err != nil {
 		return err
 	}
-	before := l.secrets
-	l.secrets = secrets
 	for _, i := range c.Instances { // nothing is half applied
-		if _, err := l.authenticator(i); err != nil {
-			l.secrets = before
+		if _, err := authenticator(i, secrets); err != nil {
 			return fmt.Errorf("instance %s: %w", i.ID().Name, err)
 		}
 	}
+	before := l.secrets
+	l.secrets = secrets
 	l.setTrackers(c.Trackers)
 	old := map[string]*router{}
 	for _, r := range l.routers {
@@ -170,7 +170,7 @@ func (l *loop) alter(r *router, cfg resource.VRRPInstance) {
 	r.cfg, r.points, r.broken = cfg, parsed(cfg.Points, resource.ParsePoints), ""
 	before := r.auth
 	var err error
-	if r.auth, err = l.authenticator(cfg); err == nil {
+	if r.auth, err = authenticator(cfg, l.secrets); err == nil {
 		if before != nil && r.auth != nil {
 			r.auth.Restore(before.State())
 		}

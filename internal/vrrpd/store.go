@@ -82,7 +82,7 @@ func openStore(path string) (*store, saved, error) {
 		s.bootID = string(boot[:36])
 	}
 	var st unix.Stat_t
-	if unix.Stat("/proc/self/ns/net", &st) == nil {
+	if unix.Stat("/proc/thread-self/ns/net", &st) == nil {
 		s.netns = st.Ino
 	}
 	mapErr := s.mapPage(path + ".sent")
@@ -105,6 +105,9 @@ func (s *store) mapPage(path string) error {
 	}
 	return nil
 }
+
+// close lets go of the page, which nobody may touch any more.
+func (s *store) close() { _ = unix.Munmap(s.page) }
 
 func (s *store) load() (saved, error) {
 	var doc saved

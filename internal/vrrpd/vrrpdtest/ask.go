@@ -1,10 +1,12 @@
 package vrrpdtest
 
 import (
+	"log/slog"
 	"os"
 	"path/filepath"
 
 	"github.com/hareconcile/hareconcile/internal/channel"
+	"github.com/hareconcile/hareconcile/internal/vrrpd"
 	"github.com/hareconcile/hareconcile/reconcile/resource"
 )
 
@@ -48,3 +50,10 @@ func (n *Node) Named(name string) channel.InstanceStatus {
 
 // Running reports whether Start's process was not ended by Signal.
 func (n *Node) Running() bool { return n.cmd != nil }
+
+// Files are where the node's vrrpd keeps its things.
+func (n *Node) Files(log slog.Handler) vrrpd.Options {
+	return vrrpd.Options{
+		Socket: filepath.Join(n.dir, "sock"), State: filepath.Join(n.dir, "state"), Lock: filepath.Join(n.dir, "lock"), Log: log,
+	}
+}

@@ -41,10 +41,7 @@ func Child() {
 		return
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
-	err := vrrpd.Run(ctx, vrrpd.Options{
-		Socket: filepath.Join(dir, "sock"), State: filepath.Join(dir, "state"), Lock: filepath.Join(dir, "lock"),
-		Log: slog.NewTextHandler(os.Stderr, nil),
-	})
+	err := vrrpd.Run(ctx, (&Node{dir: dir}).Files(slog.NewTextHandler(os.Stderr, nil)))
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
