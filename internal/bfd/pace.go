@@ -46,11 +46,12 @@ func (s *Session) pace(now time.Duration) {
 	}
 }
 
-// silent reports whether the peer wants no periodic packets: it can take none, or it is in
-// demand mode (RFC 5880, section 6.6) with nothing to be asked.
+// silent reports whether no periodic packets are wanted: the session has not begun, or the
+// peer can take none, or it is in demand mode (RFC 5880, section 6.6) with nothing to be
+// asked.
 func (s *Session) silent() bool {
-	if !s.heard {
-		return false
+	if !s.begun || !s.heard {
+		return !s.begun
 	}
 	demand := s.peer.Demand && s.peer.State == Up && s.state == Up
 	return s.peer.RequiredMinRx == 0 || demand && !s.polling

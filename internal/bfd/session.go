@@ -26,6 +26,7 @@ type Config struct {
 // concurrent use: one goroutine owns it.
 type Session struct {
 	cfg    Config
+	begun  bool // Start was there once: what has never begun says nothing
 	random func() uint32
 	local  uint32
 	state  State
@@ -85,7 +86,7 @@ func (s *Session) Step(now time.Duration, e Event) []Action {
 	s.out = s.out[:0]
 	switch e := e.(type) {
 	case Start:
-		if s.state == AdminDown {
+		if s.begun = true; s.state == AdminDown {
 			s.move(now, Down, NoDiagnostic)
 		}
 	case Stop:

@@ -149,6 +149,11 @@ func TestSlowUntilUp(t *testing.T) {
 	if got := s.Deadline(); got < 1<<62 {
 		t.Fatalf("deadline = %v before the start", got)
 	}
+	s.Step(0, bfd.Received{Packet: said(bfd.Down)})
+	if got := sent(s.Step(time.Minute, bfd.TimerFired{})); len(got) != 0 {
+		t.Fatalf("sent %+v before the start", got)
+	}
+	s = bfd.New(fast, 7, half)
 	got := sent(s.Step(0, bfd.Start{}))
 	if len(got) != 1 || got[0].State != bfd.Down || got[0].Your != 0 || got[0].My != 7 || got[0].DesiredMinTx != time.Second || got[0].RequiredMinRx != 100*ms {
 		t.Fatalf("first packet = %+v", got)

@@ -1,0 +1,123 @@
+// Package bfdd runs BFD sessions with hosts that share a link with this one.
+package bfdd
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"slices"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/hareconcile/hareconcile/reconcile/resource"
+)
+
+// The states of a Result.
+const (
+	Up      = "up"
+	Down    = "down"
+	Unknown = "" // could not be measured, or not yet
+)
+
+// A Result is what became of a session. It is reported when it changes.
+type Result struct {
+	Key   resource.TrackerKey
+	State string // Up, Down or Unknown
+	// Message says why, where State is not simply Up.
+	Message string
+}
+
+// niceness is that of the thread that runs the sessions: a late packet is a failure to the peer.
+const niceness = -15
+
+// A Daemon runs the sessions of trackers of type bfd on one goroutine.
+type Daemon struct {
+	report func(Result)
+	log    *slog.Logger
+
+	mu   sync.Mutex
+	cfgs []resource.VRRPTracker
+	set  bool
+	wake func() // while Run runs
+}
+
+// New returns a Daemon that reports every change of a result. The function may be called
+// until Run returns, and does not block.
+func New(report func(Result), log *slog.Logger) *Daemon {
+	return &Daemon{report: report, log: log}
+}
+
+// Set replaces the sessions; trackers of other types are left alone. A session whose key
+// stays is changed in place. It may be called from any goroutine.
+func (d *Daemon) Set(cfgs []resource.VRRPTracker) {
+	d.mu.Lock()
+	d.cfgs, d.set = slices.DeleteFunc(slices.Clone(cfgs), func(c resource.VRRPTracker) bool { return c.Type != resource.TrackBFD }), true
+	d.mu.Unlock()
+	d.rouse()
+}
+
+// taken returns what was set since the last call; false if nothing was.
+func (d *Daemon) taken() ([]resource.VRRPTracker, bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	set := d.set
+	d.set = false
+	return d.cfgs, set
+}
+
+// rouse wakes the loop if there is one.
+func (d *Daemon) rouse() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.wake != nil {
+		d.wake()
+	}
+}
+
+func (d *Daemon) wakeBy(wake func()) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.wake = wake
+}
+
+// Run runs the sessions until ctx ends, and then tells the peers that it was on purpose.
+func (d *Daemon) Run(ctx context.Context) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	defer hurry()()
+	k, err := openKernel()
+	if err != nil {
+		return fmt.Errorf("run BFD: %w", err)
+	}
+	defer k.close()
+	d.wakeBy(k.waits.Wake)
+	defer d.wakeBy(nil)
+	stop := context.AfterFunc(ctx, d.rouse)
+	defer stop()
+	l := newLoop(k, d.report, d.log)
+	defer l.close()
+	for ctx.Err() == nil {
+		if cfgs, set := d.taken(); set {
+			l.configure(cfgs)
+		}
+		if err := l.round(); err != nil {
+			return fmt.Errorf("run BFD: %w", err)
+		}
+	}
+	if err := l.leave(); err != nil {
+		return fmt.Errorf("stop BFD: %w", err)
+	}
+	return nil
+}
+
+// hurry raises this thread's priority as far as it may, and returns what lowers it again.
+func hurry() (undo func()) {
+	const zero = 20 // getpriority(2) returns 20 less the niceness
+	before, err := unix.Getpriority(unix.PRIO_PROCESS, 0)
+	if err != nil || zero-before <= niceness || unix.Setpriority(unix.PRIO_PROCESS, 0, niceness) != nil {
+		return func() {}
+	}
+	return func() { _ = unix.Setpriority(unix.PRIO_PROCESS, 0, zero-before) }
+}
