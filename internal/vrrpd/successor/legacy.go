@@ -28,7 +28,7 @@ type Legacy struct {
 	State    json.RawMessage `json:"state"`    // as in the state file
 	Lock     int             `json:"lock"`     // file descriptor of the lock, which is held
 	Listener int             `json:"listener"` // file descriptor of the channel's listener; -1 is none
-	Sockets  []wire.Handed   `json:"sockets"`
+	Sockets  wire.Handed     `json:"sockets"`
 	Stopped  time.Duration   `json:"stopped"` // since boot, when the last loop ended
 	Upgrades uint64          `json:"upgrades"`
 	// Realtime says that the process asked for SCHED_RR, which outlives the program.
@@ -53,7 +53,7 @@ func Read(r io.Reader) (*Legacy, error) {
 	if head.Version != Version {
 		return nil, fmt.Errorf("read legacy: %w %d, want %d", ErrVersion, head.Version, Version)
 	}
-	l := &Legacy{Lock: -1, Listener: -1}
+	l := &Legacy{Lock: -1, Listener: -1, Sockets: wire.Handed{Frames: -1}}
 	if err := json.Unmarshal(b, l); err != nil {
 		return nil, fmt.Errorf("read legacy: %w", err)
 	}
@@ -101,8 +101,10 @@ func (l *Legacy) files() []int {
 	if l.Listener >= 0 {
 		fds = append(fds, l.Listener)
 	}
-	for _, h := range l.Sockets {
-		fds = append(fds, h.Peers, h.Others)
+	for _, fd := range l.Sockets.All() {
+		if fd >= 0 {
+			fds = append(fds, fd)
+		}
 	}
 	return fds
 }

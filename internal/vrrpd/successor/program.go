@@ -43,8 +43,8 @@ const (
 	// TryFlag makes a program read a legacy from its standard input, and exit with 0 if it
 	// could go on with that.
 	TryFlag   = "-try"
-	tryFor    = 10 * time.Second
-	tryOutput = 1 << 10 // bytes worth telling
+	tryFor    = 4 * time.Second // a client waits for five
+	tryOutput = 1 << 10         // bytes worth telling
 )
 
 // Try runs the program in a child to learn whether it could go on with the legacy. It

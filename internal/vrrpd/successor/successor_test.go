@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/hareconcile/hareconcile/internal/nstest"
+	"github.com/hareconcile/hareconcile/internal/vrrpd/wire"
 )
 
 // actEnv makes the test binary act one of the programs below, in a folder.
@@ -77,7 +78,7 @@ func succeed(dir string) error {
 	if err != nil {
 		return err
 	}
-	l = &Legacy{State: json.RawMessage(`{"pid":` + fmt.Sprint(os.Getpid()) + `}`), Lock: int(lock.Fd()), Listener: int(f.Fd()), Upgrades: 1}
+	l = &Legacy{State: json.RawMessage(`{"pid":` + fmt.Sprint(os.Getpid()) + `}`), Lock: int(lock.Fd()), Listener: int(f.Fd()), Upgrades: 1, Sockets: wire.Handed{Frames: -1}}
 	p := Program{filepath.Join(dir, "nothing"), os.Args}
 	if err := Exec(p, l); !errors.Is(err, syscall.ENOENT) {
 		return fmt.Errorf("exec of nothing: %w", err)
@@ -142,7 +143,7 @@ func realtime(string) error {
 		return err
 	}
 	if l == nil {
-		l = &Legacy{State: []byte("0"), Lock: 0, Listener: -1}
+		l = &Legacy{State: []byte("0"), Lock: 0, Listener: -1, Sockets: wire.Handed{Frames: -1}}
 	}
 	for range 3 { // threads that the runtime did not have at its start
 		go func() {
@@ -278,7 +279,7 @@ func TestInheritRefusesWhatIsNoLegacy(t *testing.T) {
 
 func FuzzRead(f *testing.F) {
 	for _, s := range []string{
-		`{"version":1,"state":{"a":[1]},"lock":3,"listener":-1,"sockets":[{"port":{"Index":2,"IPv6":true},"device":"eth0","peers":5,"others":6}],"stopped":7,"upgrades":8}`,
+		`{"version":1,"state":{"a":[1]},"lock":3,"listener":-1,"sockets":{"frames":4,"ears":[{"port":{"Index":2,"IPv6":true},"device":"eth0","peers":5,"others":6}]},"stopped":7,"upgrades":8}`,
 		`{"version":1}`, `{"version":2}`, `{`,
 	} {
 		f.Add([]byte(s))
@@ -299,7 +300,7 @@ func FuzzRead(f *testing.F) {
 		if _, err := file.Seek(0, 0); err != nil {
 			t.Fatal(err)
 		}
-		if again, err := Read(file); err != nil || again.Lock != l.Lock || len(again.Sockets) != len(l.Sockets) {
+		if again, err := Read(file); err != nil || again.Lock != l.Lock || len(again.Sockets.Ears) != len(l.Sockets.Ears) {
 			t.Errorf("%+v is read back as %+v (%v)", l, again, err)
 		}
 	})

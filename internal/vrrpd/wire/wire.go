@@ -55,16 +55,20 @@ const (
 
 // Open returns a Wire that hears nothing yet.
 func Open() (*Wire, error) {
-	w := &Wire{
-		epoll: -1, timer: -1, wakeup: -1, frames: -1, armed: never,
-		out: sender{v4: -1, v6: -1}, strange: strangers{set: -1},
-		joints: map[Port]*joint{}, ears: map[int32]ear{},
-	}
+	w := closed()
 	if err := w.open(); err != nil {
 		w.Close()
 		return nil, err
 	}
 	return w, nil
+}
+
+func closed() *Wire {
+	return &Wire{
+		epoll: -1, timer: -1, wakeup: -1, frames: -1, armed: never,
+		out: sender{v4: -1, v6: -1}, strange: strangers{set: -1},
+		joints: map[Port]*joint{}, ears: map[int32]ear{},
+	}
 }
 
 func (w *Wire) open() error {
@@ -78,8 +82,10 @@ func (w *Wire) open() error {
 	if w.wakeup, err = unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC); err != nil {
 		return fmt.Errorf("open eventfd: %w", err)
 	}
-	if w.frames, err = openFrames(); err != nil {
-		return err
+	if w.frames < 0 {
+		if w.frames, err = openFrames(); err != nil {
+			return err
+		}
 	}
 	if err := w.strange.open(); err != nil {
 		return err

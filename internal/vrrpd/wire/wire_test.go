@@ -36,7 +36,28 @@ func newLan(t testing.TB) *lan {
 	)
 	l.a, l.ia = openIn(t, l.nsA)
 	l.b, l.ib = openIn(t, nsB)
+	l.wait(t)
 	return l
+}
+
+// wait waits until the link works in both IP versions, which takes a new one a moment.
+func (l *lan) wait(t testing.TB) {
+	t.Helper()
+	for _, tt := range []struct{ from, self, group netip.Addr }{{addrB4, addrA4, group4}, {addrB6, addrA6, group6}} {
+		p := l.listen(t, tt.from.Is6())
+		heard := false
+		for end := l.a.Now() + 10*time.Second; !heard; _, heard = next(t, l.a, 10*time.Millisecond) {
+			if l.a.Now() > end {
+				t.Fatalf("the link does not carry packets from %v", tt.from)
+			}
+			_ = l.b.Send(l.ib, tt.group, packet(tt.from, tt.group, 7, 0))
+			_ = l.a.Send(l.ia, tt.group, packet(tt.self, tt.group, 7, 0))
+		}
+		for heard { // what is still on its way
+			_, heard = next(t, l.a, 10*time.Millisecond)
+		}
+		l.a.Leave(p)
+	}
 }
 
 func openIn(t testing.TB, ns *nstest.NS) (w *Wire, index int) {
@@ -277,19 +298,31 @@ func TestSocketsAreHandedOver(t *testing.T) {
 	send(t, l.b, l.ib, group4, packet(addrB4, group4, 7, 4))
 	send(t, l.b, l.ib, group6, packet(addrB6, group6, 7, 6))
 	handed := l.a.Files()
-	for i := range handed {
-		for _, fd := range []*int{&handed[i].Peers, &handed[i].Others} {
-			copied, err := unix.Dup(*fd)
-			if err != nil {
-				t.Fatal(err)
-			}
-			*fd = copied
+	copied := func(fd *int) {
+		var err error
+		if *fd, err = unix.Dup(*fd); err != nil {
+			t.Fatal(err)
 		}
 	}
+	copied(&handed.Frames)
+	for i := range handed.Ears {
+		copied(&handed.Ears[i].Peers)
+		copied(&handed.Ears[i].Others)
+	}
 	l.a.Close()
-	second, _ := openIn(t, l.nsA)
-	if err := second.Inherit(handed); err != nil {
-		t.Fatal(err)
+	var second *Wire
+	inherit := func(h Handed) error {
+		t.Helper()
+		var err, lost error
+		l.nsA.Do(func() { second, err, lost = Inherit(h) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(second.Close)
+		return lost
+	}
+	if lost := inherit(handed); lost != nil {
+		t.Fatal(lost)
 	}
 	if err := second.Join(Port{l.ia, false}, "eth0"); err != nil {
 		t.Errorf("join what was inherited: %v", err)
@@ -305,10 +338,10 @@ func TestSocketsAreHandedOver(t *testing.T) {
 	if heard != 3 {
 		t.Errorf("the successor heard %d packets, want two that were queued and a new one", heard)
 	}
-	if err := second.Inherit(handed); err == nil {
-		t.Error("inherited the same sockets twice")
-	}
-	if err := second.Inherit([]Handed{{Port{1, false}, "lo", 0, 1}}); err == nil {
+	if lost := inherit(Handed{Frames: -1, Ears: []Ears{{Port{1, false}, "lo", 0, 1}}}); lost == nil {
 		t.Error("inherited files that are no sockets")
+	}
+	if len(second.Ports()) != 0 {
+		t.Errorf("ports = %v of no sockets", second.Ports())
 	}
 }
