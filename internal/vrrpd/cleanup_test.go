@@ -12,12 +12,12 @@ import (
 )
 
 // TestCleanUpAfterAVRRPDThatDoesNotComeBack has adverts so slow that the peer by itself
-// would take nine seconds to notice.
+// would take six seconds to notice.
 func TestCleanUpAfterAVRRPDThatDoesNotComeBack(t *testing.T) {
 	a, b, _ := vrrpdtest.Pair(t)
 	a.Start()
 	b.Start()
-	const slow = 3 * time.Second
+	const slow = 2 * time.Second
 	a.Configure(254, slow, b.Addr)
 	a.Eventually("mastership", 12*time.Second, func() bool { return a.Instance().State == "MASTER" })
 	b.Configure(253, slow, a.Addr)
