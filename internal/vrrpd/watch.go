@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"sync"
 
+	"github.com/hareconcile/hareconcile/internal/bfdd"
 	"github.com/hareconcile/hareconcile/internal/vrrpd/rtnl"
 	"github.com/hareconcile/hareconcile/internal/vrrpd/track"
 	"github.com/hareconcile/hareconcile/reconcile/resource"
@@ -18,19 +19,32 @@ type watchers interface {
 
 // watching is the real watchers.
 type watching struct {
-	host *track.Watcher
-	log  *slog.Logger
+	host     *track.Watcher
+	sessions *bfdd.Daemon
+	log      *slog.Logger
 }
 
 func newWatching(report func(track.Result), log *slog.Logger) *watching {
-	return &watching{host: track.New(report, log), log: log}
+	return &watching{
+		host:     track.New(report, log),
+		sessions: bfdd.New(func(r bfdd.Result) { report(track.Result{Key: r.Key, State: r.State, Message: r.Message}) }, log),
+		log:      log,
+	}
 }
 
 // set implements watchers.
-func (w *watching) set(list []resource.VRRPTracker) { w.host.Set(list) }
+func (w *watching) set(list []resource.VRRPTracker) {
+	w.host.Set(list)
+	w.sessions.Set(list)
+}
 
 // run watches until ctx ends.
-func (w *watching) run(ctx context.Context) { w.ended("trackers", w.host.Run(ctx)) }
+func (w *watching) run(ctx context.Context) {
+	var both sync.WaitGroup
+	both.Go(func() { w.ended("trackers", w.host.Run(ctx)) })
+	both.Go(func() { w.ended("bfd", w.sessions.Run(ctx)) })
+	both.Wait()
+}
 
 func (w *watching) ended(what string, err error) {
 	if err != nil {
