@@ -39,3 +39,25 @@ func TestFrames(t *testing.T) {
 		t.Errorf("AppendFrame after a byte = %x", got)
 	}
 }
+
+// TestFramesAreKeepalived compares with what keepalived 2.2.7 sent. It has the
+// broadcast address as an ARP target's hardware address, where RFC 9568 wants our own.
+func TestFramesAreKeepalived(t *testing.T) {
+	ka := [6]byte{0xe6, 0x37, 0x61, 0x5f, 0x1f, 0xfe}
+	for _, tt := range []struct{ address, want string }{
+		{"10.9.0.102", "ffffffffffffe637615f1ffe08060001080006040001e637615f1ffe0a090066e637615f1ffe0a090066"},
+		{
+			"fe80::104", "333300000001e637615f1ffe86dd6000000000203afffe800000000000000000000000000104ff0200000000000000000000000000018800f000" +
+				"20000000fe8000000000000000000000000001040201e637615f1ffe",
+		},
+		{
+			"2001:db8:9::104", "333300000001e637615f1ffe86dd6000000000203aff20010db8000900000000000000000104ff0200000000000000000000000000018800917e" +
+				"2000000020010db80009000000000000000001040201e637615f1ffe",
+		},
+	} {
+		got := hex.EncodeToString(announce.AppendFrame(nil, announce.Target{MAC: ka, Address: netip.MustParseAddr(tt.address)}))
+		if got != tt.want {
+			t.Errorf("AppendFrame of %s = %s, want %s", tt.address, got, tt.want)
+		}
+	}
+}
