@@ -1,96 +1,97 @@
-// Package interop lets our programs meet those of others.
 package interop
 
 import (
 	"fmt"
+	"net/netip"
 	"os"
-	"os/exec"
-	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/hareconcile/hareconcile/internal/nstest"
-	"github.com/hareconcile/hareconcile/internal/vrrpd/vrrpdtest"
+	"github.com/hareconcile/hareconcile/reconcile/resource"
 )
-
-func TestMain(m *testing.M) { vrrpdtest.Main(m) }
 
 // A keepalived is Debian's, VRRP only, with files of its own.
 type keepalived struct {
-	t   *testing.T
-	ns  *nstest.NS
-	dir string
-	cmd *exec.Cmd
-	log *os.File
+	process
+	began int64 // where the log of the present run begins
 }
 
-const keepalivedConf = `
-global_defs {
-	router_id interop
-	vrrp_version 3
-}
-vrrp_instance interop {
-	state BACKUP
-	interface eth0
-	virtual_router_id 7
-	priority %d
-	advert_int %.2f
-	virtual_ipaddress {
-		%s
-	}
-}
-`
-
-func newKeepalived(t *testing.T, ns *nstest.NS, priority uint8, interval time.Duration) *keepalived {
+func newKeepalived(t *testing.T, ns *nstest.NS, p plan) *keepalived {
 	t.Helper()
 	nstest.Need(t, "keepalived")
-	k := &keepalived{t: t, ns: ns, dir: t.TempDir()}
-	conf := fmt.Sprintf(keepalivedConf, priority, interval.Seconds(), vrrpdtest.VIP)
-	if err := os.WriteFile(k.path("conf"), []byte(conf), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	var err error
-	if k.log, err = os.Create(k.path("log")); err != nil {
-		t.Fatal(err)
-	}
+	k := &keepalived{process: newProcess(t, ns, "keepalived", t.TempDir())}
+	k.write("conf", keepalivedConf(p))
 	t.Cleanup(func() {
 		if k.cmd != nil {
 			k.kill()
-		}
-		_ = k.log.Close()
-		if b, err := os.ReadFile(k.path("log")); err == nil && t.Failed() {
-			t.Logf("log of keepalived:\n%s", b)
 		}
 	})
 	return k
 }
 
-func (k *keepalived) path(name string) string { return filepath.Join(k.dir, name) }
+// keepalivedConf says p in keepalived's words.
+func keepalivedConf(p plan) string {
+	var b strings.Builder
+	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
+	line("global_defs {\n router_id interop\n vrrp_garp_master_delay 1\n}")
+	if p.group {
+		line("vrrp_sync_group all {\n group {")
+		for _, v := range p.routers {
+			line("  r%d", v.vrid)
+		}
+		line(" }\n}")
+	}
+	for _, v := range p.routers {
+		state := "BACKUP"
+		if p.priority == 255 {
+			state = "MASTER" // or it would wait
+		}
+		line("vrrp_instance r%d {\n state %s\n interface %s\n version %d", v.vrid, state, v.device, p.version)
+		line(" virtual_router_id %d\n priority %d\n advert_int %s", v.vrid, p.priority, seconds(p.interval))
+		switch {
+		case p.unicast:
+			line(" unicast_src_ip %v\n unicast_peer {\n  %v\n }", p.own, p.peers[0])
+		case p.family == resource.IPv6:
+			line(" mcast_src_ip %v", p.own)
+		}
+		if p.neverPreempt {
+			line(" nopreempt")
+		}
+		if p.preemptDelay > 0 {
+			line(" preempt_delay %s", seconds(p.preemptDelay))
+		}
+		if p.password != "" {
+			line(" authentication {\n  auth_type PASS\n  auth_pass %s\n }", p.password)
+		}
+		line(" virtual_ipaddress {")
+		for _, vip := range v.vips {
+			line("  %v", vip)
+		}
+		line(" }\n}")
+	}
+	return b.String()
+}
 
 func (k *keepalived) start() {
 	k.t.Helper()
 	for _, stale := range []string{"pid", "vrrp.pid"} { // of a killed one, which would count as running
 		_ = os.Remove(k.path(stale))
 	}
-	k.cmd = k.ns.Cmd("keepalived", "--vrrp", "--dont-fork", "--log-console", "--no-syslog",
-		"--use-file="+k.path("conf"), "--pid="+k.path("pid"), "--vrrp_pid="+k.path("vrrp.pid"))
-	k.cmd.Stdout, k.cmd.Stderr = k.log, k.log
-	if err := k.cmd.Start(); err != nil {
-		k.t.Fatal(err)
+	if info, err := k.log.Stat(); err == nil {
+		k.began = info.Size()
 	}
+	k.run("keepalived", "--vrrp", "--dont-fork", "--log-console", "--log-detail", "--no-syslog",
+		"--use-file="+k.path("conf"), "--pid="+k.path("pid"), "--vrrp_pid="+k.path("vrrp.pid"))
 }
 
 // stop ends it cleanly: it resigns.
 func (k *keepalived) stop() {
 	k.t.Helper()
-	if err := k.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		k.t.Fatal(err)
-	}
-	_ = k.cmd.Wait()
-	k.cmd = nil
+	k.end(syscall.SIGTERM)
 }
 
 // kill ends both of its processes without a word.
@@ -106,86 +107,30 @@ func (k *keepalived) kill() {
 	k.cmd = nil
 }
 
-const interval = 100 * time.Millisecond
+var entering = regexp.MustCompile(`\(r(\d+)\) Entering (\w+) STATE`)
 
-// meet puts our node and keepalived on one segment; cut takes our link away.
-func meet(t *testing.T, ours, theirs uint8) (n, other *vrrpdtest.Node, k *keepalived, cut func(state string)) {
-	t.Helper()
-	n, other, bridge := vrrpdtest.Pair(t)
-	k = newKeepalived(t, other.NS, theirs, interval)
-	n.Start()
-	n.Configure(ours, interval, other.Addr)
-	return n, other, k, func(state string) { bridge.Run("ip", "link", "set", "p0", state) }
+func (k *keepalived) states() map[uint8]string {
+	k.t.Helper()
+	out := map[uint8]string{}
+	if k.cmd == nil {
+		return out
+	}
+	for _, m := range entering.FindAllSubmatch(k.said(), -1) {
+		if n, err := strconv.ParseUint(string(m[1]), 10, 8); err == nil {
+			out[uint8(n)] = string(m[2])
+		}
+	}
+	return out
 }
 
-func waitVIP(n *vrrpdtest.Node, want bool) time.Duration {
-	return n.Eventually(fmt.Sprintf("the address to be there: %v", want), 10*time.Second, func() bool { return n.HasVIP() == want })
-}
-
-func TestWeAreMasterKeepalivedIsBackup(t *testing.T) {
-	n, other, k, _ := meet(t, 200, 100)
-	n.WaitState("MASTER")
-	k.start()
-	b, err := other.Log(k.path("log"), "Entering BACKUP STATE")
+// said is the log of the present run.
+func (k *keepalived) said() []byte {
+	k.t.Helper()
+	b, err := os.ReadFile(k.log.Name())
 	if err != nil {
-		t.Fatalf("keepalived did not start: %v\n%s", err, b)
+		k.t.Fatal(err)
 	}
-	before := n.Instance()
-	n.Eventually("twenty more adverts", 10*time.Second, func() bool { return n.Instance().Adverts["sent"] >= before.Adverts["sent"]+20 })
-	if got := n.Instance(); got.State != "MASTER" || got.Transitions != before.Transitions || other.HasVIP() {
-		t.Fatalf("keepalived does not stay BACKUP beside %+v", got)
-	}
-	n.Signal(syscall.SIGTERM)
-	if took := waitVIP(other, true); took > 2*interval {
-		t.Errorf("keepalived took over %v after we resigned, want its skew", took)
-	}
-	n.Start() // with the configuration that its state holds
-	n.WaitState("MASTER")
-	waitVIP(other, false)
-	n.Signal(syscall.SIGKILL)
-	waitVIP(other, true)
+	return b[min(k.began, int64(len(b))):]
 }
 
-func TestKeepalivedIsMasterWeAreBackup(t *testing.T) {
-	n, other, k, _ := meet(t, 100, 200)
-	k.start()
-	waitVIP(other, true)
-	i := n.WaitState("BACKUP")
-	n.Eventually("adverts from keepalived", 5*time.Second, func() bool { i = n.Instance(); return i.Adverts["received"] >= 20 })
-	if i.State != "BACKUP" || i.Master.String() != other.Addr || i.Adverts["checksum_message_only"] != 0 {
-		t.Fatalf("instance = %+v, want BACKUP of %s", i, other.Addr)
-	}
-	gained := n.WatchVIP()
-	start := time.Now()
-	k.stop()
-	if c := <-gained; !c.Added || c.At.Sub(start) > interval {
-		t.Errorf("we took over %v after keepalived resigned, want our skew", c.At.Sub(start))
-	}
-	k.start()
-	n.WaitState("BACKUP")
-	waitVIP(other, true)
-	k.kill()
-	n.WaitState("MASTER")
-	if !n.HasVIP() {
-		t.Error("we are MASTER without the address")
-	}
-}
-
-func TestEqualPrioritiesAgreeOnOneMasterAfterAPartition(t *testing.T) {
-	n, other, k, cut := meet(t, 100, 100)
-	n.WaitState("MASTER")
-	k.start()
-	if b, err := other.Log(k.path("log"), "Entering BACKUP STATE"); err != nil {
-		t.Fatalf("keepalived did not start: %v\n%s", err, b)
-	}
-	cut("down") // our carrier goes; keepalived hears nobody
-	n.WaitState("FAULT")
-	waitVIP(other, true)
-	cut("up")
-	n.WaitState("BACKUP")
-	before := n.Instance().Adverts["received"]
-	n.Eventually("adverts from keepalived", 5*time.Second, func() bool { return n.Instance().Adverts["received"] >= before+10 })
-	if n.HasVIP() == other.HasVIP() {
-		t.Errorf("the address is on us: %v, on keepalived: %v", n.HasVIP(), other.HasVIP())
-	}
-}
+func (k *keepalived) held() map[netip.Addr]bool { return present(k.ns) }

@@ -1,0 +1,185 @@
+package interop
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+)
+
+// begin starts both and waits for the election.
+func (s *segment) begin(leader, follower *seat) {
+	s.t.Helper()
+	follower.start()
+	leader.start()
+	s.wait(leader, "MASTER")
+	s.wait(follower, "BACKUP")
+}
+
+// handOver is an election, a while of peace, and a clean stop.
+func handOver(s *segment, leader, follower *seat) {
+	s.t.Helper()
+	s.begin(leader, follower)
+	s.steady(leader, follower)
+	at := time.Now()
+	leader.stop()
+	first, last := s.takeover(follower, leader, at)
+	s.within("takeover after priority 0", follower, first.at.Sub(last.at), follower.plan.skew())
+	s.wait(follower, "MASTER")
+}
+
+// equals wants of two equal priorities that the leader has the higher address.
+func equals(s *segment, leader, follower *seat) {
+	follower.start()
+	s.wait(follower, "MASTER")
+	leader.start()
+	s.wait(leader, "BACKUP")
+	s.steady(follower, leader) // an equal priority is no reason to take over (RFC 9568, 6.4.2)
+	s.part("on")
+	s.wait(leader, "MASTER")
+	s.wait(follower, "MASTER")
+	at := time.Now()
+	s.part("off")
+	s.wait(follower, "BACKUP")
+	s.steady(leader, follower)
+	heard := s.wire.adverts(follower.port, vrid, at)
+	if end := 2*follower.plan.interval + late; len(heard) > 0 && heard[len(heard)-1].at.Sub(at) > end {
+		s.t.Errorf("%s gave up %v after the segment was whole, want %v", follower.name, heard[len(heard)-1].at.Sub(at), end)
+	}
+}
+
+// patience is of a leader that may not preempt.
+func patience(s *segment, leader, follower *seat) {
+	follower.start()
+	s.wait(follower, "MASTER")
+	leader.start()
+	s.wait(leader, "BACKUP")
+	before := time.Now()
+	eventually(s.t, "a down interval to pass", leader.plan.down()+5*time.Second, func() bool {
+		return time.Since(before) > leader.plan.down()+leader.plan.interval
+	})
+	s.steady(follower, leader)
+	at := time.Now()
+	follower.stop()
+	first, last := s.takeover(leader, follower, at)
+	s.within("takeover after priority 0", leader, first.at.Sub(last.at), leader.plan.skew())
+	s.wait(leader, "MASTER")
+}
+
+const preemptDelay = 2 * time.Second
+
+// delayed is of a leader that comes back and may not preempt at once.
+func delayed(s *segment, leader, follower *seat) {
+	follower.start()
+	s.wait(follower, "MASTER")
+	at := time.Now()
+	leader.start()
+	s.wait(leader, "BACKUP")
+	s.steady(follower, leader)
+	first, _ := s.takeover(leader, follower, at)
+	if took := first.at.Sub(at); took < preemptDelay || took > preemptDelay+2*time.Second {
+		s.t.Errorf("%s preempted %v after they were started, want the delay of %v and a down interval", leader.name, took, preemptDelay)
+	}
+	s.wait(leader, "MASTER")
+	s.wait(follower, "BACKUP")
+
+	leader.stop()
+	s.wait(follower, "MASTER")
+	leader.start()
+	s.wait(leader, "BACKUP")
+	at = time.Now()
+	follower.kill()
+	first, last := s.takeover(leader, follower, at)
+	s.within("takeover from a dead master", leader, first.at.Sub(last.at), leader.plan.down())
+}
+
+// owner has the addresses as its own: it takes over before a down interval has passed.
+func owner(s *segment, leader, follower *seat) {
+	follower.start()
+	s.wait(follower, "MASTER")
+	at := time.Now()
+	leader.start()
+	first, _ := s.takeover(leader, follower, at)
+	if took := first.at.Sub(at); took >= 3*leader.plan.interval { // the time that a backup would wait, and its start
+		s.t.Errorf("the owner's first advert came %v after its start", took)
+	}
+	s.wait(leader, "MASTER")
+	s.wait(follower, "BACKUP")
+	s.steady(leader, follower)
+}
+
+// peace is an election that nothing changes.
+func peace(s *segment, leader, follower *seat) {
+	s.begin(leader, follower)
+	s.steady(leader, follower)
+}
+
+// strangers is of two that speak past each other: each is master, and stays what it is.
+// They may not get round to many adverts: keepalived puts off its own with each that it
+// refuses.
+func strangers(s *segment, leader, follower *seat) {
+	leader.start()
+	follower.start()
+	s.wait(leader, "MASTER")
+	s.wait(follower, "MASTER")
+	before, since := s.transitions(), time.Now()
+	eventually(s.t, "our adverts", 10*time.Second, func() bool {
+		return len(s.wire.adverts(s.us.port, vrid, since)) >= 10
+	})
+	if !is(leader, "MASTER") || !is(follower, "MASTER") || s.transitions() != before {
+		s.t.Errorf("%s are %v, %s are %v, and there were %d transitions of ours",
+			leader.name, leader.states(), follower.name, follower.states(), s.transitions()-before)
+	}
+}
+
+// grouped puts a second virtual router on a second segment.
+func grouped(p plan) plan {
+	p.group = true
+	p.routers = append(p.routers, virtual{"eth1", 8, []netip.Prefix{netip.MustParsePrefix("10.9.1.100/24")}})
+	return p
+}
+
+// together wants both routers of a group to go with the one whose link is lost.
+func together(s *segment, leader, follower *seat) {
+	s.begin(leader, follower)
+	s.steady(leader, follower)
+	s.cut(leader, "down")
+	s.wait(leader, "FAULT")
+	s.wait(follower, "MASTER")
+	s.cut(leader, "up")
+	s.wait(leader, "MASTER")
+	s.wait(follower, "BACKUP")
+	s.steady(leader, follower)
+	leader.stop()
+	s.wait(follower, "MASTER")
+}
+
+// crowded is as many virtual routers as an interface can have.
+func crowded(p plan) plan {
+	p.interval, p.routers = time.Second, nil
+	for id := 1; id <= 255; id++ {
+		p.routers = append(p.routers, virtual{"eth0", uint8(id), []netip.Prefix{netip.MustParsePrefix(fmt.Sprintf("10.9.1.%d/32", id))}})
+	}
+	return p
+}
+
+// crowd wants each of them to change hands in its own skew time.
+func crowd(s *segment, leader, follower *seat) {
+	s.begin(leader, follower)
+	s.steady(leader, follower)
+	at := time.Now()
+	leader.stop()
+	s.wait(follower, "MASTER")
+	skew := follower.plan.skew()
+	for _, v := range follower.plan.routers {
+		first, zero := s.wire.adverts(follower.port, v.vrid, at), s.wire.adverts(leader.port, v.vrid, at)
+		if len(first) == 0 || len(zero) == 0 || zero[len(zero)-1].priority != 0 {
+			s.t.Fatalf("router %d: %d adverts of the new master, last of the old %+v", v.vrid, len(first), zero)
+		}
+		if took := first[0].at.Sub(zero[len(zero)-1].at); took < skew-early || took > skew+late {
+			s.t.Errorf("router %d was taken over after %v, want %v", v.vrid, took, skew)
+		}
+	}
+	leader.start()
+	s.wait(leader, "MASTER")
+	s.wait(follower, "BACKUP")
+}
