@@ -39,11 +39,6 @@ func TestKeepalived(t *testing.T) {
 			want:  vrrp.Advert{Version: 3, VRID: 2, Priority: 100, Interval: half, Addresses: ips("10.9.0.102", "10.9.0.112")}, form: vrrp.FormPseudo,
 		},
 		{
-			name: "v3_checksum_as_v2", packet: "45c0002000010000ff70d0900a090001e000001231036401003275c00a090067",
-			guard: vrrp.Guard{Self: us4, Peers: []netip.Addr{ka4}, Interval: half},
-			want:  vrrp.Advert{Version: 3, VRID: 3, Priority: 100, Interval: half, Addresses: ips("10.9.0.103")}, form: vrrp.FormMessage,
-		},
-		{
 			name: "IPv6", packet: "6c0a950a002870fffe80000000000000e43761fffe5f1ffeff020000000000000000000000000012310464020032d9b8fe80000000000000000000000000010420010db8000900000000000000000104",
 			guard: vrrp.Guard{Self: usLocal, Peers: []netip.Addr{kaLocal}, Interval: half},
 			want:  vrrp.Advert{Version: 3, VRID: 4, Priority: 100, Interval: half, Addresses: ips("fe80::104", "2001:db8:9::104")}, form: vrrp.FormPseudo,
