@@ -1,6 +1,10 @@
 package holding
 
-import "github.com/hareconcile/hareconcile/internal/vrrpd/rtnl"
+import (
+	"slices"
+
+	"github.com/hareconcile/hareconcile/internal/vrrpd/rtnl"
+)
 
 // A linkChange is a request about a link, which the Table takes for done once the kernel
 // accepted it: sysctls change without an event.
@@ -92,12 +96,16 @@ func (t *Table) configures() bool {
 	if len(t.macvlans)+len(t.promoted) > 0 {
 		return true
 	}
-	for _, o := range t.order {
-		if o.wants.VirtualMAC {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(t.order, (*owner).configures)
+}
+
+func (o *owner) configures() bool {
+	return o.wants.VirtualMAC || slices.ContainsFunc(o.addrs, func(a wantedAddress) bool { return a.subnet() })
+}
+
+// subnet reports whether an address is one of an IPv4 subnet, which has a primary.
+func (w *wantedAddress) subnet() bool {
+	return w.place.prefix.Addr().Is4() && !w.place.prefix.IsSingleIP()
 }
 
 func (t *Table) listLinks() {
@@ -107,7 +115,7 @@ func (t *Table) listLinks() {
 		return
 	}
 	for i := range links {
-		t.heardLink(&links[i], false)
+		t.heardLink(&links[i], false, true)
 	}
 }
 
@@ -148,8 +156,8 @@ func (t *Table) subnets() map[int]bool {
 	out := map[int]bool{}
 	for _, o := range t.order {
 		for i := range o.addrs {
-			if p := o.addrs[i].place; p.index != 0 && p.prefix.Addr().Is4() && !p.prefix.IsSingleIP() {
-				out[p.index] = true
+			if w := &o.addrs[i]; w.place.index != 0 && w.subnet() {
+				out[w.place.index] = true
 			}
 		}
 	}

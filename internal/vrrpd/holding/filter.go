@@ -93,23 +93,24 @@ func (s *system) Refused() ([]netip.Addr, bool, error) {
 	if err := s.open(); err != nil {
 		return nil, false, err
 	}
-	t := table()
-	rules, err := s.conn.GetRules(t, &nftables.Chain{Name: "input", Table: t})
-	if errors.Is(err, unix.ENOENT) {
-		return nil, false, nil
-	}
+	tables, err := s.conn.ListTablesOfFamily(nftables.TableFamilyINet)
 	if err != nil {
 		return nil, false, fmt.Errorf("list nftables: %w", err)
 	}
-	var out []netip.Addr
+	if !slices.ContainsFunc(tables, func(t *nftables.Table) bool { return t.Name == filterTable }) {
+		return nil, false, nil
+	}
+	t := table()
+	rules, err := s.conn.GetRules(t, &nftables.Chain{Name: "input", Table: t})
+	if err != nil {
+		return nil, false, nil // there is no such chain: the library does not say so otherwise
+	}
+	out := []netip.Addr{}
 	v4, v6 := sets(t)
 	for _, set := range []*nftables.Set{v4, v6} {
 		list, err := s.conn.GetSetElements(set)
-		if errors.Is(err, unix.ENOENT) {
-			return nil, false, nil
-		}
 		if err != nil {
-			return nil, false, fmt.Errorf("list nftables: %w", err)
+			return out, false, nil
 		}
 		for _, e := range list {
 			if a, ok := netip.AddrFromSlice(e.Key); ok {

@@ -8,7 +8,7 @@ func (t *Table) Heard(ev *rtnl.Event) {
 	case rtnl.Lost:
 		t.Recheck()
 	case rtnl.LinkEvent:
-		t.heardLink(&ev.Link, ev.Gone)
+		t.heardLink(&ev.Link, ev.Gone, false)
 	case rtnl.AddressEvent:
 		t.heardAddress(ev)
 	case rtnl.RouteEvent:
@@ -27,8 +27,13 @@ func (t *Table) Heard(ev *rtnl.Event) {
 	}
 }
 
-func (t *Table) heardLink(l *rtnl.Link, gone bool) {
+// heardLink takes over what is known of a link. Only a list tells how its settings are: they
+// change without an event, and an event may be older than what we set.
+func (t *Table) heardLink(l *rtnl.Link, gone, listed bool) {
 	old, known := t.links[l.Index]
+	if known && !listed {
+		l.Conf, l.Alias = old.Conf, old.Alias
+	}
 	if known {
 		if k, ok := macvlanOf(&old); ok && t.macvlans[k] == l.Index {
 			delete(t.macvlans, k)

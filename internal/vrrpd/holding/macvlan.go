@@ -94,9 +94,10 @@ func (t *Table) setMacvlan(o *owner) {
 	}
 	parent := t.links[o.device]
 	c := &linkChange{rtnl.LinkChange{Index: l.Index, Manual: !l.Conf.Manual()}}
+	was := t.before(&parent)
 	known := strings.HasPrefix(l.Alias, aliasPrefix)
 	if !known {
-		c.Alias = t.before(&parent).alias()
+		c.Alias = was.alias()
 	}
 	c.want(&l, rtnl.ConfForwarding, parent.Conf.Forwarding)
 	c.want(&l, rtnl.ConfRPFilter, t.looseFilter())
@@ -157,15 +158,17 @@ func parseAlias(s string) (p prior, ok bool) {
 
 // before returns what a parent's settings were before its first macvlan.
 func (t *Table) before(parent *rtnl.Link) prior {
-	for k, index := range t.macvlans {
-		if k.parent != parent.Index {
-			continue
-		}
-		if p, ok := parseAlias(t.links[index].Alias); ok {
-			return p
+	if p, ok := t.priors[parent.Index]; ok {
+		return p
+	}
+	was := prior{parent.Conf.ARPIgnore, parent.Conf.ARPAnnounce}
+	for k, index := range t.macvlans { // a predecessor's
+		if p, ok := parseAlias(t.links[index].Alias); ok && k.parent == parent.Index {
+			was = p
 		}
 	}
-	return prior{parent.Conf.ARPIgnore, parent.Conf.ARPAnnounce}
+	t.priors[parent.Index] = was
+	return was
 }
 
 // quietParents keeps the parents of macvlans from answering ARP for addresses that are not
@@ -216,5 +219,6 @@ func (t *Table) removeMacvlans() {
 			back.want(&parent, rtnl.ConfARPAnnounce, was.announce)
 		}
 		t.set(back)
+		delete(t.priors, k.parent)
 	}
 }

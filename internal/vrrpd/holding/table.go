@@ -67,6 +67,7 @@ type Table struct {
 	refusals map[netip.Addr]int // active owners that accept nothing for it
 	macvlans map[macvlanKey]int // the index of ours
 	promoted map[int]bool       // links whose promote_secondaries we set
+	priors   map[int]prior      // of the parents of macvlans
 
 	generation uint32 // of comparisons
 	reqs       []rtnl.Request
@@ -131,7 +132,7 @@ func New(k Kernel, log *slog.Logger) *Table {
 		links: map[int]rtnl.Link{}, names: map[string]int{}, left: map[int]bool{}, look: everything,
 		addrs: map[place]*address{}, ips: map[netip.Addr]int{},
 		routes: map[routeKey]*thing[rtnl.Route]{}, rules: map[rtnl.Rule]*thing[rtnl.Rule]{},
-		refusals: map[netip.Addr]int{}, macvlans: map[macvlanKey]int{}, promoted: map[int]bool{},
+		refusals: map[netip.Addr]int{}, macvlans: map[macvlanKey]int{}, promoted: map[int]bool{}, priors: map[int]prior{},
 	}
 }
 
@@ -171,7 +172,7 @@ func (t *Table) Forget(name string) {
 // concern makes the next Sync compare what o has.
 func (t *Table) concern(o *owner) {
 	t.look = t.look.or(look{
-		links: true, addresses: true,
+		links: true, settings: o.configures(), addresses: true,
 		refusals: o.wants.NoAccept, routes: len(o.routes) > 0, rules: len(o.rules) > 0,
 	})
 }
@@ -235,6 +236,7 @@ func (t *Table) resolve() {
 	}
 	for index := range t.left {
 		delete(t.promoted, index)
+		delete(t.priors, index)
 	}
 	clear(t.left)
 	for _, o := range t.order {

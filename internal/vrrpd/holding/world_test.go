@@ -1,0 +1,241 @@
+package holding
+
+import (
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/hareconcile/hareconcile/internal/nstest"
+	"github.com/hareconcile/hareconcile/internal/vrrpd/rtnl"
+)
+
+// A world is a host with others on it: a Kernel, and what those others do by it.
+type world interface {
+	Kernel
+	Tools
+	// hear hands over what the kernel told since the last call.
+	hear(f func(*rtnl.Event))
+	// restart ends the process: the next one hears nothing of before.
+	restart()
+	// ip is what another does, in the words of ip(8). False means that the kernel refused.
+	ip(args string) bool
+}
+
+// A realWorld is this machine's kernel, in a namespace.
+type realWorld struct {
+	*rtnl.Conn
+	system
+	t      testing.TB
+	events *rtnl.Events
+}
+
+// inKernel runs f with a fresh namespace that has the links v0 and v1, both up and with
+// an address of their own.
+func inKernel(t *testing.T, f func(t *testing.T, w world)) {
+	t.Helper()
+	ns := nstest.New(t)
+	ns.Do(func() {
+		w := &realWorld{t: t}
+		defer func() {
+			if w.Conn != nil {
+				_, _ = w.events.Close(), w.Conn.Close()
+			}
+			if w.conn != nil {
+				_ = w.conn.CloseLasting()
+			}
+		}()
+		w.restart()
+		for _, s := range setting {
+			if !w.ip(s) {
+				t.Fatalf("ip %s was refused", s)
+			}
+		}
+		f(t, w)
+	})
+}
+
+// setting is what is on the host before us.
+var setting = []string{
+	"link add v0 address 02:00:00:00:00:01 type veth peer name p0 address 02:00:00:00:00:02", "link set p0 up", "link set v0 up", "addr add 10.0.0.1/24 dev v0",
+	"link add v1 address 02:00:00:00:00:03 type veth peer name p1 address 02:00:00:00:00:04", "link set p1 up", "link set v1 up", "addr add 10.1.0.1/24 dev v1",
+}
+
+func (w *realWorld) restart() {
+	if w.Conn != nil {
+		_, _ = w.events.Close(), w.Conn.Close()
+	}
+	c, err := rtnl.Open()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	e, err := rtnl.Listen(c)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.Conn, w.events = c, e
+}
+
+func (w *realWorld) hear(f func(*rtnl.Event)) {
+	var ev rtnl.Event
+	for w.events.Next(&ev) {
+		f(&ev)
+	}
+}
+
+func (w *realWorld) ip(args string) bool {
+	fields := strings.Fields(args)
+	if f := slices.Index(fields, "-6"); f > 0 {
+		fields = append([]string{"-6"}, slices.Delete(fields, f, f+1)...)
+	}
+	out, err := exec.Command("ip", fields...).CombinedOutput()
+	if err != nil {
+		w.t.Logf("ip %s: %s", args, strings.TrimSpace(string(out)))
+	}
+	return err == nil
+}
+
+var _ world = (*realWorld)(nil)
+
+// A process is a Table as vrrpd drives it.
+type process struct {
+	*Table
+	t testing.TB
+	w world
+}
+
+func newProcess(t testing.TB, w world) *process {
+	t.Helper()
+	p := &process{New(w, slog.New(slog.DiscardHandler)), t, w}
+	p.relist()
+	return p
+}
+
+// relist hands over all links, as vrrpd does at its start and after lost events.
+func (p *process) relist() {
+	p.t.Helper()
+	links, err := p.w.Links()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	gone := map[int]rtnl.Link{}
+	for index, l := range p.links {
+		gone[index] = l
+	}
+	for i := range links {
+		delete(gone, links[i].Index)
+		p.Heard(&rtnl.Event{Kind: rtnl.LinkEvent, Link: links[i]})
+	}
+	for _, l := range gone {
+		p.Heard(&rtnl.Event{Kind: rtnl.LinkEvent, Link: l, Gone: true})
+	}
+}
+
+// settle reads events and syncs until there is nothing to do.
+func (p *process) settle() Report {
+	p.t.Helper()
+	var all Report
+	for range 12 {
+		p.w.hear(func(ev *rtnl.Event) {
+			p.Heard(ev)
+			if ev.Kind == rtnl.Lost {
+				p.relist()
+			}
+		})
+		if !p.Dirty() {
+			return all
+		}
+		r := p.Sync()
+		all.Fresh, all.Repairs = append(all.Fresh, r.Fresh...), all.Repairs+r.Repairs
+		if all.Retry, all.Err = r.Retry, r.Err; r.Retry {
+			p.w.hear(p.Heard)
+			return all
+		}
+	}
+	p.t.Fatalf("the table is never content: %+v", p.look)
+	return all
+}
+
+// seen is what is on the host, told apart by who made it.
+type seen struct {
+	ours, others []string
+}
+
+// see lists addresses, routes of no kernel's making, rules and macvlans.
+func see(t testing.TB, w world) seen {
+	t.Helper()
+	var s seen
+	put := func(ours bool, format string, args ...any) {
+		if text := fmt.Sprintf(format, args...); ours {
+			s.ours = append(s.ours, text)
+		} else {
+			s.others = append(s.others, text)
+		}
+	}
+	links, err := w.Links()
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := map[int]string{}
+	for _, l := range links {
+		names[l.Index] = l.Name
+	}
+	for _, l := range links {
+		_, ours := macvlanOf(&l)
+		if put(ours, "link %s above %s up %v mac %x", l.Name, names[l.Parent], l.Up, l.MAC); !ours {
+			put(false, "settings %s %d %d %d", l.Name, l.Conf.RPFilter, l.Conf.ARPFilter, l.Conf.Forwarding)
+		}
+	}
+	addrs, err := w.Addresses()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range addrs {
+		if a.Marked || !a.Prefix.Addr().IsLinkLocalUnicast() { // the kernel makes those by itself
+			put(a.Marked, "address %v on %s", a.Prefix, names[a.Index])
+		}
+	}
+	err = w.Routes(rtnl.RouteFilter{}, func() {}, func(r rtnl.Route) {
+		if r.Protocol != unix.RTPROT_KERNEL && r.Protocol != unix.RTPROT_RA {
+			device := ""
+			if r.Type == unix.RTN_UNICAST {
+				device = names[r.Index]
+			}
+			put(r.Protocol == rtnl.Mark, "route %v type %d table %d metric %d via %v dev %s src %v", r.Prefix, r.Type, r.Table, r.Metric, r.Via, device, r.Source)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rules, err := w.Rules()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range rules {
+		put(r.Protocol == rtnl.Mark, "rule %v", r)
+	}
+	slices.Sort(s.ours)
+	slices.Sort(s.others)
+	return s
+}
+
+func mustPrefix(s string) netip.Prefix { return netip.MustParsePrefix(s) }
+
+// pings reports whether an address of this namespace answers: to a connection, with a
+// refusal, since nobody listens.
+func pings(address string) bool {
+	fd, err := unix.Socket(unix.AF_INET6, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(fd)
+	tv := unix.NsecToTimeval(int64(200e6))
+	_ = unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &tv)
+	err = unix.Connect(fd, &unix.SockaddrInet6{Addr: netip.MustParseAddr(address).As16(), Port: 9})
+	return err == unix.ECONNREFUSED
+}
