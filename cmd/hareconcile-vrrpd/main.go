@@ -11,18 +11,17 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-
 	"syscall"
 
 	"github.com/hareconcile/hareconcile/internal/build"
 	"github.com/hareconcile/hareconcile/internal/vrrpd"
 )
 
-func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
 
 // run returns the exit code: 0 stopped on request, 1 an error, 2 a wrong command line,
 // 6 another process is the writer.
-func run(args []string, stdout, stderr io.Writer) int {
+func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	fs := flag.NewFlagSet("hareconcile-vrrpd", flag.ContinueOnError)
 	fs.SetOutput(stderr)
 	var o vrrpd.Options
@@ -31,6 +30,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	fs.StringVar(&o.Lock, "lock", "/run/hareconcile/vrrpd.lock", "`path` of the lock of the one writer of addresses")
 	format := fs.String("log", "text", "`format` of the log on standard error: text or json")
 	version := fs.Bool("version", false, "print the version and exit")
+	try := fs.Bool("try", false, "read what a predecessor leaves from standard input, say whether this program could go on with it, and exit")
 	switch err := fs.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		return 0
@@ -40,7 +40,13 @@ func run(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "hareconcile-vrrpd: unexpected argument %q\n", fs.Arg(0))
 		return 2
 	}
-	if *version {
+	if *try {
+		if err := vrrpd.Try(stdin); err != nil {
+			fmt.Fprintf(stderr, "hareconcile-vrrpd: %v\n", err)
+			return 1
+		}
+	}
+	if *version || *try {
 		fmt.Fprintln(stdout, "hareconcile-vrrpd", build.Version)
 		return 0
 	}
@@ -56,6 +62,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 	signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE) // a terminal or a log reader that goes takes no address along
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
+	upgrade := make(chan os.Signal, 1) // one is as good as many
+	signal.Notify(upgrade, syscall.SIGUSR2)
+	o.Upgrade = upgrade
 	err := vrrpd.Run(ctx, o)
 	switch {
 	case err == nil:

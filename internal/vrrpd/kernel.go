@@ -31,6 +31,11 @@ func openKernel(commands <-chan *command) (*kernel, error) {
 	if err != nil {
 		return nil, err
 	}
+	return kernelOn(w, commands)
+}
+
+// kernelOn is the kernel with that wire, which it closes.
+func kernelOn(w *wire.Wire, commands <-chan *command) (*kernel, error) {
 	conn, err := rtnl.Open()
 	if err != nil {
 		w.Close()

@@ -32,6 +32,7 @@ type loop struct {
 	store    *store
 	board    *board
 	notify   *notifier
+	upgrader *upgrader // nil in tests
 	watchers watchers
 	log      *slog.Logger
 

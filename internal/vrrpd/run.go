@@ -24,6 +24,8 @@ type Options struct {
 	State  string
 	Lock   string
 	Log    slog.Handler
+	// Upgrade gets a signal when the program on disk shall take over.
+	Upgrade <-chan os.Signal
 }
 
 // ErrLocked means that another process is the writer of VRRP addresses.
@@ -41,13 +43,13 @@ const (
 // Run runs virtual routers until ctx ends, resigns them, and returns nil. What they are
 // comes over the channel, or from the state that a predecessor left.
 func Run(ctx context.Context, o Options) error {
-	lock, err := takeLock(ctx, o.Lock)
-	if err != nil {
-		return err
-	}
-	defer lock.Close()
 	ring := newRing(o.Log)
 	log := slog.New(ring)
+	up := &upgrader{ring: ring, log: log, stopping: func() bool { return ctx.Err() != nil }}
+	if err := up.inherit(ctx, o.Lock); err != nil {
+		return err
+	}
+	defer up.lock.Close()
 	stop, drained := make(chan struct{}), make(chan struct{})
 	go func() {
 		ring.drain(stop)
@@ -62,23 +64,31 @@ func Run(ctx context.Context, o Options) error {
 	}()
 
 	commands := make(chan *command, commandRoom)
-	k, err := openKernel(commands)
+	if err := up.open(); err != nil {
+		return err
+	}
+	k, err := kernelOn(up.wire, commands)
 	if err != nil {
 		return err
 	}
 	defer k.close()
-	st, prev, err := openStore(o.State)
-	if err != nil {
+	st := newStore(o.State)
+	mapErr := st.mapPage(o.State + ".sent")
+	prev, err := up.state(st)
+	if err = errors.Join(mapErr, err); err != nil {
 		log.Warn("no state to resume", "err", err)
 	}
 	notify, err := newNotifier()
 	if err != nil {
 		log.Warn("cannot talk to systemd", "err", err)
 	}
+	up.notify = notify
+	up.settle()
 	board := newBoard()
 	w := newWatching(k.mail.put, log)
 	l := newLoop(k, k.conn, st, board, notify, w, log)
-	srv := &server{commands: commands, wake: k.Wake, board: board, done: make(chan struct{}), agent: map[context.Context]bool{}}
+	srv := &server{commands: commands, wake: k.Wake, board: board, upgrader: up, done: make(chan struct{}), agent: map[context.Context]bool{}}
+	l.upgrader, up.submit = up, srv.submit
 	return drive(ctx, l, srv, w, st, prev, o)
 }
 
@@ -95,10 +105,13 @@ func drive(ctx context.Context, l *loop, srv *server, w *watching, st *store, pr
 		l.log.Error("router cannot run", "err", err)
 	}
 	ended := make(chan error, 1) // the loop's one result
+	resumed := make(chan struct{})
 	go func() {
 		runtime.LockOSThread()
 		_ = unix.Setpriority(unix.PRIO_PROCESS, 0, niceness) // best effort: this thread only
 		l.resume(prev, secrets)
+		l.upgrader.resumed(l)
+		close(resumed)
 		ended <- l.run()
 		close(srv.done)
 	}()
@@ -108,9 +121,13 @@ func drive(ctx context.Context, l *loop, srv *server, w *watching, st *store, pr
 	defer chans.Wait()
 	defer cancel()
 	chans.Go(func() { w.run(serving) })
+	<-resumed // nobody sees a router that is neither as it was nor as it will be
 	listening := make(chan struct{})
-	chans.Go(func() { serve(serving, o.Socket, srv, l.log, sync.OnceFunc(func() { close(listening) })) })
+	chans.Go(func() {
+		serve(serving, func() (net.Listener, error) { return l.upgrader.listen(o.Socket) }, srv, l.log, sync.OnceFunc(func() { close(listening) }))
+	})
 	<-listening
+	chans.Go(func() { l.upgrader.run(serving, o.Upgrade, srv.board) })
 	if err := l.notify.say("READY=1"); err != nil {
 		l.log.Warn("cannot talk to systemd", "err", err)
 	}
@@ -126,9 +143,9 @@ func drive(ctx context.Context, l *loop, srv *server, w *watching, st *store, pr
 
 // serve serves the channel until ctx ends, and calls tried once it listens or could not:
 // without a socket, as on a full disk, the routers go on, and it tries again.
-func serve(ctx context.Context, path string, h channel.Handler, log *slog.Logger, tried func()) {
+func serve(ctx context.Context, listen func() (net.Listener, error), h channel.Handler, log *slog.Logger, tried func()) {
 	for {
-		lis, err := listen(path)
+		lis, err := listen()
 		tried()
 		if err == nil {
 			err = channel.Serve(ctx, lis, h)

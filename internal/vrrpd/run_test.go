@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"sync"
@@ -47,7 +48,7 @@ func TestChannelComesWhenItCan(t *testing.T) {
 	tried, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
-		serve(ctx, filepath.Join(dir, "sock"), &server{}, slog.New(slog.DiscardHandler), sync.OnceFunc(func() { close(tried) }))
+		serve(ctx, func() (net.Listener, error) { return listen(filepath.Join(dir, "sock")) }, &server{}, slog.New(slog.DiscardHandler), sync.OnceFunc(func() { close(tried) }))
 	}()
 	<-tried
 	if err := os.Mkdir(dir, 0o700); err != nil {

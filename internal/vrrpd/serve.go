@@ -2,6 +2,7 @@ package vrrpd
 
 import (
 	"context"
+	"encoding/json"
 	"slices"
 	"sync"
 
@@ -12,10 +13,12 @@ import (
 // A command is what another goroutine asks the loop to do.
 type command struct {
 	request  channel.Request
-	secrets  map[string]string     // that a Config names
-	presence int                   // the agent's connections: +1 or -1
-	stop     bool                  // resign everywhere and end the loop
-	reply    chan channel.Response // with room for the one response
+	secrets  map[string]string           // that a Config names
+	presence int                         // the agent's connections: +1 or -1
+	stop     bool                        // resign everywhere and end the loop
+	handOver func(json.RawMessage) error // called with the state for a successor
+	another  bool                        // the successor is another program
+	reply    chan channel.Response       // with room for the one response
 }
 
 // command carries out c and answers it.
@@ -24,6 +27,10 @@ func (l *loop) command(c *command) {
 	switch q := c.request; {
 	case c.stop:
 		l.stop()
+	case c.handOver != nil:
+		if err := l.handOver(c); err != nil {
+			resp.Error, l.changed = err.Error(), true
+		}
 	case c.presence != 0:
 		if l.present += c.presence; l.present == 0 {
 			l.agentSilent()
@@ -74,6 +81,7 @@ type server struct {
 	commands chan<- *command
 	wake     func()
 	board    *board
+	upgrader *upgrader
 	done     chan struct{} // closed when the loop has ended
 
 	mu    sync.Mutex
@@ -106,6 +114,13 @@ func (s *server) submit(ctx context.Context, c *command) channel.Response {
 func (s *server) Handle(ctx context.Context, r channel.Request, reply func(channel.Response) error) {
 	if r.Track != nil {
 		s.attend(ctx)
+	}
+	if r.Upgrade != nil {
+		err := s.upgrader.upgrade(ctx)
+		if err != nil {
+			_ = reply(channel.Response{Error: err.Error()})
+		}
+		return
 	}
 	if r.Subscribe == nil {
 		c := &command{request: r}

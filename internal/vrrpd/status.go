@@ -73,6 +73,9 @@ func (l *loop) status() *channel.Status {
 		t := l.trackers[key]
 		s.Trackers = append(s.Trackers, channel.TrackerStatus{Key: key, State: t.state(), Value: t.value, Message: t.message})
 	}
+	if l.upgrader != nil {
+		l.upgrader.report(s)
+	}
 	return s
 }
 

@@ -76,6 +76,13 @@ var errOther = errors.New("state is not from this boot, namespace and version")
 // openStore maps the page and reads what a predecessor left. The error says why there is
 // no usable state; the store works regardless.
 func openStore(path string) (*store, saved, error) {
+	s := newStore(path)
+	mapErr := s.mapPage(path + ".sent")
+	prev, err := s.load()
+	return s, prev, errors.Join(mapErr, err)
+}
+
+func newStore(path string) *store {
 	s := &store{path: path, docs: make(chan saved, 1)}
 	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err == nil && len(boot) >= 36 {
@@ -85,9 +92,7 @@ func openStore(path string) (*store, saved, error) {
 	if unix.Stat("/proc/thread-self/ns/net", &st) == nil {
 		s.netns = st.Ino
 	}
-	mapErr := s.mapPage(path + ".sent")
-	prev, err := s.load()
-	return s, prev, errors.Join(mapErr, err)
+	return s
 }
 
 func (s *store) mapPage(path string) error {
@@ -123,6 +128,12 @@ func (s *store) load() (saved, error) {
 	if err != nil {
 		return doc, fmt.Errorf("read state: %w", err)
 	}
+	return s.decode(b)
+}
+
+// decode reads a document of this boot, network namespace and version.
+func (s *store) decode(b []byte) (saved, error) {
+	var doc saved
 	if err := json.Unmarshal(b, &doc); err != nil {
 		return saved{}, fmt.Errorf("read state: %w", err)
 	}
@@ -137,12 +148,17 @@ func (s *store) load() (saved, error) {
 
 // save hands a document to the writer; one that was not written yet is replaced.
 func (s *store) save(doc saved) {
-	doc.Version, doc.BootID, doc.Netns = stateVersion, s.bootID, s.netns
 	select {
 	case <-s.docs:
 	default:
 	}
-	s.docs <- doc // the loop alone sends, so there is room
+	s.docs <- s.stamp(doc) // the loop alone sends, so there is room
+}
+
+// stamp says for whom a document is.
+func (s *store) stamp(doc saved) saved {
+	doc.Version, doc.BootID, doc.Netns = stateVersion, s.bootID, s.netns
+	return doc
 }
 
 // run writes documents until stop is closed, and then the last one.

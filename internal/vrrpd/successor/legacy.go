@@ -30,7 +30,6 @@ type Legacy struct {
 	Listener int             `json:"listener"` // file descriptor of the channel's listener; -1 is none
 	Sockets  wire.Handed     `json:"sockets"`
 	Stopped  time.Duration   `json:"stopped"` // since boot, when the last loop ended
-	Upgrades uint64          `json:"upgrades"`
 	// Realtime says that the process asked for SCHED_RR, which outlives the program.
 	Realtime bool `json:"realtime"`
 }

@@ -78,7 +78,7 @@ func succeed(dir string) error {
 	if err != nil {
 		return err
 	}
-	l = &Legacy{State: json.RawMessage(`{"pid":` + fmt.Sprint(os.Getpid()) + `}`), Lock: int(lock.Fd()), Listener: int(f.Fd()), Upgrades: 1, Sockets: wire.Handed{Frames: -1}}
+	l = &Legacy{State: json.RawMessage(`{"pid":` + fmt.Sprint(os.Getpid()) + `}`), Lock: int(lock.Fd()), Listener: int(f.Fd()), Stopped: 1, Sockets: wire.Handed{Frames: -1}}
 	p := Program{filepath.Join(dir, "nothing"), os.Args}
 	if err := Exec(p, l); !errors.Is(err, syscall.ENOENT) {
 		return fmt.Errorf("exec of nothing: %w", err)
@@ -126,7 +126,7 @@ func succeeded(dir string, l *Legacy) error {
 	if err := json.Unmarshal(l.State, &state); err != nil || state.PID != os.Getpid() {
 		return fmt.Errorf("process %d is not its predecessor %d (%w)", os.Getpid(), state.PID, err)
 	}
-	fmt.Println("done", l.Upgrades)
+	fmt.Println("done", int64(l.Stopped))
 	return nil
 }
 
@@ -157,10 +157,10 @@ func realtime(string) error {
 		return err
 	}
 	fmt.Println(len(policies), Realtime(), locked)
-	if l.Upgrades++; l.Upgrades == 3 {
+	if l.Stopped++; l.Stopped == 3 {
 		return nil
 	}
-	if err := SetRealtime(l.Upgrades == 1, 0); err != nil {
+	if err := SetRealtime(l.Stopped == 1, 0); err != nil {
 		return err
 	}
 	return Exec(Running(), l)
@@ -279,7 +279,7 @@ func TestInheritRefusesWhatIsNoLegacy(t *testing.T) {
 
 func FuzzRead(f *testing.F) {
 	for _, s := range []string{
-		`{"version":1,"state":{"a":[1]},"lock":3,"listener":-1,"sockets":{"frames":4,"ears":[{"port":{"Index":2,"IPv6":true},"device":"eth0","peers":5,"others":6}]},"stopped":7,"upgrades":8}`,
+		`{"version":1,"state":{"a":[1]},"lock":3,"listener":-1,"sockets":{"frames":4,"ears":[{"port":{"Index":2,"IPv6":true},"device":"eth0","peers":5,"others":6}]},"stopped":7}`,
 		`{"version":1}`, `{"version":2}`, `{`,
 	} {
 		f.Add([]byte(s))

@@ -21,6 +21,7 @@ import (
 	"github.com/hareconcile/hareconcile/internal/channel"
 	"github.com/hareconcile/hareconcile/internal/nstest"
 	"github.com/hareconcile/hareconcile/internal/vrrpd"
+	"github.com/hareconcile/hareconcile/internal/vrrpd/successor"
 	"github.com/hareconcile/hareconcile/reconcile/resource"
 )
 
@@ -40,8 +41,19 @@ func Child() {
 	if dir == "" {
 		return
 	}
+	if len(os.Args) > 1 && os.Args[1] == successor.TryFlag {
+		if err := vrrpd.Try(os.Stdin); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
-	err := vrrpd.Run(ctx, (&Node{dir: dir}).Files(slog.NewTextHandler(os.Stderr, nil)))
+	upgrade := make(chan os.Signal, 1)
+	signal.Notify(upgrade, syscall.SIGUSR2)
+	o := (&Node{dir: dir}).Files(slog.NewTextHandler(os.Stderr, nil))
+	o.Upgrade = upgrade
+	err := vrrpd.Run(ctx, o)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
