@@ -98,6 +98,9 @@ func (p *program) nodes(in *instance, c *spec.Cluster) {
 			p.report.errorf(n.at, "The name is taken", "Another node %q is at %s:%d.", node.Name, other.Origin.File, other.Origin.Line)
 			continue
 		}
+		if node.Address.Is6() && node.Address.IsLinkLocalUnicast() {
+			p.report.errorf(n.attrRange("address"), "address cannot be that", "%s is a link-local address, which does not say on which link.", node.Address)
+		}
 		if other, dup := c.NodeByAddress(node.Address); dup && node.Address.IsValid() {
 			p.report.errorf(n.attrRange("address"), "The address is taken", "Node %q has %s, too.", other.Name, node.Address)
 		}

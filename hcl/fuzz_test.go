@@ -39,12 +39,14 @@ func seed(f *testing.F) {
 			f.Add([]byte(src + small))
 		}
 	}
-	tree, err := ReadTree(filepath.Join("..", "examples", "lvs-dr"))
-	if err != nil {
-		f.Fatal(err)
-	}
-	for _, b := range tree {
-		f.Add(b)
+	for _, name := range []string{"lvs-dr", "vrrp-complete"} {
+		tree, err := ReadTree(filepath.Join("..", "examples", name))
+		if err != nil {
+			f.Fatal(err)
+		}
+		for _, b := range tree {
+			f.Add(b)
+		}
 	}
 }
 

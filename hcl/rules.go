@@ -27,20 +27,11 @@ func (v *view) rules() {
 	}
 	v.join()
 	v.trackerRules()
-	holder := map[netip.Addr]spec.VRRPInstance{}
-	byVRID := map[uint8][]spec.VRRPInstance{}
 	for _, i := range c.Instances {
 		v.instanceRules(i)
-		for _, a := range v.vips[i.Name] {
-			addr := a.Prefix.Addr()
-			if other, taken := holder[addr]; taken && other.Name != i.Name {
-				a.in.fail(a.attr, "The address is taken", "%s has %s, too.", other.Origin.Address, addr)
-			}
-			holder[addr] = i
-		}
-		v.vridRules(i, byVRID[i.VRID])
-		byVRID[i.VRID] = append(byVRID[i.VRID], i)
 	}
+	v.takenRules()
+	v.vridRules()
 	v.routeConflicts()
 	for _, p := range c.Pools {
 		v.poolRules(p)

@@ -8,6 +8,9 @@ import (
 	"github.com/hareconcile/hareconcile/internal/spec"
 )
 
+// maxPeers bounds the routers beside the members.
+const maxPeers = 256
+
 // members checks that priorities and sources name nodes, each with an address of its own.
 func (v *view) members(i spec.VRRPInstance) {
 	names := v.nodeNames()
@@ -61,21 +64,35 @@ func (v *view) peerRules(i spec.VRRPInstance) {
 	case len(missing) > 1:
 		v.warn(i.Origin, "source", "The peers are not known", "Over IPv6 multicast %s sends from the devices' link-local addresses, so adverts from anybody on the segment count. Write source = { %s = \"fe80::...\" } with the address of every member.", i.Origin.Address, missing[0])
 	}
-	for k, p := range i.Peers {
+	v.otherRouters(i, known)
+	if i.Unicast && len(i.Priority) < 2 && len(i.Peers) == 0 {
+		v.fail(i.Origin, "unicast", "Unicast has no peer", "There is nobody to send adverts to. Write another member into priority, or peers = [\"ADDRESS\"].")
+	}
+}
+
+// otherRouters checks the peers that are no members; known has the members' addresses.
+func (v *view) otherRouters(i spec.VRRPInstance, known map[netip.Addr]string) {
+	seen, moving := map[netip.Addr]bool{}, map[netip.Addr]bool{}
+	for _, a := range i.All() {
+		moving[a.Prefix.Addr()] = true
+	}
+	if len(i.Peers) > maxPeers {
+		v.fail(i.Origin, "peers", "There are too many peers", "It is a list of %d; at most %d are supported.", len(i.Peers), maxPeers)
+		return
+	}
+	for _, p := range i.Peers {
 		name, member := known[p]
 		switch {
 		case member:
 			v.fail(i.Origin, "peers", "The peer is a member", "%s is %s itself. Members know each other; peers are routers beside them.", p, name)
-		case slices.Contains(i.Peers[:k], p):
+		case seen[p]:
 			v.fail(i.Origin, "peers", "The peer is there twice", "%s is in the list more than once.", p)
 		case p.Is6() != i.IPv6():
 			v.fail(i.Origin, "peers", "The peer is of the other family", "%s cannot hear adverts for %s.", p, familyName(i))
-		case slices.ContainsFunc(i.All(), func(a spec.VirtualAddress) bool { return a.Prefix.Addr() == p }):
+		case moving[p]:
 			v.fail(i.Origin, "peers", "The peer is a virtual address", "%s moves from node to node. Write the address that the peer sends from.", p)
 		}
-	}
-	if i.Unicast && len(i.Priority) < 2 && len(i.Peers) == 0 {
-		v.fail(i.Origin, "unicast", "Unicast has no peer", "There is nobody to send adverts to. Write another member into priority, or peers = [\"ADDRESS\"].")
+		seen[p] = true
 	}
 }
 
@@ -86,22 +103,28 @@ func familyName(i spec.VRRPInstance) string {
 	return "IPv4"
 }
 
-// vipRules checks one address of an instance, with those before it.
-func (v *view) vipRules(i spec.VRRPInstance, a vip, before []vip) {
-	addr := a.Prefix.Addr()
-	if slices.ContainsFunc(before, func(o vip) bool { return o.Prefix.Addr() == addr }) {
-		a.in.fail(a.attr, "The address is there twice", "%s is in the instance more than once.", addr)
-	}
-	if addr.IsLoopback() {
-		a.in.fail(a.attr, a.attr+" cannot be that", "%s is a loopback address.", addr)
-	}
-	if a.Prefix.Bits() == 0 {
-		a.in.fail(a.attr, a.attr+" cannot be that", "A prefix of length 0 would take the default route.")
-	}
+// vipRules checks an instance's addresses, one by one and against the nodes' own.
+func (v *view) vipRules(i spec.VRRPInstance) {
+	fixed := map[netip.Addr]string{}
 	for _, n := range v.cluster.Nodes {
-		if (n.Address == addr || i.SourceOf(n) == addr) && i.Priority[n.Name] != owner {
-			a.in.fail(a.attr, "The address is a node's own", "%s belongs to node %q and cannot move, unless that has priority 255.", addr, n.Name)
+		if i.Priority[n.Name] != owner {
+			fixed[n.Address], fixed[i.SourceOf(n)] = n.Name, n.Name
 		}
+	}
+	seen := map[netip.Addr]bool{}
+	for _, a := range v.vips[i.Name] {
+		addr := a.Prefix.Addr()
+		switch {
+		case seen[addr]:
+			a.in.fail(a.attr, "The address is there twice", "%s is in the instance more than once.", addr)
+		case addr.IsLoopback():
+			a.in.fail(a.attr, a.attr+" cannot be that", "%s is a loopback address.", addr)
+		case a.Prefix.Bits() == 0:
+			a.in.fail(a.attr, a.attr+" cannot be that", "A prefix of length 0 would take the default route.")
+		case fixed[addr] != "":
+			a.in.fail(a.attr, "The address is a node's own", "%s belongs to node %q and cannot move, unless that has priority 255.", addr, fixed[addr])
+		}
+		seen[addr] = true
 	}
 }
 
@@ -110,9 +133,8 @@ func (v *view) networkRules(i spec.VRRPInstance) {
 	first := i.Addresses[0].Prefix.Addr()
 	for _, a := range v.vips[i.Name] {
 		addr := a.Prefix.Addr()
-		advertised := slices.Contains(i.Addresses, a.VirtualAddress)
 		switch {
-		case !advertised:
+		case !a.advertised:
 		case addr.Is6() != first.Is6():
 			a.in.fail(a.attr, "Two families in one instance", "%s and %s cannot be in one advert. Write two instances, and a sync_group to keep them together; or excluded, which is not advertised.", first, addr)
 			return
@@ -142,30 +164,4 @@ func (v *view) reached(i spec.VRRPInstance, a vip) bool {
 		}
 	}
 	return !known || a.Prefix.IsSingleIP() || a.Device != ""
-}
-
-// vridRules compares an instance with the earlier ones of its VRID.
-func (v *view) vridRules(i spec.VRRPInstance, others []spec.VRRPInstance) {
-	for _, o := range others {
-		if i.IPv6() == o.IPv6() && sharesSegment(i, o) {
-			v.fail(i.Origin, "virtual_router_id", "The VRID is taken", "%s is on the same segment with %d. Two routers of one VRID shut each other out.", o.Origin.Address, i.VRID)
-			return
-		}
-	}
-}
-
-// sharesSegment reports whether two instances are certainly on one segment: they have a
-// network in common, or an interface of a node.
-func sharesSegment(i, o spec.VRRPInstance) bool {
-	for name := range i.Priority {
-		if _, both := o.Priority[name]; both && i.Interface == o.Interface {
-			return true
-		}
-	}
-	for _, a := range i.Addresses {
-		if slices.ContainsFunc(o.Addresses, func(b spec.VirtualAddress) bool { return a.Prefix.Overlaps(b.Prefix) }) {
-			return true
-		}
-	}
-	return false
 }

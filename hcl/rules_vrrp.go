@@ -2,7 +2,6 @@ package hcl
 
 import (
 	"fmt"
-	"net/netip"
 	"reflect"
 	"slices"
 	"time"
@@ -27,15 +26,9 @@ func (v *view) instanceRules(i spec.VRRPInstance) {
 		v.fail(i.Origin, "addresses", "The instance has too many addresses", "It has %d, and an advert holds %d: %s. The others can be in excluded, which is held and not advertised.", len(i.Addresses), most, fittingWhy(i))
 		return
 	}
-	for k, a := range v.vips[i.Name] {
-		v.vipRules(i, a, v.vips[i.Name][:k])
-	}
+	v.vipRules(i)
 	v.networkRules(i)
-	for k, g := range i.Gates {
-		if slices.Contains(i.Gates[:k], g) {
-			v.fail(i.Origin, "gates", "The gate is there twice", "tracker.%s is in the list more than once.", g)
-		}
-	}
+	v.gateRules(i.Origin, i.Gates)
 	v.routingRules(i)
 }
 
@@ -69,6 +62,31 @@ func fittingWhy(i spec.VRRPInstance) string {
 		return "it is one packet of 1500 bytes, 28 of which are the HMAC"
 	}
 	return "it is one packet of 1500 bytes"
+}
+
+// gateRules refuses a gate that is there twice, by whatever name.
+func (v *view) gateRules(o spec.Origin, gates []string) {
+	seen := map[string]string{}
+	for _, g := range gates {
+		if other, dup := seen[v.key(g)]; dup {
+			v.fail(o, "gates", "The gate is there twice", "%s", twice(other, g))
+		}
+		seen[v.key(g)] = g
+	}
+}
+
+func twice(a, b string) string {
+	if a == b {
+		return fmt.Sprintf("tracker.%s is in the list more than once.", a)
+	}
+	return fmt.Sprintf("tracker.%s and tracker.%s watch one thing.", a, b)
+}
+
+// key tells what a tracker watches; two blocks may watch one thing.
+func (v *view) key(tracker string) string {
+	t, _ := v.cluster.Tracker(tracker)
+	kind, target := t.Watches()
+	return kind + " " + target
 }
 
 // versionRules checks what each version and family can say.
@@ -109,18 +127,24 @@ func (v *view) pointRules(i spec.VRRPInstance) {
 	}
 	in := v.points[i.Name]
 	swing, scaled := 0, false
-	for k, p := range i.Points {
+	seen, gates := map[string]string{}, map[string]bool{}
+	for _, g := range i.Gates {
+		gates[v.key(g)] = true
+	}
+	for _, p := range i.Points {
 		t, _ := v.cluster.Tracker(p.Tracker)
-		switch {
-		case slices.ContainsFunc(i.Points[:k], func(o spec.Points) bool { return o.Tracker == p.Tracker }):
-			in.fail("points", "The tracker is there twice", "tracker.%s is in the list more than once.", p.Tracker)
-		case slices.Contains(i.Gates, p.Tracker):
+		key := v.key(p.Tracker)
+		switch other, dup := seen[key]; {
+		case dup:
+			in.fail("points", "The tracker is there twice", "%s", twice(other, p.Tracker))
+		case gates[key]:
 			in.fail("points", "The tracker is a gate", "While tracker.%s is down, %s is out of the election, whatever its priority.", p.Tracker, i.Origin.Address)
 		case p.Lose == 0 && p.Gain == 0 && p.Scale == 0:
 			in.fail("points", "The points do nothing", "Write lose, gain or scale for tracker.%s.", p.Tracker)
 		case p.Scale != 0 && t.File == "":
 			in.fail("points", "scale does not fit", "tracker.%s has no number; that is what trackers with file have.", p.Tracker)
 		}
+		seen[key] = p.Tracker
 		swing += p.Lose + p.Gain
 		scaled = scaled || p.Scale != 0
 	}
@@ -170,36 +194,6 @@ func (v *view) trackerRules() {
 		other.Origin, other.Name = spec.Origin{}, ""
 		if first := seen[kind+" "+target]; !reflect.DeepEqual(bare, other) {
 			v.fail(t.Origin, "", "Two trackers disagree", "%s watches %s %s, too, in another way. One of them, used twice, is enough.", first.Origin.Address, kind, target)
-		}
-	}
-}
-
-// sharedGates refuses gates that take every member out at once: all of them ask one thing
-// somewhere else. views has one for each node, or one for all.
-func sharedGates(views []*view) {
-	first := views[0]
-	for _, i := range first.cluster.Instances {
-		for _, g := range i.Gates {
-			targets := map[netip.Addr]bool{}
-			for _, m := range i.Members() {
-				v := first
-				if k := slices.IndexFunc(views, func(v *view) bool { return v.cluster.Node == m }); k >= 0 {
-					v = views[k]
-				}
-				t, _ := v.cluster.Tracker(g)
-				n, _ := v.cluster.NodeByName(m)
-				kind, _ := t.Watches()
-				if kind != "ping" && kind != "bfd" || t.Ping == n.Address || t.BFD == n.Address {
-					targets = nil
-					break
-				}
-				targets[t.Ping], targets[t.BFD] = true, true
-			}
-			delete(targets, netip.Addr{})
-			if t, _ := first.cluster.Tracker(g); len(targets) == 1 && len(i.Priority) > 1 {
-				_, target := t.Watches()
-				first.fail(i.Origin, "gates", "All members share a gate", "Every member asks %s. Should it go, nobody would hold the addresses. Use points for tracker.%s, so that the best of them keeps them.", target, g)
-			}
 		}
 	}
 }

@@ -10,15 +10,16 @@ import (
 // A vip is a virtual address and the attribute that names it.
 type vip struct {
 	spec.VirtualAddress
-	in   *instance
-	attr string
+	advertised bool
+	in         *instance
+	attr       string
 }
 
 // addresses reads addresses, excluded and the address blocks, in this order.
 func (v *view) addresses(in *instance, i *spec.VRRPInstance) {
 	add := func(to *[]spec.VirtualAddress, a spec.VirtualAddress, in *instance, attr string) {
 		*to = append(*to, a)
-		v.vips[i.Name] = append(v.vips[i.Name], vip{a, in, attr})
+		v.vips[i.Name] = append(v.vips[i.Name], vip{a, to == &i.Addresses, in, attr})
 	}
 	list := func(to *[]spec.VirtualAddress, attr string) {
 		for _, s := range in.strings(attr) {

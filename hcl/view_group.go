@@ -82,11 +82,7 @@ func (v *view) groupRules(g group) {
 	for _, i := range members[1:] {
 		v.sameOrder(g, first, i)
 	}
-	for k, t := range g.gates {
-		if slices.Contains(g.gates[:k], t) {
-			v.fail(g.origin, "gates", "The gate is there twice", "tracker.%s is in the list more than once.", t)
-		}
-	}
+	v.gateRules(g.origin, g.gates)
 }
 
 // sameOrder checks that two members have the same nodes, the same owner and no two nodes of

@@ -108,6 +108,9 @@ func (v *view) fields(got cty.Value, name string, at hcl2.Range, attrs []attribu
 	return out, good
 }
 
+// maxPoints bounds the trackers that count for one instance.
+const maxPoints = 64
+
 // pointsOf reads [{ tracker = tracker.x, lose = 60, gain = 5, scale = 1 }].
 func (v *view) pointsOf(in *instance) []spec.Points {
 	got, ok := in.get("points")
@@ -117,6 +120,10 @@ func (v *view) pointsOf(in *instance) []spec.Points {
 	at := in.attrRange("points")
 	if !got.Type().IsTupleType() && !got.Type().IsListType() {
 		v.ev.report.errorf(at, "Wrong type", "points is a list of objects, such as [{ tracker = tracker.x, lose = 60 }].")
+		return nil
+	}
+	if got.LengthInt() > maxPoints {
+		v.ev.report.errorf(at, "There are too many points", "It is a list of %d; at most %d are supported.", got.LengthInt(), maxPoints)
 		return nil
 	}
 	var out []spec.Points

@@ -280,3 +280,35 @@ func TestEdge(t *testing.T) {
 		}
 	}
 }
+
+// TestWhatMayBeAlike has what looks like a mistake and is none.
+func TestWhatMayBeAlike(t *testing.T) {
+	instance := func(name, device, vrid, priority, addresses, more string) string {
+		return "vrrp_instance \"" + name + "\" {\n  interface = \"" + device + "\"\n  virtual_router_id = " + vrid +
+			"\n  priority = " + priority + "\n  addresses = [" + addresses + "]\n" + more + "\n}\n"
+	}
+	const both = "{ ka1 = 150, ka2 = 100 }"
+	sources := `source = { ka1 = "fe80::1", ka2 = "fe80::2" }`
+	for name, text := range map[string]string{
+		"one VRID in both families": instance("a", "eth0", "1", both, `"192.0.2.100/24"`, "") + instance("b", "eth0", "1", both, `"fe80::100/64"`, sources),
+		"one VRID on two segments":  instance("a", "eth0", "1", both, `"192.0.2.100/24"`, "") + instance("b", "eth1", "1", both, `"198.51.100.1/32"`, `source = { ka1 = "198.51.100.11", ka2 = "198.51.100.12" }`),
+		"one link-local address, source and VRID on two links": instance("a", "eth0", "1", both, `"fe80::100/64"`, sources) +
+			instance("b", "eth1", "1", both, `"fe80::100/64"`, sources),
+		"one route in two instances": instance("a", "eth0", "1", both, `"192.0.2.100/24"`, "route \"r\" {\n to = \"0.0.0.0/0\"\n via = \"192.0.2.1\"\n}") +
+			instance("b", "eth0", "2", both, `"192.0.2.101/24"`, "route \"s\" {\n to = \"0.0.0.0/0\"\n via = \"192.0.2.1\"\n}"),
+		"one route in two tables": instance("a", "eth0", "1", both, `"192.0.2.100/24"`, "route \"r\" {\n to = \"0.0.0.0/0\"\n via = \"192.0.2.1\"\n}\n"+
+			"route \"s\" {\n to = \"0.0.0.0/0\"\n via = \"192.0.2.2\"\n table = 9\n}"),
+		"two priorities, for the higher address wins": instance("a", "eth0", "1", "{ ka1 = 100, ka2 = 100 }", `"192.0.2.100/24"`, ""),
+		"the owner's address and its own":             instance("a", "eth0", "1", "{ ka1 = 255, ka2 = 100 }", `"192.0.2.10/24"`, ""),
+		"a node that is no member and a peer":         instance("a", "eth0", "1", "{ ka1 = 100 }", `"192.0.2.100/24"`, "unicast = true\npeers = [\"192.0.2.20\"]"),
+		"two trackers of one thing": "tracker \"a\" { ping = \"192.0.2.1\" }\ntracker \"b\" { ping = \"192.0.2.1\" }\n" +
+			instance("a", "eth0", "1", both, `"192.0.2.100/24"`, "points = [{ tracker = tracker.a, lose = 60 }]") +
+			instance("b", "eth0", "2", both, `"192.0.2.101/24"`, "points = [{ tracker = tracker.b, lose = 60 }]"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, ds := Compile(Tree{"cluster.hcl": []byte(small + text)}, Options{}); len(ds) > 0 {
+				t.Errorf("refused:\n%s", strings.TrimSpace(ds[0].Summary+": "+ds[0].Detail))
+			}
+		})
+	}
+}
