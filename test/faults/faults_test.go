@@ -17,7 +17,6 @@ import (
 	"github.com/hareconcile/hareconcile/internal/channel"
 	"github.com/hareconcile/hareconcile/internal/nstest"
 	"github.com/hareconcile/hareconcile/internal/vrrpd/vrrpdtest"
-	"github.com/hareconcile/hareconcile/reconcile/resource"
 )
 
 func TestMain(m *testing.M) {
@@ -174,6 +173,22 @@ func wait(t *testing.T, d time.Duration) {
 	}
 }
 
+// next is the next change of an address, which must come.
+func next(t *testing.T, watches ...<-chan vrrpdtest.Change) vrrpdtest.Change {
+	t.Helper()
+	limit := time.After(20 * time.Second)
+	other := watches[len(watches)-1]
+	select {
+	case c := <-watches[0]:
+		return c
+	case c := <-other:
+		return c
+	case <-limit:
+		t.Fatal("the address did not change")
+		return vrrpdtest.Change{}
+	}
+}
+
 // phase is a random part of d.
 func phase(d time.Duration) time.Duration { return rand.N(d) }
 
@@ -185,6 +200,3 @@ func spread(all []time.Duration) (median, most time.Duration) {
 	slices.Sort(all)
 	return all[len(all)/2].Round(10 * time.Microsecond), all[len(all)-1].Round(10 * time.Microsecond)
 }
-
-// router is what both nodes run, as l's master has it.
-func (l *lan) router() resource.VRRPInstance { return l.a.Router(ruler, l.interval, l.b.Addr) }

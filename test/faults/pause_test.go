@@ -46,22 +46,22 @@ func TestPausedMasterStepsDownWhenItWakes(t *testing.T) {
 	var dual []time.Duration
 	for range vrrpdtest.Trials(5, 200) {
 		l.a.Signal(syscall.SIGSTOP)
-		if c := <-theirs; !c.Added {
+		if c := next(t, theirs); !c.Added {
 			t.Fatal("the backup lost the address, want it to gain it")
 		}
 		wait(t, phase(2*pausedInterval))
 		woken := time.Now()
 		l.a.Signal(syscall.SIGCONT)
-		if c := <-mine; c.Added {
+		if c := next(t, mine); c.Added {
 			t.Fatal("the old master gained the address, want it to lose it")
 		} else {
 			dual = append(dual, c.At.Sub(woken))
 		}
 		// It is the better one and takes the address back in its own time.
-		if c := <-mine; !c.Added {
+		if c := next(t, mine); !c.Added {
 			t.Fatal("the old master lost the address once more, want it to gain it")
 		}
-		if c := <-theirs; c.Added {
+		if c := next(t, theirs); c.Added {
 			t.Fatal("the backup gained the address, want it to lose it")
 		}
 		l.settle(t)

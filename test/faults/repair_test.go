@@ -20,8 +20,8 @@ func TestDeletedAddressComesBack(t *testing.T) {
 	for range trials {
 		start := time.Now() // the command's: both changes may be told at once
 		l.a.NS.Run("ip", "addr", "del", vrrpdtest.VIP, "dev", "eth0")
-		gone := <-changes
-		back := <-changes
+		gone := next(t, changes)
+		back := next(t, changes)
 		if gone.Added || !back.Added {
 			t.Fatalf("the address was added %v, then added %v, want it to go and come back", gone.Added, back.Added)
 		}

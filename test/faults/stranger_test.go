@@ -109,15 +109,11 @@ func TestForgedPeerCostsOneMasterDown(t *testing.T) {
 			for range vrrpdtest.Trials(2, 50) {
 				wait(t, phase(lanInterval))
 				s.send(forge(l.b.Addr))
-				gone := <-mine
+				gone := next(t, mine)
 				if gone.Added {
 					t.Fatal("the address was added, want it removed")
 				}
-				var back vrrpdtest.Change
-				select {
-				case back = <-mine:
-				case back = <-theirs:
-				}
+				back := next(t, mine, theirs)
 				if !back.Added {
 					t.Fatal("the address was removed twice")
 				}
