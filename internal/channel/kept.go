@@ -2,7 +2,10 @@ package channel
 
 import (
 	"context"
+	"errors"
+	"io"
 	"sync"
+	"syscall"
 )
 
 // A Kept is a connection that is made when it is needed and made again after it broke.
@@ -17,10 +20,21 @@ type Kept struct {
 // NewKept returns a Kept for vrrpd's socket; nothing is connected yet.
 func NewKept(path string) *Kept { return &Kept{path: path} }
 
-// Do sends one request, after connecting if need be.
+// Do sends one request, after connecting if need be. A connection that vrrpd has ended
+// meanwhile, as it does when another program takes over, is no error: the request is sent
+// again, which has the same effect for all that may be asked here.
 func (k *Kept) Do(ctx context.Context, r Request) (Response, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	used := k.client != nil
+	resp, err := k.once(ctx, r)
+	if used && ended(err) && r.Upgrade == nil {
+		resp, err = k.once(ctx, r)
+	}
+	return resp, err
+}
+
+func (k *Kept) once(ctx context.Context, r Request) (Response, error) {
 	if k.client == nil {
 		c, err := Dial(ctx, k.path)
 		if err != nil {
@@ -34,6 +48,11 @@ func (k *Kept) Do(ctx context.Context, r Request) (Response, error) {
 		k.client = nil
 	}
 	return resp, err
+}
+
+// ended reports whether the other end closed the connection.
+func ended(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)
 }
 
 // Close ends the connection, if there is one.

@@ -1,6 +1,7 @@
 package channel
 
 import (
+	"context"
 	"net"
 	"os"
 	"testing"
@@ -30,4 +31,32 @@ func TestKeptConnectsAgain(t *testing.T) {
 	if err := query(); err != nil {
 		t.Errorf("request to the new server: %v", err)
 	}
+}
+
+func TestKeptDoesNotMindAnUpgrade(t *testing.T) {
+	path, stop := serve(t, &fake{})
+	k := NewKept(path)
+	defer k.Close()
+	for range 3 { // programs, one after the other
+		if _, err := k.Do(t.Context(), Request{Query: &Query{}}); err != nil {
+			t.Errorf("request: %v", err)
+		}
+		stop()
+		_ = os.Remove(path)
+		l, err := net.Listen("unix", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		served := make(chan struct{})
+		go func() {
+			_ = Serve(ctx, l, &fake{})
+			close(served)
+		}()
+		stop = func() {
+			cancel()
+			<-served
+		}
+	}
+	stop()
 }
