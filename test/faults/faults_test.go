@@ -23,8 +23,8 @@ func TestMain(m *testing.M) {
 	vrrpdtest.Child()
 	code := m.Run()
 	table.print()
-	if programs != "" {
-		_ = os.RemoveAll(programs)
+	if programs.dir != "" {
+		_ = os.RemoveAll(programs.dir)
 	}
 	os.Exit(code)
 }
@@ -56,22 +56,28 @@ func (s *summary) print() {
 	}
 }
 
-// programs is the folder of the programs that the tests have built.
-var programs string
+// programs are the vrrpds that the tests have built: figures are those of the program as it
+// is shipped, not those of the race detector.
+var programs struct {
+	mu  sync.Mutex
+	dir string
+}
 
-// vrrpd is the program as it is shipped: figures are not those of the race detector.
-var vrrpd = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "faults-")
-	if err != nil {
-		return "", err
+// built returns the path of a vrrpd of that version.
+func built(version string) (string, error) {
+	programs.mu.Lock()
+	defer programs.mu.Unlock()
+	if programs.dir == "" {
+		dir, err := os.MkdirTemp("", "faults-")
+		if err != nil {
+			return "", err
+		}
+		programs.dir = dir
 	}
-	programs = dir
-	return build("one")
-})
-
-// build makes a vrrpd of that version.
-func build(version string) (string, error) {
-	path := filepath.Join(programs, version)
+	path := filepath.Join(programs.dir, version)
+	if _, err := os.Stat(path); err == nil {
+		return path, nil
+	}
 	out, err := exec.Command("go", "build", "-ldflags", "-X github.com/hareconcile/hareconcile/internal/build.Version="+version,
 		"-o", path, "../../cmd/hareconcile-vrrpd").CombinedOutput()
 	if err != nil {
@@ -99,7 +105,7 @@ const strangerAddr = "10.9.0.3"
 func elected(t *testing.T, interval time.Duration) *lan {
 	t.Helper()
 	nstest.Need(t, "root", "netns", "nsenter", "ip", "go")
-	program, err := vrrpd()
+	program, err := built("one")
 	if err != nil {
 		t.Fatal(err)
 	}
