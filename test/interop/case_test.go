@@ -2,9 +2,11 @@ package interop
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
+	"github.com/hareconcile/hareconcile/internal/vrrpd/vrrpdtest"
 	"github.com/hareconcile/hareconcile/reconcile/resource"
 )
 
@@ -12,6 +14,7 @@ import (
 type variant struct {
 	story   string
 	matches []match
+	more    []match // in make soak
 	// lead is our priority and theirs where we lead; where they do it is the other way round.
 	lead, follow uint8
 	roles        []bool // weLead; both if nil
@@ -24,15 +27,22 @@ var (
 	keepalivedV2   = match{withKeepalived, 2, resource.IPv4, false}
 	keepalivedV3   = match{withKeepalived, 3, resource.IPv4, false}
 	keepalivedIPv6 = match{withKeepalived, 3, resource.IPv6, false}
+	unicastV2      = match{withKeepalived, 2, resource.IPv4, true}
+	unicastV3      = match{withKeepalived, 3, resource.IPv4, true}
+	unicastIPv6    = match{withKeepalived, 3, resource.IPv6, true}
 	frrV2          = match{withFRR, 2, resource.IPv4, false}
 	frrV3          = match{withFRR, 3, resource.IPv4, false}
 	frrIPv6        = match{withFRR, 3, resource.IPv6, false}
+
+	oursV3          = match{amongOurselves, 3, resource.IPv4, false}
+	oursUnicastIPv6 = match{amongOurselves, 3, resource.IPv6, true}
 )
 
 var variants = []variant{
 	{
 		story:   "equal priority: a backup waits, and after a partition the higher address is master",
-		matches: []match{keepalivedV2, keepalivedV3, keepalivedIPv6, frrV2, frrV3},
+		matches: []match{keepalivedV2, keepalivedV3, keepalivedIPv6, frrV2, frrV3, frrIPv6},
+		more:    []match{unicastV2, unicastV3, unicastIPv6},
 		lead:    100, follow: 100,
 		edit: func(leader, _, ours, _ *plan) {
 			if leader == ours {
@@ -44,6 +54,7 @@ var variants = []variant{
 	{
 		story:   "preempt never: the lower priority stays master until it goes",
 		matches: []match{keepalivedV2, keepalivedV3, keepalivedIPv6, frrV3},
+		more:    []match{unicastV2, unicastV3, unicastIPv6, frrV2, frrIPv6},
 		lead:    200, follow: 100,
 		edit: func(_, _, ours, theirs *plan) { ours.neverPreempt, theirs.neverPreempt = true, true },
 		run:  patience,
@@ -51,6 +62,7 @@ var variants = []variant{
 	{
 		story:   "preempt delay: a returning master waits, and not if nobody is there",
 		matches: []match{keepalivedV3},
+		more:    []match{keepalivedIPv6, unicastV3},
 		lead:    200, follow: 100,
 		edit: func(leader, _, _, _ *plan) { leader.preemptDelay = preemptDelay },
 		run:  delayed,
@@ -58,6 +70,7 @@ var variants = []variant{
 	{
 		story:   "owner 255: master without waiting",
 		matches: []match{keepalivedV2},
+		more:    []match{unicastV2},
 		lead:    255, follow: 100,
 		run: owner,
 	},
@@ -96,7 +109,7 @@ var variants = []variant{
 	},
 	{
 		story:   "checksum without pseudo-header from one, with it from the other: both are received, and counted",
-		matches: []match{{amongOurselves, 3, resource.IPv4, false}},
+		matches: []match{oursV3},
 		lead:    200, follow: 100,
 		roles:   []bool{false},
 		edit:    func(_, _, _, theirs *plan) { theirs.message = true },
@@ -114,6 +127,7 @@ var variants = []variant{
 	{
 		story:   "simple password",
 		matches: []match{keepalivedV2},
+		more:    []match{unicastV2},
 		lead:    200, follow: 100,
 		edit: func(_, _, ours, theirs *plan) { ours.password, theirs.password = "secret", "secret" },
 		run:  handOver,
@@ -152,6 +166,7 @@ var variants = []variant{
 	{
 		story:   "sync group: two segments move together when one link is lost",
 		matches: []match{keepalivedV2, keepalivedV3},
+		more:    []match{keepalivedIPv6},
 		lead:    200, follow: 100,
 		edit: func(_, _, ours, theirs *plan) { *ours, *theirs = grouped(*ours), grouped(*theirs) },
 		run:  together,
@@ -159,10 +174,16 @@ var variants = []variant{
 	{
 		story:   "255 virtual routers on one interface",
 		matches: []match{keepalivedV3},
+		more:    []match{keepalivedV2, keepalivedIPv6, unicastV3, frrV3},
 		lead:    200, follow: 100,
 		edit: func(_, _, ours, theirs *plan) { *ours, *theirs = crowded(*ours), crowded(*theirs) },
 		run:  crowd,
 	},
+}
+
+// meets are the matches that v runs in.
+func (v variant) meets() []match {
+	return append(slices.Clone(v.matches), v.more[:vrrpdtest.Trials(0, len(v.more))]...)
 }
 
 // longerList is an address of theirs that is not ours.

@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"github.com/hareconcile/hareconcile/internal/vrrpd/vrrpdtest"
-	"github.com/hareconcile/hareconcile/reconcile/resource"
 )
 
 // atOnce is how many cases run together: they mostly wait for timers of the protocol.
@@ -24,17 +23,7 @@ func TestMain(m *testing.M) {
 }
 
 // matches are the ways of speaking that both sides know.
-var matches = []match{
-	{withKeepalived, 2, resource.IPv4, false},
-	{withKeepalived, 2, resource.IPv4, true},
-	{withKeepalived, 3, resource.IPv4, false},
-	{withKeepalived, 3, resource.IPv4, true},
-	{withKeepalived, 3, resource.IPv6, false},
-	{withKeepalived, 3, resource.IPv6, true},
-	{withFRR, 2, resource.IPv4, false},
-	{withFRR, 3, resource.IPv4, false},
-	{withFRR, 3, resource.IPv6, false},
-}
+var matches = []match{keepalivedV2, unicastV2, keepalivedV3, unicastV3, keepalivedIPv6, unicastIPv6, frrV2, frrV3, frrIPv6}
 
 // A trial is one thing that runs beside others.
 type trial struct {
@@ -61,13 +50,13 @@ func trials() []trial {
 		}
 		add("replace a pair", m, func(t *testing.T) {
 			replace(t, m, password)
-			record(t, m, "both, then hareconcile", "a running pair is replaced, the backup first; the address is never gone for longer than a clean stop takes")
+			record(t, m, "yes", replaceStory)
 		})
 	}
-	for _, m := range []match{{amongOurselves, 3, resource.IPv4, false}, {amongOurselves, 3, resource.IPv6, true}} {
+	for _, m := range []match{oursV3, oursUnicastIPv6} {
 		add("HMAC rollout", m, func(t *testing.T) {
 			rollout(t, m)
-			record(t, m, "all three", "HMAC from none through receive-only and permissive to enforce: no transition, and no advert lost")
+			record(t, m, "yes", rolloutStory)
 		})
 	}
 	for _, weLead := range []bool{true, false} {
@@ -75,7 +64,7 @@ func trials() []trial {
 			if v.roles != nil && !slices.Contains(v.roles, weLead) {
 				continue
 			}
-			for _, m := range v.matches {
+			for _, m := range v.meets() {
 				add(v.story+" "+role(weLead), m, func(t *testing.T) { testVariant(t, v, m, weLead) })
 			}
 		}

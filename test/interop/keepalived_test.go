@@ -133,4 +133,9 @@ func (k *keepalived) said() []byte {
 	return b[min(k.began, int64(len(b))):]
 }
 
+var complaint = regexp.MustCompile(`(?im)^.*\b(invalid|wrong|mismatch|bogus|incorrect|unknown|ignor\w+)\b.*$`)
+
+// complaints is what the log of the present run says against what was heard.
+func (k *keepalived) complaints() []string { return complaint.FindAllString(string(k.said()), -1) }
+
 func (k *keepalived) held() map[netip.Addr]bool { return present(k.ns) }

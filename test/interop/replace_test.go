@@ -9,6 +9,8 @@ import (
 	"github.com/hareconcile/hareconcile/internal/vrrpd/vrrpdtest"
 )
 
+const replaceStory = "a running pair is replaced, the backup first: the address is gone for no longer than a clean stop takes"
+
 // replace puts our program in the place of a running pair's backup, and then of its
 // master, while a client watches the address.
 func replace(t *testing.T, m match, password string) {

@@ -14,6 +14,8 @@ import (
 // signature is the length of the trailer of draft-cassen-vrrp-auth-hmac.
 const signature = 28
 
+const rolloutStory = "HMAC from none through receive-only and permissive to enforce: no transition, and no advert lost"
+
 // rollout takes three of our nodes from unsigned adverts to nothing but signed ones, one
 // node at a time. Nobody changes state, and no advert is lost on anybody.
 func rollout(t *testing.T, m match) {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/netip"
 	"time"
+
+	"github.com/hareconcile/hareconcile/reconcile/resource"
 )
 
 // begin starts both and waits for the election.
@@ -133,8 +135,12 @@ func strangers(s *segment, leader, follower *seat) {
 
 // grouped puts a second virtual router on a second segment.
 func grouped(p plan) plan {
+	vip := "10.9.1.100/24"
+	if p.family == resource.IPv6 {
+		vip = "fe80::9:200/64"
+	}
 	p.group = true
-	p.routers = append(p.routers, virtual{"eth1", 8, []netip.Prefix{netip.MustParsePrefix("10.9.1.100/24")}})
+	p.routers = append(p.routers, virtual{"eth1", 8, []netip.Prefix{netip.MustParsePrefix(vip)}})
 	return p
 }
 
@@ -155,9 +161,13 @@ func together(s *segment, leader, follower *seat) {
 
 // crowded is as many virtual routers as an interface can have.
 func crowded(p plan) plan {
+	format := "10.9.1.%d/32"
+	if p.family == resource.IPv6 {
+		format = "fe80::a:%x/128"
+	}
 	p.interval, p.routers = time.Second, nil
 	for id := 1; id <= 255; id++ {
-		p.routers = append(p.routers, virtual{"eth0", uint8(id), []netip.Prefix{netip.MustParsePrefix(fmt.Sprintf("10.9.1.%d/32", id))}})
+		p.routers = append(p.routers, virtual{"eth0", uint8(id), []netip.Prefix{netip.MustParsePrefix(fmt.Sprintf(format, id))}})
 	}
 	return p
 }

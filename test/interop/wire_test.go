@@ -21,6 +21,7 @@ import (
 type frame struct {
 	at   time.Time // the kernel's
 	port int       // of the bridge; whose frame it is
+	out  bool      // it leaves the bridge by that port
 	from netip.Addr
 	to   netip.Addr
 	// Of an advert.
@@ -69,7 +70,6 @@ func listen(t *testing.T, bridge *nstest.NS, ports int) *wire {
 	for _, o := range []struct{ level, name, value int }{
 		{unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 32 << 20}, // 255 routers announce themselves at once
 		{unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1},
-		{unix.SOL_PACKET, unix.PACKET_IGNORE_OUTGOING, 1},
 	} {
 		if err := syscall.SetsockoptInt(fd, o.level, o.name, o.value); err != nil {
 			t.Fatal(err)
@@ -113,7 +113,7 @@ func (w *wire) hear(b, oob []byte, from syscall.Sockaddr) {
 	if !ok {
 		return
 	}
-	f.port, f.at = port, time.Now()
+	f.port, f.at, f.out = port, time.Now(), ll.Pkttype == syscall.PACKET_OUTGOING
 	if msgs, err := syscall.ParseSocketControlMessage(oob); err == nil {
 		for _, m := range msgs {
 			if m.Header.Level == syscall.SOL_SOCKET && m.Header.Type == syscall.SO_TIMESTAMPNS && len(m.Data) >= int(unsafe.Sizeof(syscall.Timespec{})) {
@@ -182,13 +182,22 @@ func (w *wire) since(at time.Time) []frame {
 	return append([]frame(nil), w.frames[first:]...)
 }
 
-// adverts returns those of one router on one port since a time.
+// adverts returns those of one router that came from a port since a time.
 func (w *wire) adverts(port int, vrid uint8, since time.Time) []frame {
-	var out []frame
+	return w.pick(port, vrid, since, false)
+}
+
+// delivered returns those that left by a port: a link that goes down may lose one between.
+func (w *wire) delivered(port int, vrid uint8, since time.Time) []frame {
+	return w.pick(port, vrid, since, true)
+}
+
+func (w *wire) pick(port int, vrid uint8, since time.Time, out bool) []frame {
+	var picked []frame
 	for _, f := range w.since(since) {
-		if f.advert && f.port == port && f.vrid == vrid {
-			out = append(out, f)
+		if f.advert && f.port == port && f.vrid == vrid && f.out == out {
+			picked = append(picked, f)
 		}
 	}
-	return out
+	return picked
 }
