@@ -77,6 +77,10 @@ func (l *loop) localChanged(a rtnl.Address, gone bool) bool {
 
 // linkChanged follows what the kernel says of an interface.
 func (l *loop) linkChanged(k rtnl.Link, gone bool) {
+	known, ok := l.links[k.Name]
+	if ok && !gone && known == k {
+		return
+	}
 	for name, old := range l.links {
 		if old.Index == k.Index && (gone || name != k.Name) {
 			delete(l.links, name) // removed, or renamed
@@ -88,13 +92,15 @@ func (l *loop) linkChanged(k rtnl.Link, gone bool) {
 		l.forget(k.Index)
 		delete(l.local, k.Index)
 	} else {
-		if old, known := l.links[k.Name]; known && old.Index != k.Index {
-			l.forget(old.Index)
+		if ok && known.Index != k.Index {
+			l.forget(known.Index)
 		}
 		l.links[k.Name] = k
 	}
 	l.watchLinks()
-	l.attach()
+	if gone || !ok || known.Index != k.Index {
+		l.attach()
+	}
 	l.regate()
 }
 

@@ -251,9 +251,6 @@ func (l *loop) settle() {
 // syncTable makes what the kernel has be what the routers' states call for.
 func (l *loop) syncTable() {
 	report := l.table.Sync()
-	if report.Err != nil {
-		l.log.Error("cannot compare addresses", "err", report.Err)
-	}
 	if report.Retry || report.Err != nil {
 		l.retryAt = min(l.retryAt, l.t+retryAfter)
 	}

@@ -31,7 +31,19 @@ func (t *tracker) next() time.Duration {
 	if t.word == "" || t.silent == never || t.expired {
 		return t.settles
 	}
-	return min(t.settles, t.silent+time.Duration(t.cfg.Hold))
+	return min(t.settles, t.silent+t.hold())
+}
+
+// sessionGrace is how long the word on a BFD session outlives this process: what a
+// session takes to come up again.
+const sessionGrace = 5 * time.Second
+
+// hold is how long the last word counts when nobody renews it.
+func (t *tracker) hold() time.Duration {
+	if t.cfg.Type == resource.TrackBFD {
+		return sessionGrace
+	}
+	return time.Duration(t.cfg.Hold)
 }
 
 // pass lets time change the tracker; it reports whether it did.
@@ -40,7 +52,7 @@ func (t *tracker) pass(now time.Duration) bool {
 	if t.settles <= now {
 		t.word, t.settles, changed = t.pending, never, true
 	}
-	if t.word != "" && t.silent != never && !t.expired && t.silent+time.Duration(t.cfg.Hold) <= now {
+	if t.word != "" && t.silent != never && !t.expired && t.silent+t.hold() <= now {
 		t.expired, changed = true, true
 	}
 	return changed
@@ -157,7 +169,7 @@ func (l *loop) setTrackers(cfgs []resource.VRRPTracker) {
 			t = &tracker{silent: l.t, settles: never}
 		}
 		t.cfg = cfg
-		t.expired = t.expired && t.silent+time.Duration(cfg.Hold) <= l.t // not by a longer hold
+		t.expired = t.expired && t.silent+t.hold() <= l.t // not by a longer hold
 		l.trackers[cfg.Key()] = t
 	}
 	l.watchers.set(cfgs)
