@@ -312,3 +312,25 @@ func TestWhatMayBeAlike(t *testing.T) {
 		})
 	}
 }
+
+// TestManyRoutersAreWithinTheLimits compiles as many as one process should run, with
+// addresses that are computed.
+func TestManyRoutersAreWithinTheLimits(t *testing.T) {
+	c := compile(t, Tree{"cluster.hcl": []byte(small + `
+tracker "uplink" { interface = "eth9" }
+locals {
+  routers = { for k in range(500) : "r${k}" => k }
+}
+vrrp_instance "r" {
+  for_each          = local.routers
+  interface         = "eth${floor(each.value / 250)}"
+  virtual_router_id = each.value % 250 + 1
+  priority          = { ka1 = 150, ka2 = 100 }
+  addresses         = [for k in range(10) : "10.${floor(each.value / 250)}.${each.value % 250}.${k + 1}/32"]
+  gates             = [tracker.uplink]
+}
+`)}, Options{})
+	if len(c.Instances) != 500 || len(c.VIPs()) != 5000 {
+		t.Errorf("%d instances with %d addresses, want 500 with 5000", len(c.Instances), len(c.VIPs()))
+	}
+}
