@@ -97,23 +97,33 @@ func (l *loop) run() error {
 // the time from before the drain: whatever arrived until then has been read, even if the
 // process is stopped between the last read and the timers.
 func (l *loop) round() error {
-	last := l.t
-	l.t = l.lan.now()
+	l.pass() // since the last wait: it may have been stopped in the middle of the round
 	if err := l.lan.wait(l.until()); err != nil {
 		return err
 	}
-	l.t = l.lan.now()
-	l.noticePause(l.t - last)
+	l.pass()
 	l.timers(l.drain())
 	l.settle()
 	return nil
 }
 
-// drain handles what is queued; false if there is more than one round may read.
+// pass lets time pass, and looks whether too much has.
+func (l *loop) pass() {
+	last := l.t
+	l.t = l.lan.now()
+	l.noticePause(l.t - last)
+}
+
+// drain handles what is queued; false if there is more than one round may read. What an
+// advert puts off is counted from when it was read: it may have arrived while the process
+// was stopped in the middle of this.
 func (l *loop) drain() bool {
+	before := l.t
 	for l.lan.next(&l.in) {
+		l.t = l.lan.now()
 		l.handle(&l.in)
 	}
+	l.t = before
 	return l.in.kind != inEnough
 }
 
