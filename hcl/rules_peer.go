@@ -31,6 +31,7 @@ func (v *view) members(i spec.VRRPInstance) {
 			v.fail(i.Origin, "source", "source is of the other family", "%s of %s cannot send adverts for %s.", a, name, i.Addresses[0].Prefix.Addr())
 		}
 	}
+	v.linkLocal(i)
 	sources := map[netip.Addr]string{}
 	for _, name := range members {
 		n, _ := v.cluster.NodeByName(name)
@@ -39,6 +40,19 @@ func (v *view) members(i spec.VRRPInstance) {
 			v.fail(i.Origin, "source", "Two members have one source", "%s and %s would both send from %s.", other, name, a)
 		}
 		sources[a] = name
+	}
+}
+
+// linkLocal warns of sources from which multicast over IPv6 is not sent by the book.
+func (v *view) linkLocal(i spec.VRRPInstance) {
+	if !i.IPv6() || i.Unicast {
+		return
+	}
+	for _, name := range slices.Sorted(maps.Keys(i.Source)) {
+		if a := i.Source[name]; a.Is6() && !a.IsLinkLocalUnicast() {
+			v.warn(i.Origin, "source", "The source is not link-local", "Multicast over IPv6 comes from link-local addresses (RFC 9568, section 5.1.2.1), and %s of %s is none: other routers may not listen to it.", a, name)
+			return
+		}
 	}
 }
 
