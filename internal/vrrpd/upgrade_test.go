@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/hareconcile/hareconcile/internal/channel"
+	"github.com/hareconcile/hareconcile/internal/nstest"
 	"github.com/hareconcile/hareconcile/internal/vrrpd/vrrpdtest"
 	"github.com/hareconcile/hareconcile/reconcile/resource"
 )
@@ -171,4 +172,37 @@ func TestRealtime(t *testing.T) {
 		t.Errorf("alerts = %q", i.Alerts)
 	}
 	realtime(false)
+}
+
+// TestRealtimeThatIsRefused runs vrrpd with no right to it.
+func TestRealtimeThatIsRefused(t *testing.T) {
+	nstest.Need(t, "root", "setpriv", "prlimit")
+	a, b, _ := vrrpdtest.Pair(t)
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.Program = filepath.Join(t.TempDir(), "vrrpd")
+	install(t, a, "#!/bin/sh\nexec prlimit --rtprio=0 setpriv --bounding-set=-all,+net_admin,+net_raw --no-new-privs "+exe+" \"$@\"\n")
+	a.Start()
+	a.Configure(200, 100*time.Millisecond, b.Addr)
+	a.WaitState("MASTER")
+	check := quiet(t, a, a)
+	r := a.Router(200, 100*time.Millisecond, b.Addr)
+	r.Realtime = true
+	a.Do(channel.Request{Config: &channel.Config{Instances: []resource.VRRPInstance{r}}})
+	a.Eventually("an alert", 10*time.Second, func() bool {
+		alerts := a.Instance().Alerts
+		return len(alerts) == 1 && alerts[0] == "no realtime: set scheduling policy: operation not permitted"
+	})
+	if s := a.Do(channel.Request{Query: &channel.Query{}}); s.Realtime {
+		t.Error("status says that it is realtime")
+	}
+	a.UpgradeBySignal() // with no more rights than that
+	check("refusal")
+	r.Realtime = false
+	a.Do(channel.Request{Config: &channel.Config{Instances: []resource.VRRPInstance{r}}})
+	if alerts := a.Instance().Alerts; len(alerts) != 0 {
+		t.Errorf("alerts = %q of what nobody asks for", alerts)
+	}
 }

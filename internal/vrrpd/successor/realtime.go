@@ -13,7 +13,7 @@ const (
 	realtimePriority = 10
 	// runaway is how long a realtime thread may run without sleeping. The kernel kills the
 	// process then: it is better started anew than in the way of all others.
-	runaway = time.Second
+	runaway = 5 * time.Second
 )
 
 // Realtime reports whether the calling thread runs under SCHED_RR.
