@@ -102,7 +102,7 @@ func (it *address) settle(t *Table, op rtnl.Op, err error) {
 			t.refused(err)
 		}
 	case err == nil:
-		t.look.routes = t.look.routes || t.syncing && len(t.routes) > 0
+		t.look.routes = t.look.routes || t.lacking || t.syncing && len(t.routes) > 0
 		it.state, it.fresh, it.other = holds, t.syncing, false
 	case errors.Is(err, unix.EEXIST):
 		it.state = absent

@@ -63,7 +63,7 @@ func (t *Table) heardLink(l *rtnl.Link, gone, listed bool) {
 }
 
 func (t *Table) heardAddress(ev *rtnl.Event) {
-	if ev.Gone && len(t.routes) > 0 {
+	if t.lacking || ev.Gone && len(t.routes) > 0 {
 		t.look.routes = true // with a route's source, or the last address of its device, the route goes
 	}
 	if ev.Own && !ev.Gone {

@@ -90,6 +90,7 @@ func (t *Table) syncRoutes() (remove func()) {
 		return func() {}
 	}
 	t.generation++
+	t.lacking = false
 	for _, o := range t.order {
 		for i := range o.routes {
 			w := &o.routes[i]
@@ -109,7 +110,7 @@ func (t *Table) syncRoutes() (remove func()) {
 
 // syncRoute mends one route that an active owner wants.
 func (t *Table) syncRoute(o *owner, w *wantedRoute, it *thing[rtnl.Route], ours []rtnl.Route) {
-	if !w.ready {
+	if it.waits = !w.ready; it.waits {
 		it.state = absent // the kernel dropped it with its device, and will not take it back before
 		return
 	}
@@ -172,7 +173,7 @@ func (t *Table) judgeRoutes() {
 func (t *Table) removeRoutes(ours map[routeKey][]rtnl.Route) {
 	for key, list := range ours {
 		for i, r := range list {
-			if it := t.routes[key]; it == nil || it.refs == 0 || i > 0 {
+			if it := t.routes[key]; it == nil || it.refs == 0 || it.waits || i > 0 {
 				t.ask(rtnl.Request{Op: rtnl.DeleteRoute, Route: r}, &thing[rtnl.Route]{})
 			}
 		}

@@ -78,8 +78,8 @@ func (t *Table) syncRules() (remove func()) {
 			switch {
 			case !o.active || it == nil:
 			case ours[w.spec]:
-				it.state = holds
-			case foreign[w.spec]:
+				it.state, it.blocked = holds, false
+			case it.blocked && foreign[w.spec]: // a kernel that tells no protocols of rules apart
 				it.state = theirs
 			default:
 				if it.state == holds || it.state == lost {

@@ -76,6 +76,7 @@ type Table struct {
 	syncing    bool
 	report     Report
 	told       string // the last refusal in the log
+	lacking    bool   // a route was refused, as its source or gateway may come yet
 }
 
 // A look says which of the kernel's lists must be compared. Settings are those of links.

@@ -14,6 +14,7 @@ type thing[S comparable] struct {
 	refs    int // active owners that want it
 	state   state
 	other   bool   // spec was another before, so that the kernel's is no surprise
+	waits   bool   // for its device
 	blocked bool   // something with its key is in the way
 	done    uint32 // the generation that dealt with it
 }
@@ -49,6 +50,7 @@ func (it *thing[S]) settle(t *Table, op rtnl.Op, err error) {
 		}
 	default:
 		it.state = absent
+		t.lacking = true
 		t.refused(err)
 	}
 }

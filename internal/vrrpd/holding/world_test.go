@@ -166,6 +166,16 @@ type seen struct {
 	ours, others []string
 }
 
+// routeText begins with what tells routes apart.
+func routeText(r rtnl.Route) string {
+	return fmt.Sprintf("route %v table %d metric %d type %d", r.Prefix, r.Table, r.Metric, r.Type)
+}
+
+// macvlanOn names a macvlan by what does not depend on which name was free.
+func macvlanOn(parent string, mac [6]byte) string {
+	return fmt.Sprintf("macvlan %x on %s", mac, parent)
+}
+
 // see lists addresses, routes of no kernel's making, rules and macvlans.
 func see(t testing.TB, w world) seen {
 	t.Helper()
@@ -187,8 +197,11 @@ func see(t testing.TB, w world) seen {
 	}
 	for _, l := range links {
 		_, ours := macvlanOf(&l)
-		if put(ours, "link %s above %s up %v mac %x", l.Name, names[l.Parent], l.Up, l.MAC); !ours {
-			put(false, "settings %s %d %d %d", l.Name, l.Conf.RPFilter, l.Conf.ARPFilter, l.Conf.Forwarding)
+		if ours {
+			names[l.Index] = macvlanOn(names[l.Parent], l.MAC)
+		}
+		if put(ours, "link %s up %v", names[l.Index], l.Up); !ours {
+			put(false, "settings %s %x %d %d %d", l.Name, l.MAC, l.Conf.RPFilter, l.Conf.ARPFilter, l.Conf.Forwarding)
 		}
 	}
 	addrs, err := w.Addresses()
@@ -206,7 +219,7 @@ func see(t testing.TB, w world) seen {
 			if r.Type == unix.RTN_UNICAST {
 				device = names[r.Index]
 			}
-			put(r.Protocol == rtnl.Mark, "route %v type %d table %d metric %d via %v dev %s src %v", r.Prefix, r.Type, r.Table, r.Metric, r.Via, device, r.Source)
+			put(r.Protocol == rtnl.Mark, "%s via %v dev %s src %v", routeText(r), r.Via, device, r.Source)
 		}
 	})
 	if err != nil {

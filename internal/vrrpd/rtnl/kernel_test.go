@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -206,6 +208,147 @@ func TestManyRequestsInOneGo(t *testing.T) {
 		}
 		if gone != n {
 			t.Errorf("heard of %d deletions, want %d", gone, n)
+		}
+	})
+}
+
+func TestRoutesAndRulesOfTheKernel(t *testing.T) {
+	inNamespace(t, func(ns *nstest.NS, c *Conn, e *Events) {
+		v0 := linkNamed(t, c, "v0").Index
+		ns.Run("ip", "addr", "add", "10.0.0.1/24", "dev", "v0")
+		p, a := netip.MustParsePrefix, netip.MustParseAddr
+		routes := []Route{
+			{Prefix: p("10.9.0.0/16"), Type: unix.RTN_UNICAST, Table: 254, Metric: 5, Via: a("10.0.0.2"), Index: v0, Source: a("10.0.0.1"), MTU: 1400},
+			{Prefix: p("10.8.0.0/16"), Type: unix.RTN_BLACKHOLE, Table: 100000},
+			{Prefix: p("10.7.0.0/16"), Type: unix.RTN_UNICAST, Table: 254, Index: v0, Scope: unix.RT_SCOPE_LINK},
+			{Prefix: p("10.6.0.0/16"), Type: unix.RTN_UNICAST, Table: 254, Via: a("172.16.0.1"), Index: v0, OnLink: true},
+			{Prefix: p("10.5.0.0/16"), Type: unix.RTN_UNICAST, Table: 254, Via: a("fe80::2"), Index: v0},
+			{Prefix: p("fd09::/64"), Type: unix.RTN_UNICAST, Table: 254, Metric: 1024, Via: a("fe80::2"), Index: v0},
+			{Prefix: p("fd08::/64"), Type: unix.RTN_UNREACHABLE, Table: 1000, Metric: 7},
+		}
+		rules := []Rule{
+			{Priority: 100, From: p("10.0.0.0/24"), Table: 1000, Action: ActionTable, Mark: 1, Mask: 0xff, Input: "v0"},
+			{Priority: 100, IPv6: true, To: p("fd00::/16"), Action: ActionProhibit, Output: "v0"},
+		}
+		var add, del []Request
+		for _, r := range routes {
+			add, del = append(add, Request{Op: AddRoute, Route: r}), append(del, Request{Op: DeleteRoute, Route: r})
+		}
+		for _, r := range rules {
+			add, del = append(add, Request{Op: AddRule, Rule: r}), append(del, Request{Op: DeleteRule, Rule: r})
+		}
+		for i, err := range do(t, c, add...) {
+			if err != nil {
+				t.Errorf("add %d: %v", i, err)
+			}
+		}
+		if ev := heard(t, e, func(ev *Event) bool { return ev.Kind == RouteEvent && ev.Route.Prefix == routes[6].Prefix }); !ev.Own || ev.Gone {
+			t.Errorf("event %+v", ev)
+		}
+		if ev := heard(t, e, func(ev *Event) bool { return ev.Kind == RuleEvent }); !ev.Own || ev.Gone {
+			t.Errorf("event %+v", ev)
+		}
+		for i, err := range do(t, c, add...) {
+			if !errors.Is(err, unix.EEXIST) {
+				t.Errorf("add %d again: %v, want EEXIST", i, err)
+			}
+		}
+		listed := map[netip.Prefix]Route{}
+		err := c.Routes(RouteFilter{Protocol: Mark}, func() { clear(listed) }, func(r Route) { listed[r.Prefix] = r })
+		if err != nil || len(listed) != len(routes) {
+			t.Fatalf("%d routes, %v: %+v", len(listed), err, listed)
+		}
+		for _, want := range routes {
+			want.Protocol = Mark
+			got := listed[want.Prefix]
+			if want.Type != unix.RTN_UNICAST {
+				got.Index = 0 // IPv6 has them on lo
+			}
+			if got != want {
+				t.Errorf("route %+v, want %+v", got, want)
+			}
+		}
+		have, err := c.Rules()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range rules {
+			want.Protocol = Mark
+			if !slices.Contains(have, want) {
+				t.Errorf("%+v is not in %+v", want, have)
+			}
+		}
+		for i, err := range do(t, c, append(del, del...)...) {
+			if err != nil {
+				t.Errorf("delete %d: %v", i, err)
+			}
+		}
+		ns.Run("ip", "route", "add", "10.9.0.0/16", "via", "10.0.0.2", "metric", "5")
+		ns.Run("ip", "rule", "add", "priority", "100", "from", "10.0.0.0/24", "fwmark", "1/0xff", "iif", "v0", "table", "1000")
+		do(t, c, del...)
+		if ns.Run("ip", "route", "show", "10.9.0.0/16") == "" || ns.Run("ip", "rule", "show", "priority", "100") == "" {
+			t.Error("a deletion took what somebody else made")
+		}
+	})
+}
+
+func TestMacvlanOfTheKernel(t *testing.T) {
+	inNamespace(t, func(_ *nstest.NS, c *Conn, _ *Events) {
+		v0 := linkNamed(t, c, "v0").Index
+		mac := [6]byte{0, 0, 0x5e, 0, 1, 7}
+		if errs := do(t, c, Request{Op: AddLink, Link: LinkChange{Name: "m0", Parent: v0, MAC: mac, Group: 77}}); errs[0] != nil {
+			t.Fatal(errs)
+		}
+		m := linkNamed(t, c, "m0")
+		if m.MAC != mac || m.Kind != "macvlan" || m.Parent != v0 || m.Up || m.Group != 77 {
+			t.Errorf("macvlan %+v", m)
+		}
+		errs := do(t, c, Request{Op: SetLink, Link: LinkChange{
+			Index: m.Index, Alias: "x y", Up: true, Manual: true,
+			Conf: []Setting{{ConfARPIgnore, 1}, {ConfRPFilter, 2}, {ConfAcceptLocal, 1}, {ConfPromote, 1}, {ConfARPAnnounce, 2}, {ConfARPFilter, 1}, {ConfForwarding, 1}},
+		}})
+		if errs[0] != nil {
+			t.Fatal(errs)
+		}
+		m = linkNamed(t, c, "m0")
+		want := Conf{IPv4: true, IPv6: true, Forwarding: 1, RPFilter: 2, ARPFilter: 1, ARPAnnounce: 2, ARPIgnore: 1, Promote: 1, AcceptLocal: 1, AcceptRA: 1, AddrGenMode: 1}
+		if m.Conf != want || m.Alias != "x y" || !m.Up || !m.Conf.Manual() {
+			t.Errorf("macvlan %+v, want settings %+v", m, want)
+		}
+		if errs := do(t, c, Request{Op: SetLink, Link: LinkChange{Index: m.Index, Down: true}}); errs[0] != nil || linkNamed(t, c, "m0").Up {
+			t.Errorf("down: %v", errs)
+		}
+		del := Request{Op: DeleteLink, Link: LinkChange{Index: m.Index}}
+		if errs := do(t, c, del, del); errs[0] != nil || errs[1] != nil {
+			t.Errorf("delete: %v", errs)
+		}
+	})
+}
+
+func TestOverrunIsTold(t *testing.T) {
+	inNamespace(t, func(ns *nstest.NS, c *Conn, e *Events) {
+		if err := unix.SetsockoptInt(e.fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 2048); err != nil {
+			t.Fatal(err)
+		}
+		v0 := linkNamed(t, c, "v0").Index
+		for i := range 100 {
+			a := Address{Index: v0, Prefix: netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(i + 1)}), 24)}
+			do(t, c, Request{Op: AddAddress, Address: a}, Request{Op: DeleteAddress, Address: a})
+		}
+		heard(t, e, func(ev *Event) bool { return ev.Kind == Lost })
+		ns.Run("ip", "addr", "add", "10.0.0.9/24", "dev", "v0")
+		heard(t, e, func(ev *Event) bool { return ev.Kind == AddressEvent && !ev.Gone })
+	})
+}
+
+func TestForwardingIsHeard(t *testing.T) {
+	inNamespace(t, func(_ *nstest.NS, c *Conn, e *Events) {
+		if err := os.WriteFile("/proc/sys/net/ipv6/conf/v0/forwarding", []byte("1"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		ev := heard(t, e, func(ev *Event) bool { return ev.Kind == ForwardEvent })
+		if v0 := linkNamed(t, c, "v0"); ev.Index != v0.Index || !ev.IPv6 || !ev.Forwarding || v0.Conf.Forwarding6 != 1 {
+			t.Errorf("event %+v, link %+v", ev, v0)
 		}
 	})
 }
