@@ -15,6 +15,7 @@ import (
 // The limits of a cluster, so that the rules below end soon and the kernel's tables stay small.
 const (
 	maxRouters      = 1024
+	maxTrackers     = 1024
 	maxAddresses    = 16_384 // of all instances
 	maxDestinations = 50_000 // servers of all services
 )
@@ -63,12 +64,12 @@ func (v *view) small() bool {
 	for _, s := range v.cluster.VirtualServers {
 		destinations += size[s.Pool] + size[s.Sorry]
 	}
-	if routers <= maxRouters && addresses <= maxAddresses && destinations <= maxDestinations {
+	if routers <= maxRouters && len(v.cluster.Trackers) <= maxTrackers && addresses <= maxAddresses && destinations <= maxDestinations {
 		return true
 	}
 	v.ev.report.errorf(hcl2.Range{Filename: mainFile}, "The cluster is too large",
-		"It has %d vrrp_instances with %d addresses, and services with %d servers; at most %d, %d and %d are supported.",
-		routers, addresses, destinations, maxRouters, maxAddresses, maxDestinations)
+		"It has %d vrrp_instances with %d addresses, %d trackers, and services with %d servers; at most %d, %d, %d and %d are supported.",
+		routers, addresses, len(v.cluster.Trackers), destinations, maxRouters, maxAddresses, maxTrackers, maxDestinations)
 	return false
 }
 
