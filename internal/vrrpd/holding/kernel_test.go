@@ -329,18 +329,18 @@ func TestPacketsThatAreNotAcceptedAreDropped(t *testing.T) {
 		p.settle()
 		p.Acquire("a")
 		for _, s := range []string{"10.0.0.100", "fd00::100"} {
-			if pings(s) {
+			if connects(t, s, "") {
 				t.Errorf("%s answers, want its packets dropped", s)
 			}
 		}
-		if !pings("10.0.0.1") {
+		if !connects(t, "10.0.0.1", "") {
 			t.Error("the host's own address does not answer")
 		}
 		wants.NoAccept = false
 		p.Want("a", wants)
 		p.settle()
 		for _, s := range []string{"10.0.0.100", "fd00::100"} {
-			if !pings(s) {
+			if !connects(t, s, "") {
 				t.Errorf("%s does not answer, want it accepted", s)
 			}
 		}

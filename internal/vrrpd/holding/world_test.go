@@ -238,17 +238,3 @@ func see(t testing.TB, w world) seen {
 }
 
 func mustPrefix(s string) netip.Prefix { return netip.MustParsePrefix(s) }
-
-// pings reports whether an address of this namespace answers: to a connection, with a
-// refusal, since nobody listens.
-func pings(address string) bool {
-	fd, err := unix.Socket(unix.AF_INET6, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return false
-	}
-	defer unix.Close(fd)
-	tv := unix.NsecToTimeval(int64(200e6))
-	_ = unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &tv)
-	err = unix.Connect(fd, &unix.SockaddrInet6{Addr: netip.MustParseAddr(address).As16(), Port: 9})
-	return err == unix.ECONNREFUSED
-}

@@ -1,5 +1,5 @@
-// Package rtnl speaks rtnetlink: by hand, since vrrpd needs the port that tells its own
-// changes from others', protocol marks, batches, and dumps that say when they are torn.
+// Package rtnl speaks rtnetlink by hand: vrrpd needs the port that tells its own changes
+// from others', protocol marks, batches, dumps that say when they are torn.
 package rtnl
 
 import (
