@@ -2,6 +2,7 @@ package vrrpd_test
 
 import (
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -106,6 +107,61 @@ func TestUpgradeIsNotNoticed(t *testing.T) {
 	b.Do(channel.Request{Resign: &channel.Resign{}}) // the loop still hears
 	if i := a.Instance(); i.Adverts["received"] > 0 {
 		t.Errorf("adverts = %v, want none from a backup", i.Adverts)
+	}
+}
+
+// TestUpgradeKeepsEverything has one virtual router of each sort.
+func TestUpgradeKeepsEverything(t *testing.T) {
+	a, b := upgradable(t, 100*time.Millisecond)
+	for n, peer := range map[*vrrpdtest.Node]*vrrpdtest.Node{a: b, b: a} {
+		priority := uint8(200)
+		if n == b {
+			priority = 100
+		}
+		n.Secret("key", "a key of more than sixteen bytes")
+		base := n.Router(priority, 100*time.Millisecond, peer.Addr)
+		mac, ipv6, signed, old := base, base, base, base
+		mac.VirtualMAC = true
+		ipv6.VRID, ipv6.Family, ipv6.Source, ipv6.Peers, ipv6.OpenPeers = 8, resource.IPv6, netip.Addr{}, "", true
+		ipv6.Addresses, ipv6.Group = "fe80::100/64,2001:db8::100/64", "both"
+		signed.VRID, signed.Unicast, signed.Group, signed.Addresses = 9, true, "both", "10.9.0.109/24"
+		signed.Auth, signed.AuthKeys, signed.AuthActive = resource.AuthEnforce, "1=key", 1
+		signed.Routes = "10.99.0.0/24 via 10.9.0.77 dev eth0"
+		old.VRID, old.Version, old.Interval, old.Addresses = 10, 2, resource.Duration(time.Second), "10.9.0.110/24"
+		n.Apply(mac, old, ipv6, signed)
+	}
+	all := func(n *vrrpdtest.Node, state string) bool {
+		for _, i := range n.Status().Instances {
+			if i.State != state {
+				return false
+			}
+		}
+		return len(n.Status().Instances) == 4
+	}
+	a.Eventually("all routers to be MASTER", 20*time.Second, func() bool { return all(a, "MASTER") })
+	b.Eventually("all routers to be BACKUP", 20*time.Second, func() bool { return all(b, "BACKUP") })
+	transitions := func() (sum []uint64) {
+		for _, n := range []*vrrpdtest.Node{a, b} {
+			for _, i := range n.Status().Instances {
+				sum = append(sum, i.Transitions)
+			}
+		}
+		return sum
+	}
+	check, before := quiet(t, a, b), transitions()
+	held := a.NS.Run("ip", "-o", "addr") + a.NS.Run("ip", "route")
+	for range 3 {
+		a.UpgradeBySignal()
+		b.UpgradeBySignal()
+	}
+	pause := time.NewTimer(500 * time.Millisecond)
+	<-pause.C
+	check("upgrade")
+	if after := transitions(); !slices.Equal(after, before) || !all(a, "MASTER") || !all(b, "BACKUP") {
+		t.Errorf("transitions = %v, want %v as before", after, before)
+	}
+	if now := a.NS.Run("ip", "-o", "addr") + a.NS.Run("ip", "route"); now != held {
+		t.Errorf("the host has\n%swant\n%s", now, held)
 	}
 }
 
