@@ -32,7 +32,9 @@ type Options struct {
 var ErrLocked = errors.New("another process holds the lock")
 
 const (
-	memoryLimit  = 32 << 20
+	memoryLimit = 16 << 20
+	// tidyAfter is how long nothing changes before memory is given back.
+	tidyAfter    = 2 * time.Second
 	niceness     = -15
 	lockPatience = 2 * time.Second
 	logPatience  = time.Second
@@ -168,6 +170,16 @@ func tune() {
 	debug.SetGCPercent(-1)
 	debug.SetMemoryLimit(memoryLimit)
 	runtime.GOMAXPROCS(min(2, runtime.NumCPU())) // one for the loop, one for all else
+}
+
+// tidy gives back what changes have left: without it the heap keeps all garbage up to the
+// limit. A process that needs more than half of the limit gets a higher one, so that the
+// collector does not run without end.
+func tidy() {
+	debug.FreeOSMemory()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	debug.SetMemoryLimit(max(memoryLimit, 2*int64(m.Sys-m.HeapReleased)))
 }
 
 // listen makes the socket, which only its owner may use.

@@ -163,12 +163,17 @@ func (s *store) stamp(doc saved) saved {
 
 // run writes documents until stop is closed, and then the last one.
 func (s *store) run(stop <-chan struct{}, log *slog.Logger) {
+	quiet := time.NewTimer(tidyAfter)
+	defer quiet.Stop()
 	for {
 		select {
 		case doc := <-s.docs:
 			if err := s.write(doc); err != nil {
 				log.Error("cannot write state", "err", err)
 			}
+			quiet.Reset(tidyAfter)
+		case <-quiet.C:
+			tidy()
 		case <-stop:
 			select {
 			case doc := <-s.docs:
