@@ -6,15 +6,15 @@ import (
 	"github.com/hareconcile/hareconcile/internal/spec"
 )
 
-// secret reads secret("name") and returns the name.
-func (in *instance) secret(attr string) string {
+// secret reads secret("name") and returns the name. size says how long what it names may be.
+func (in *instance) secret(attr, size string) string {
 	got, ok := in.get(attr)
 	if !ok {
 		return ""
 	}
 	if !got.Type().Equals(secretType) {
 		in.ev.report.hidden = append(in.ev.report.hidden, in.attrRange(attr)) // it may be the secret itself
-		in.fail(attr, "A secret is needed", "%s is kept on the hosts and not in this file: write %s = secret(\"name\").", attr, attr)
+		in.fail(attr, "A secret is needed", "It is kept on the hosts and not in this file: write %s = secret(\"name\"), and put %s into it.", attr, size)
 		return ""
 	}
 	return got.EncapsulatedValue().(*secretName).name
@@ -39,7 +39,7 @@ func (v *view) auth(in *instance) spec.Auth {
 					b.fail(attr, attr+" does not fit", "It is for keys, and a password is the same on every advert.")
 				}
 			}
-			a.Password = b.secret("password")
+			a.Password = b.secret("password", "8 bytes at most")
 			return a
 		case version == 2:
 			v.ev.report.errorf(keys[0].at, "Version 2 has no keys", "HMAC authenticates version 3 (draft-cassen-vrrp-auth-hmac).")
@@ -62,7 +62,7 @@ func (v *view) keys(blocks []*instance) map[uint8]string {
 			v.ev.report.errorf(k.at, "Not the id of a key", "%q is no number from 1 to 255.", k.name)
 			continue
 		}
-		keys[uint8(id)] = k.secret("secret")
+		keys[uint8(id)] = k.secret("secret", "32 to 64 bytes")
 	}
 	return keys
 }

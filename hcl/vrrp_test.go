@@ -237,7 +237,7 @@ vrrp_instance "six" {
 sync_group "edge" {
   members = [vrrp_instance.web, vrrp_instance.six]
   gates   = [tracker.uplink, tracker.own]
-  points  = [{ tracker = tracker.load, lose = 60 }]
+  points  = [for t in [tracker.load] : { tracker = t, lose = 60 }]
 }
 `)}, Options{})
 	var got []string

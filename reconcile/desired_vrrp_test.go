@@ -148,3 +148,22 @@ func TestATrackerOfThisNodeIsUp(t *testing.T) {
 		}
 	}
 }
+
+func TestTrackersAreKnownByOneWord(t *testing.T) {
+	a := netip.MustParseAddr("192.0.2.1")
+	for want, tr := range map[resource.TrackerKey]spec.Tracker{
+		resource.TrackInterface + "/eth0":    {Interface: "eth0"},
+		resource.TrackPlugin + "/x":          {Name: "x", Plugin: "haproxy"},
+		resource.TrackProcess + "/haproxy":   {Process: "haproxy"},
+		resource.TrackFile + "//run/x":       {File: "/run/x"},
+		resource.TrackRoute + "/0.0.0.0/0":   {Route: netip.MustParsePrefix("0.0.0.0/0")},
+		resource.TrackAddress + "/192.0.2.1": {Address: a},
+		resource.TrackPing + "/192.0.2.1":    {Ping: a},
+		resource.TrackBFD + "/192.0.2.1":     {BFD: a},
+	} {
+		kind, target := tr.Watches()
+		if got := (resource.VRRPTracker{Type: kind, Target: target}).Key(); got != want {
+			t.Errorf("Watches of %+v is %s, want %s", tr, got, want)
+		}
+	}
+}
