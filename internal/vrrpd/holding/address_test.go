@@ -1,13 +1,16 @@
 package holding
 
 import (
+	"errors"
 	"log/slog"
 	"net/netip"
 	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
+	"github.com/hareconcile/hareconcile/internal/vrrpd/announce"
 	"github.com/hareconcile/hareconcile/internal/vrrpd/rtnl"
 	"github.com/hareconcile/hareconcile/reconcile/resource"
 )
@@ -301,5 +304,60 @@ func TestOtherDeviceAndLabel(t *testing.T) {
 	r := settle(t, tab, k)
 	if a := k.addrs[1]; a.Label != "eth1:y" || a.NoPrefixRoute || r.Repairs != 0 {
 		t.Errorf("address %+v, report %+v", a, r)
+	}
+}
+
+func TestRefusalIsTriedAgain(t *testing.T) {
+	for name, fail := range map[string]func(k *fakeKernel, err error){
+		"refused":    func(k *fakeKernel, err error) { k.deny = err },
+		"unanswered": func(k *fakeKernel, err error) { k.silent = err },
+	} {
+		t.Run(name, func(t *testing.T) {
+			tab, k := started(t)
+			tab.Want("a", wants(vip, vip6))
+			settle(t, tab, k)
+			fail(k, unix.EPERM)
+			tab.Acquire("a")
+			if len(tab.Held("a")) != 0 || len(tab.Targets("a")) != 0 {
+				t.Errorf("Held = %v, want nothing that is not known to be there", tab.Held("a"))
+			}
+			if !tab.Dirty() {
+				t.Error("nobody learns of the refusal")
+			}
+			first := tab.Sync()
+			if !first.Retry || !errors.Is(first.Err, unix.EPERM) {
+				t.Errorf("report %+v, want EPERM to be tried again", first)
+			}
+			fail(k, nil)
+			tab.Recheck()
+			r := settle(t, tab, k)
+			if len(first.Fresh)+len(r.Fresh) != 1 || len(tab.Held("a")) != 2 || first.Repairs+r.Repairs != 0 {
+				t.Errorf("reports %+v, %+v, held %v", first, r, tab.Held("a"))
+			}
+		})
+	}
+}
+
+func TestTargetsAreWhatIsHeld(t *testing.T) {
+	tab, k := started(t)
+	l := eth(3, "eth0")
+	l.MAC = [6]byte{2, 0, 0, 0, 0, 1}
+	k.addLink(l)
+	tab.Want("a", wants(vip, vip6))
+	settle(t, tab, k)
+	if got := tab.Targets("a"); len(got) != 0 {
+		t.Errorf("targets of a backup are %+v", got)
+	}
+	tab.Acquire("a")
+	tab.Heard(&rtnl.Event{Kind: rtnl.ForwardEvent, Index: 3, IPv6: true, Forwarding: true})
+	want := []announce.Target{{Index: 3, MAC: l.MAC, Address: vip.Addr()}, {Index: 3, MAC: l.MAC, Address: vip6.Addr(), Router: true}}
+	if d := cmp.Diff(want, tab.Targets("a"), cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); d != "" {
+		t.Errorf("targets (-want +got):\n%s", d)
+	}
+	if index, mac := tab.Transmit("a"); index != 3 || mac != l.MAC {
+		t.Errorf("Transmit = %d, %x", index, mac)
+	}
+	if index, _ := tab.Transmit("nobody"); index != 0 {
+		t.Errorf("Transmit of nobody = %d", index)
 	}
 }

@@ -2,7 +2,6 @@ package holding
 
 import (
 	"fmt"
-	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -53,7 +52,7 @@ func full(vmac, noAccept bool) Wants {
 func TestEverythingComesAndGoes(t *testing.T) {
 	for _, vmac := range []bool{false, true} {
 		t.Run(fmt.Sprintf("virtual MAC %v", vmac), func(t *testing.T) {
-			inKernel(t, func(t *testing.T, w world) {
+			inWorlds(t, func(t *testing.T, w world) {
 				before := see(t, w)
 				p := newProcess(t, w)
 				p.Want("a", full(vmac, true))
@@ -102,7 +101,7 @@ func TestEverythingComesAndGoes(t *testing.T) {
 }
 
 func TestWhatSomebodyDeletesComesBack(t *testing.T) {
-	inKernel(t, func(t *testing.T, w world) {
+	inWorlds(t, func(t *testing.T, w world) {
 		p := newProcess(t, w)
 		p.Want("a", full(false, true))
 		p.Acquire("a")
@@ -133,7 +132,7 @@ func TestWhatSomebodyDeletesComesBack(t *testing.T) {
 }
 
 func TestRoutesReturnWithTheirDevice(t *testing.T) {
-	inKernel(t, func(t *testing.T, w world) {
+	inWorlds(t, func(t *testing.T, w world) {
 		p := newProcess(t, w)
 		p.Want("a", full(false, false))
 		p.Acquire("a")
@@ -162,7 +161,7 @@ func TestRoutesReturnWithTheirDevice(t *testing.T) {
 }
 
 func TestOthersStayWhenAVirtualAddressWasTheirPrimary(t *testing.T) {
-	inKernel(t, func(t *testing.T, w world) {
+	inWorlds(t, func(t *testing.T, w world) {
 		p := newProcess(t, w)
 		wants := full(false, false)
 		wants.Addresses = []resource.VirtualAddress{{Prefix: mustPrefix("10.5.0.100/24")}, {Prefix: mustPrefix("10.5.0.101/24")}}
@@ -188,7 +187,7 @@ func TestOthersStayWhenAVirtualAddressWasTheirPrimary(t *testing.T) {
 }
 
 func TestOthersRoutesAndRules(t *testing.T) {
-	inKernel(t, func(t *testing.T, w world) {
+	inWorlds(t, func(t *testing.T, w world) {
 		for _, s := range []string{
 			"route add 10.7.0.0/16 dev v1", "route add 10.9.0.0/16 via 10.0.0.253 metric 5", "rule add priority 100 from 10.0.0.0/24 table 1000",
 		} {
@@ -229,7 +228,7 @@ func TestOthersRoutesAndRules(t *testing.T) {
 }
 
 func TestSharedRouteEndsWithItsLastOwner(t *testing.T) {
-	inKernel(t, func(t *testing.T, w world) {
+	inWorlds(t, func(t *testing.T, w world) {
 		p := newProcess(t, w)
 		a, b := full(false, false), full(false, false)
 		a.Addresses, a.Excluded, b.Addresses, b.Excluded = a.Addresses[:1], nil, b.Addresses[:1], nil
@@ -255,7 +254,7 @@ func TestSharedRouteEndsWithItsLastOwner(t *testing.T) {
 
 func TestSuccessorFindsEverything(t *testing.T) {
 	for _, vmac := range []bool{false, true} {
-		inKernel(t, func(t *testing.T, w world) {
+		inWorlds(t, func(t *testing.T, w world) {
 			p := newProcess(t, w)
 			p.Want("a", full(vmac, true))
 			p.settle()
@@ -289,18 +288,13 @@ func TestSuccessorFindsEverything(t *testing.T) {
 func TestManyAddresses(t *testing.T) {
 	inKernel(t, func(t *testing.T, w world) {
 		p := newProcess(t, w)
-		wants := Wants{Device: "v0", VRID: 7}
-		for i := range 5000 {
-			a := netip.AddrFrom4([4]byte{10, 2, byte(i / 250), byte(i%250 + 1)})
-			wants.Excluded = append(wants.Excluded, resource.VirtualAddress{Prefix: netip.PrefixFrom(a, 16)})
-		}
 		took := func(what string, f func()) {
 			start := time.Now()
 			f()
 			t.Logf("%s: %v", what, time.Since(start))
 		}
 		p.settle()
-		took("want", func() { p.Want("a", wants); p.settle() })
+		took("want", func() { p.Want("a", many(5000)); p.settle() })
 		took("acquire", func() { p.Acquire("a") })
 		if n := len(p.Held("a")); n != 5000 {
 			t.Fatalf("holds %d addresses, want 5000", n)

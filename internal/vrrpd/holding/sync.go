@@ -33,8 +33,10 @@ func (t *Table) flush() {
 	t.errs = slices.Grow(t.errs[:0], len(t.reqs))[:len(t.reqs)]
 	clear(t.errs)
 	if err := t.kernel.Do(t.reqs, t.errs); err != nil {
-		t.refused(err)
 		t.look = everything // nobody knows what it did
+		for i := range t.errs {
+			t.errs[i] = err
+		}
 	}
 	for i := range t.reqs {
 		t.subjects[i].settle(t, t.reqs[i].Op, t.errs[i])
@@ -66,7 +68,7 @@ func (t *Table) repaired(o *owner, id, what string) {
 func (t *Table) Sync() Report {
 	t.syncing = true
 	for range passes {
-		if !t.Dirty() {
+		if !t.unlike() {
 			break
 		}
 		t.pass()

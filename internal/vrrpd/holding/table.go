@@ -186,9 +186,12 @@ func (t *Table) Adopt(name string, held []string) {
 		return
 	}
 	t.resolve()
+	had := make(map[string]bool, len(held))
+	for _, text := range held {
+		had[text] = true
+	}
 	for i := range o.addrs {
-		w := &o.addrs[i]
-		if w.place.index != 0 && slices.Contains(held, w.text) {
+		if w := &o.addrs[i]; w.place.index != 0 && had[w.text] {
 			t.item(w).state = holds
 		}
 	}
@@ -285,8 +288,11 @@ func (t *Table) lower(o *owner) []netip.Addr {
 	return t.refuse(o, -1)
 }
 
-// Dirty reports whether a Sync has something to do.
-func (t *Table) Dirty() bool { return t.stale || t.look != look{} }
+// Dirty reports whether a Sync has something to do or to tell.
+func (t *Table) Dirty() bool { return t.unlike() || t.report.Retry }
+
+// unlike reports whether the host may not be as it should be.
+func (t *Table) unlike() bool { return t.stale || t.look != look{} }
 
 // Recheck makes the next Sync compare everything.
 func (t *Table) Recheck() { t.look = everything }

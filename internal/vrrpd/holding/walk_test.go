@@ -25,6 +25,14 @@ func trials(usual, soak int) int {
 
 const walkSteps = 15
 
+func TestRandomWalkInAFake(t *testing.T) {
+	seed := rand.Int63()
+	t.Logf("seed %d", seed)
+	for i := range trials(500, 20000) {
+		takeWalk(t, newFakeWorld(), seed+int64(i))
+	}
+}
+
 func TestRandomWalkInTheKernel(t *testing.T) {
 	seed := rand.Int63()
 	t.Logf("seed %d", seed)

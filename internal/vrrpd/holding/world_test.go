@@ -60,6 +60,12 @@ func inKernel(t *testing.T, f func(t *testing.T, w world)) {
 	})
 }
 
+// inWorlds runs f on a fake kernel and on the real one.
+func inWorlds(t *testing.T, f func(t *testing.T, w world)) {
+	t.Run("fake", func(t *testing.T) { f(t, newFakeWorld()) })
+	t.Run("kernel", func(t *testing.T) { inKernel(t, f) })
+}
+
 // setting is what is on the host before us.
 var setting = []string{
 	"link add v0 address 02:00:00:00:00:01 type veth peer name p0 address 02:00:00:00:00:02", "link set p0 up", "link set v0 up", "addr add 10.0.0.1/24 dev v0",
