@@ -15,6 +15,7 @@ const (
 	alarmOwn                        // our own address is heard from elsewhere
 	alarmAddresses                  // a peer lists other addresses
 	alarmSettings                   // a peer's version, interval or authentication differs
+	alarmClock                      // a signer's clock and ours drift apart
 	numAlarms
 )
 
@@ -24,6 +25,7 @@ var alarms = [numAlarms]string{
 	alarmOwn:       "own address %v heard from another host, or a loop",
 	alarmAddresses: "address list of %v differs",
 	alarmSettings:  "version, interval or authentication of %v differs",
+	alarmClock:     "the clocks of %v and this node differ so much that signatures will not count",
 }
 
 // An alarm is on until its time has come.

@@ -19,6 +19,7 @@ const (
 	maxTrackers  = 4096
 	maxHeld      = 16384 // addresses, routes or rules of one instance
 	maxName      = 15    // of an interface (IFNAMSIZ)
+	maxPassword  = 8     // bytes (RFC 3768, section 5.3.10)
 	ethernetMTU  = 1500  // into which an advert has to fit
 )
 

@@ -99,7 +99,11 @@ func authenticator(c resource.VRRPInstance, secrets map[string]string) (*vrrp.Au
 		if !ok {
 			return nil, fmt.Errorf("secret %s cannot be read", name)
 		}
-		keys[n] = []byte(value)
+		key, err := vrrp.ParseKey(value)
+		if err != nil {
+			return nil, fmt.Errorf("secret %s: %w", name, err)
+		}
+		keys[n] = key
 	}
 	return vrrp.NewAuth(vrrp.AuthConfig{
 		Mode: c.Auth, Keys: keys, Active: c.AuthActive, Window: time.Duration(c.AuthWindow), Interval: time.Duration(c.Interval),
@@ -115,6 +119,9 @@ func (l *loop) configure(c channel.Config, secrets map[string]string) error {
 	for _, i := range c.Instances { // nothing is half applied
 		if _, err := authenticator(i, secrets); err != nil {
 			return fmt.Errorf("instance %s: %w", i.ID().Name, err)
+		}
+		if n := len(secrets[i.Password]); i.Password != "" && (n == 0 || n > maxPassword) {
+			return fmt.Errorf("instance %s: secret %s has %d bytes, want a password of 1 to %d", i.ID().Name, i.Password, n, maxPassword)
 		}
 	}
 	before := l.secrets

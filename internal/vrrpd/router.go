@@ -84,9 +84,12 @@ func (r *router) address(source netip.Addr, password string) error {
 		Version: a.Version, Self: source, Peers: addrs(r.cfg.Peers), Open: r.cfg.OpenPeers, Unicast: r.cfg.Unicast,
 		Interval: a.Interval, Addresses: slices.Clone(a.Addresses), Auth: r.auth,
 	}
-	var pass *[8]byte
+	if r.cfg.Unicast && r.cfg.Auth == resource.AuthEnforce {
+		r.guard.MinTTL = 1 // who can sign may be behind a router
+	}
+	var pass *[maxPassword]byte
 	if r.cfg.Password != "" {
-		pass = new([8]byte)
+		pass = new([maxPassword]byte)
 		copy(pass[:], password)
 		r.guard.Password, r.guard.HasPassword = *pass, true
 	}
@@ -171,6 +174,7 @@ func (l *loop) received(in *input) {
 	if form == vrrp.FormMessage && l.advert.Version == 3 && !e.IPv6 {
 		r.plainSums++
 	}
+	l.suspect(r, e.From)
 	if !r.guard.SameAddresses(&l.advert) {
 		r.mismatch++
 		l.alarm(r, alarmAddresses, e.From)
@@ -184,6 +188,20 @@ func (l *loop) received(in *input) {
 		}
 	}
 	l.step(r, vrrp.Received{Priority: l.advert.Priority, Interval: l.advert.Interval, Source: e.From})
+}
+
+// suspect raises alarms about a sender who is admitted all the same.
+func (l *loop) suspect(r *router, from netip.Addr) {
+	if r.guard.Open && r.guard.Stranger(from) {
+		r.rejects[vrrp.RejectStranger]++
+		l.alarm(r, alarmStranger, from)
+	}
+	if r.auth == nil {
+		return
+	}
+	if _, far := r.auth.Drift(); far {
+		l.alarm(r, alarmClock, from)
+	}
 }
 
 // rejected notes an advert that has no effect.
@@ -209,6 +227,9 @@ func (l *loop) advertise(r *router, priority uint8) {
 	var wall time.Time
 	if r.auth != nil {
 		wall = l.lan.wall()
+	}
+	if r.cfg.VirtualMAC && priority > 0 && r.m.State() == vrrp.Master {
+		l.table.Acquire(r.name) // the macvlan has to be up before anything can leave through it
 	}
 	index, _ := l.table.Transmit(r.name)
 	for _, letter := range r.letters {

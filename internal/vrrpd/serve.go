@@ -58,6 +58,9 @@ func (l *loop) stop() {
 	for _, r := range l.routers {
 		l.step(r, vrrp.Stop{})
 	}
+	for _, r := range l.routers {
+		l.table.Forget(r.name) // and with it a macvlan
+	}
 	l.stopped, l.changed = true, true
 }
 
