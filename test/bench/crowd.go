@@ -47,16 +47,50 @@ func crowd(routers, rounds int) part {
 		}
 		for n := range rounds {
 			for _, p := range pairs {
-				if err := p.exodus(ctx, t, time.Duration(n)*p.layout.interval/time.Duration(rounds)); err != nil {
+				if err := p.exodus(ctx, t, linksLost, time.Duration(n)*p.layout.interval/time.Duration(rounds)); err != nil {
 					return fmt.Errorf("%s: %w", p.program, err)
 				}
 			}
 			fmt.Fprintf(os.Stderr, "%d routers at once: round %d of %d\n", routers, n+1, rounds)
 		}
+		for _, p := range pairs {
+			if err := p.daemons[0].stop(); err != nil {
+				return err
+			}
+			if err := p.startHerald(ctx); err != nil {
+				return err
+			}
+		}
+		for n := range rounds {
+			for _, p := range pairs {
+				if err := p.exodus(ctx, t, heraldKilled, 100*time.Millisecond); err != nil {
+					return fmt.Errorf("%s: %w", p.program, err)
+				}
+			}
+			fmt.Fprintf(os.Stderr, "%d routers missing the same adverts: round %d of %d\n", routers, n+1, rounds)
+		}
 		t.print(b.out)
 		return nil
 	}
 }
+
+// An exit is how all masters end.
+type exit struct {
+	name  string
+	equal bool // both programs should move at the same time
+	do    func(context.Context, *pair) error
+	undo  func(context.Context, *pair) error
+}
+
+var (
+	linksLost = exit{"links lost", false, events[0].do, events[0].undo}
+	// A master of either program sends its adverts as it does; this one sends all at once.
+	heraldKilled = exit{
+		"equal adverts end", true,
+		func(_ context.Context, p *pair) error { return p.daemons[0].cmd.Process.Kill() },
+		func(ctx context.Context, p *pair) error { return p.restart(ctx, 0) },
+	}
+)
 
 // cost measures the processor time of both programs in the same windows.
 func cost(ctx context.Context, b *bench, pairs []*pair, routers int) error {
@@ -91,8 +125,8 @@ func cost(ctx context.Context, b *bench, pairs []*pair, routers int) error {
 	return nil
 }
 
-// exodus cuts the masters off and watches all routers move, then lets them come back.
-func (p *pair) exodus(ctx context.Context, t *table, phase time.Duration) error {
+// exodus ends the masters and watches all routers move, then lets them come back.
+func (p *pair) exodus(ctx context.Context, t *table, e exit, phase time.Duration) error {
 	heard, err := p.ready(ctx)
 	if err != nil {
 		return err
@@ -101,7 +135,7 @@ func (p *pair) exodus(ctx context.Context, t *table, phase time.Duration) error 
 		return err
 	}
 	at := time.Now()
-	if err := p.segment.cut(ctx, true); err != nil {
+	if err := e.do(ctx, p); err != nil {
 		return err
 	}
 	m := newMove(p.layout, heard)
@@ -134,14 +168,15 @@ func (p *pair) exodus(ctx context.Context, t *table, phase time.Duration) error 
 		}
 	}
 	slices.Sort(over)
-	const event = "links of all masters lost"
-	t.add(event, "median overshoot", p.program, milliseconds(over[len(over)/2]))
-	t.add(event, "last overshoot", p.program, milliseconds(over[len(over)-1]))
-	t.add(event, "last VIP held, after due", p.program, milliseconds(latest(m.held).Sub(due)))
-	t.add(event, "last announced, after due", p.program, milliseconds(latest(m.announced).Sub(due)))
-	t.add(event, "last VIP held, after loss", p.program, milliseconds(latest(m.held).Sub(at)))
-	t.add(event, "last announced, after loss", p.program, milliseconds(latest(m.announced).Sub(at)))
-	return p.segment.cut(ctx, false)
+	t.add(e.name, "median overshoot", p.program, milliseconds(over[len(over)/2]))
+	t.add(e.name, "last overshoot", p.program, milliseconds(over[len(over)-1]))
+	if e.equal {
+		t.add(e.name, "last VIP held, after due", p.program, milliseconds(latest(m.held).Sub(due)))
+		t.add(e.name, "last announced, after due", p.program, milliseconds(latest(m.announced).Sub(due)))
+	}
+	t.add(e.name, "last VIP held, after loss", p.program, milliseconds(latest(m.held).Sub(at)))
+	t.add(e.name, "last announced, after loss", p.program, milliseconds(latest(m.announced).Sub(at)))
+	return e.undo(ctx, p)
 }
 
 // A move is what has been seen of all routers moving.

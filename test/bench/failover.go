@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/hareconcile/hareconcile/internal/vrrp"
@@ -156,13 +158,19 @@ func crashes(interval time.Duration, rounds int) part {
 		t := newTable(fmt.Sprintf("kill -9 of the VRRP process on the master, adverts every %v, %d rounds; keepalived's parent starts another at once, systemd starts ours after %v", interval, rounds, restartAfter))
 		for n := range rounds {
 			phase := time.Duration(n) * interval / time.Duration(rounds)
-			for _, p := range pairs {
-				c, err := p.crash(ctx, phase)
-				if err != nil {
-					return fmt.Errorf("%s: %w", p.program, err)
-				}
-				t.add("kill -9", "client's outage, ms", p.program, milliseconds(c.outage))
-				t.add("kill -9", "moves of the VIP", p.program, float64(c.transitions))
+			var crashed [2]crash
+			var failed [2]error
+			var both sync.WaitGroup // they take seconds, and what is measured does, too
+			for i, p := range pairs {
+				both.Go(func() { crashed[i], failed[i] = p.crash(ctx, phase) })
+			}
+			both.Wait()
+			if err := errors.Join(failed[:]...); err != nil {
+				return err
+			}
+			for i, p := range pairs {
+				t.add("kill -9", "client's outage, ms", p.program, milliseconds(crashed[i].outage))
+				t.add("kill -9", "moves of the VIP", p.program, float64(crashed[i].transitions))
 			}
 			fmt.Fprintf(os.Stderr, "kill -9: round %d of %d\n", n+1, rounds)
 		}

@@ -23,7 +23,7 @@ var parts = []struct {
 	name string
 	run  part
 }{
-	{"failover-1s", failovers(time.Second, 4)},
+	{"failover-1s", failovers(time.Second, 3)},
 	{"failover-100ms", failovers(100*time.Millisecond, 8)},
 	{"failover-10ms", failovers(10*time.Millisecond, 20)},
 	{"crash", crashes(time.Second, 3)},
@@ -48,7 +48,7 @@ func main() {
 	}
 	only := flag.String("only", "", "the one `part` to run: "+strings.Join(names, ", "))
 	vrrpd := flag.String("vrrpd", "", "the hareconcile-vrrpd to measure; built if not given")
-	profile := flag.String("profile", "", "the `folder` for heap profiles of the memory part; the program is then this one, not -vrrpd")
+	profile := flag.String("profile", "", "the `folder` for heap profiles of memory and allocations; the program is then this one, not -vrrpd; GODEBUG=memprofilerate=1 has all")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
@@ -75,6 +75,13 @@ var selves = map[string]func([]string) error{
 	},
 	"held":  func([]string) error { return held(os.Stdout) },
 	"vrrpd": runMeasured,
+	"herald": func(args []string) error {
+		routers, err := strconv.Atoi(args[0])
+		if err != nil {
+			return err
+		}
+		return herald(layout{time.Second, routers, routers})
+	},
 }
 
 func run(ctx context.Context, vrrpd, only, profile string) (err error) {

@@ -84,7 +84,7 @@ func procNumber(path, key string) (int, error) {
 // allocations is the part that counts what our process allocates while it does nothing but
 // send and hear adverts.
 func allocations(ctx context.Context, b *bench) error {
-	const routers, window = 255, 20 * time.Second
+	const routers, window = 255, 10 * time.Second
 	p, err := newPair(ctx, b.dir, programs[0], measured(), layout{100 * time.Millisecond, routers, routers})
 	b.open = append(b.open, p)
 	if err != nil {
@@ -119,6 +119,13 @@ func allocations(ctx context.Context, b *bench) error {
 				if err := sleep(ctx, window); err != nil {
 					return err
 				}
+			}
+		}
+	}
+	if b.profile != "" {
+		for i, name := range [2]string{"allocations-master", "allocations-backup"} {
+			if err := heap(ctx, p.daemons[i], filepath.Join(b.profile, name)); err != nil {
+				return err
 			}
 		}
 	}

@@ -115,6 +115,20 @@ func (p *pair) observe(ctx context.Context, ns string, args ...string) error {
 	return nil
 }
 
+// startHerald has the first host advertise everything from one process that does nothing
+// else; it stands in for a daemon.
+func (p *pair) startHerald(ctx context.Context) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	d := p.daemons[0]
+	d.start = func(ctx context.Context) (*exec.Cmd, error) {
+		return inside(ctx, p.segment.hosts[0], self, "herald", strconv.Itoa(p.layout.routers)), nil
+	}
+	return p.restart(ctx, 0)
+}
+
 // close ends what the pair started.
 func (p *pair) close() error {
 	var errs []error
