@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	storeFormat = "1"
+	storeFormat = "2"
 	storeFile   = "good.json"
 	maxStored   = 64 << 20 // bytes
 )

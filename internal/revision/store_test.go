@@ -86,9 +86,9 @@ func TestDamageIsAnError(t *testing.T) {
 	}
 	tests := map[string][]byte{
 		"checksum":       bytes.Replace(good, []byte("192.0.2.1"), []byte("192.0.2.9"), 1),
-		"format_version": bytes.Replace(good, []byte(`"format_version":"1"`), []byte(`"format_version":"9"`), 1),
+		"format_version": bytes.Replace(good, []byte(`"format_version":"2"`), []byte(`"format_version":"9"`), 1),
 		"damaged":        make([]byte, 4096),
-		"no revision":    []byte(`{"format_version":"1","checksum":"` + checksum([]byte("{}")) + `","revision":{}}`),
+		"no revision":    []byte(`{"format_version":"2","checksum":"` + checksum([]byte("{}")) + `","revision":{}}`),
 	}
 	for want, b := range tests {
 		if err := try(b); err == nil || !strings.Contains(err.Error(), want) {
@@ -128,8 +128,8 @@ func TestAFullDiskLeavesTheOldRevision(t *testing.T) {
 }
 
 func FuzzDecode(f *testing.F) {
-	f.Add([]byte(`{"format_version":"1","checksum":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a","revision":{}}`))
-	f.Add([]byte(`{"format_version":"1","revision":null}`))
+	f.Add([]byte(`{"format_version":"2","checksum":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a","revision":{}}`))
+	f.Add([]byte(`{"format_version":"2","revision":null}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if r, err := decode(b); err == nil && (r == nil || r.Cluster == nil) {
 			t.Errorf("decode(%q) gave neither a revision nor an error", b)
