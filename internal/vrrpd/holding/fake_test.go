@@ -252,8 +252,5 @@ func (k *fakeKernel) deleteAddress(index int, p netip.Prefix) bool {
 
 func (k *fakeKernel) tell(ev rtnl.Event) {
 	ev.Own = k.own && (ev.Kind != rtnl.AddressEvent || ev.Address.Prefix.Addr().Is4())
-	if ev.Own && ev.Kind == rtnl.AddressEvent && !ev.Gone {
-		return // the socket's filter
-	}
 	k.queue = append(k.queue, ev)
 }

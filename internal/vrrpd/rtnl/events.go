@@ -35,7 +35,8 @@ type Event struct {
 	Forwarding bool
 }
 
-// eventsBuffer has room for the removal of 10,000 addresses at once.
+// eventsBuffer has room for 10,000 addresses that come and go at once: the kernel counts
+// double.
 const eventsBuffer = 8 << 20
 
 // Events is a socket that hears of changes to links, addresses, routes, rules and
@@ -63,7 +64,7 @@ func Listen(c *Conn) (*Events, error) {
 		return nil, fmt.Errorf("listen to netlink: %w", err)
 	}
 	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, eventsBuffer)
-	_ = attachFilter(fd, c.port) // without it there is more to read, that is all
+	_ = attachFilter(fd) // without it there is more to read, that is all
 	err = unix.Bind(fd, &unix.SockaddrNetlink{
 		Family: unix.AF_NETLINK,
 		Groups: unix.RTMGRP_LINK | unix.RTMGRP_IPV4_IFADDR | unix.RTMGRP_IPV6_IFADDR |
@@ -155,29 +156,22 @@ func parseForward(b []byte, ev *Event) bool {
 	return known && ev.Index > 0
 }
 
-// attachFilter keeps out of the socket what our own work makes in masses: IPv4 addresses
-// that we add, and routes of table local, of which every address has some. A message that
-// is too short for the filter is dropped, and was nothing to us either.
-func attachFilter(fd int, own uint32) error {
+// attachFilter keeps routes of table local out of the socket, of which every address has
+// some. A message that is too short for the filter is dropped, and was nothing to us either.
+func attachFilter(fd int) error {
 	const (
-		ldw, ldh, ldb = unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, unix.BPF_LD | unix.BPF_H | unix.BPF_ABS, unix.BPF_LD | unix.BPF_B | unix.BPF_ABS
-		jeq, ret      = unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, unix.BPF_RET | unix.BPF_K
-		all, none     = 0xffffffff, 0
+		ldh, ldb  = unix.BPF_LD | unix.BPF_H | unix.BPF_ABS, unix.BPF_LD | unix.BPF_B | unix.BPF_ABS
+		jeq, ret  = unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, unix.BPF_RET | unix.BPF_K
+		all, none = 0xffffffff, 0
 	)
 	// BPF loads in network order what netlink writes in the host's.
 	half := func(n uint16) uint32 {
 		return uint32(binary.BigEndian.Uint16(binary.NativeEndian.AppendUint16(nil, n)))
 	}
-	word := func(n uint32) uint32 { return binary.BigEndian.Uint32(binary.NativeEndian.AppendUint32(nil, n)) }
 	prog := []unix.SockFilter{
 		{Code: ldh, K: 4}, // nlmsg_type
-		{Code: jeq, K: half(unix.RTM_NEWADDR), Jt: 3},
-		{Code: jeq, K: half(unix.RTM_NEWROUTE), Jt: 5},
-		{Code: jeq, K: half(unix.RTM_DELROUTE), Jt: 4},
-		{Code: ret, K: all},
-		{Code: ldw, K: 12}, // nlmsg_pid
-		{Code: jeq, K: word(own), Jt: 3},
-		{Code: ret, K: all},
+		{Code: jeq, K: half(unix.RTM_NEWROUTE), Jt: 1},
+		{Code: jeq, K: half(unix.RTM_DELROUTE), Jf: 3},
 		{Code: ldb, K: 20}, // rtm_table
 		{Code: jeq, K: unix.RT_TABLE_LOCAL, Jf: 1},
 		{Code: ret, K: none},
