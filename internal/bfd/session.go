@@ -60,6 +60,18 @@ func New(cfg Config, discriminator uint32, random func() uint32) *Session {
 	return s
 }
 
+// Resume returns a Session that goes on as Up where a predecessor of the same discriminator
+// stopped a moment ago, without a word to the peer. It polls, because what it announces may
+// have changed.
+func Resume(now time.Duration, cfg Config, discriminator uint32, peer Packet, random func() uint32) *Session {
+	s := New(cfg, discriminator, random)
+	s.begun, s.state = true, Up
+	s.remote, s.peer, s.heard, s.heardAt = peer.My, peer, true, now
+	s.announce()
+	s.pace(now)
+	return s
+}
+
 // bounded returns what fits the wire and is not reserved there.
 func (c Config) bounded() Config {
 	const longest = (1<<32 - 1) * time.Microsecond

@@ -331,3 +331,17 @@ func TestStopping(t *testing.T) {
 		t.Errorf("state = %v, %v, want DOWN without a reason", s.State(), s.Diag())
 	}
 }
+
+func TestResuming(t *testing.T) {
+	s := bfd.Resume(time.Hour, fast, 7, *said(bfd.Up), half)
+	if s.State() != bfd.Up || s.Deadline() != time.Hour {
+		t.Fatalf("%v with deadline %v, want UP and a packet at once", s.State(), s.Deadline())
+	}
+	got := sent(s.Step(time.Hour, bfd.TimerFired{}))
+	if len(got) != 1 || got[0].State != bfd.Up || !got[0].Poll || got[0].My != 7 || got[0].Your != 99 || got[0].DesiredMinTx != 100*ms {
+		t.Errorf("sent %+v, want a poll of the same two", got)
+	}
+	if s.Step(time.Hour+300*ms, bfd.TimerFired{}); s.State() != bfd.Down || s.Diag() != bfd.DetectionTimeExpired {
+		t.Errorf("%v (%v) a detection time later, want DOWN by silence", s.State(), s.Diag())
+	}
+}

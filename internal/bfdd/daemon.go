@@ -2,15 +2,18 @@
 package bfdd
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"runtime"
 	"slices"
 	"sync"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/hareconcile/hareconcile/internal/bfd"
 	"github.com/hareconcile/hareconcile/reconcile/resource"
 )
 
@@ -37,16 +40,26 @@ type Daemon struct {
 	report func(Result)
 	log    *slog.Logger
 
-	mu   sync.Mutex
-	cfgs []resource.VRRPTracker
-	set  bool
-	wake func() // while Run runs
+	mu    sync.Mutex
+	cfgs  []resource.VRRPTracker
+	set   bool
+	saved map[resource.TrackerKey]Saved // what Saved returns, and at first what Resume was given
+	wake  func()                        // while Run runs
+}
+
+// Saved is what a successor needs to go on with a session that is up.
+type Saved struct {
+	Key resource.TrackerKey `json:"key"`
+	// Local is our discriminator, and chooses our port.
+	Local uint32 `json:"local"`
+	// Peer is what the peer said last.
+	Peer bfd.Packet `json:"peer"`
 }
 
 // New returns a Daemon that reports every change of a result. The function may be called
 // until Run returns, and does not block.
 func New(report func(Result), log *slog.Logger) *Daemon {
-	return &Daemon{report: report, log: log}
+	return &Daemon{report: report, log: log, saved: map[resource.TrackerKey]Saved{}}
 }
 
 // Set replaces the sessions; trackers of other types are left alone. A session whose key
@@ -56,6 +69,34 @@ func (d *Daemon) Set(cfgs []resource.VRRPTracker) {
 	d.cfgs, d.set = slices.DeleteFunc(slices.Clone(cfgs), func(c resource.VRRPTracker) bool { return c.Type != resource.TrackBFD }), true
 	d.mu.Unlock()
 	d.rouse()
+}
+
+// Saved returns the sessions that are up. It may be called from any goroutine.
+func (d *Daemon) Saved() []Saved {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.SortedFunc(maps.Values(d.saved), func(a, b Saved) int { return cmp.Compare(a.Key, b.Key) })
+}
+
+// Resume makes Run go on with the sessions of a predecessor that ended a moment ago
+// without a word, as far as the first Set has them. It is called before Run.
+func (d *Daemon) Resume(sessions []Saved) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, s := range sessions {
+		d.saved[s.Key] = s
+	}
+}
+
+// save takes what has become of a session.
+func (d *Daemon) save(key resource.TrackerKey, s Saved) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if s == (Saved{}) {
+		delete(d.saved, key)
+		return
+	}
+	d.saved[key] = s
 }
 
 // taken returns what was set since the last call; false if nothing was.
@@ -96,7 +137,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	defer d.wakeBy(nil)
 	stop := context.AfterFunc(ctx, d.rouse)
 	defer stop()
-	l := newLoop(k, d.report, d.log)
+	l := newLoop(k, d.report, d.save, d.Saved(), d.log)
 	defer l.close()
 	for ctx.Err() == nil {
 		if cfgs, set := d.taken(); set {

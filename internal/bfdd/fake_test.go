@@ -158,6 +158,7 @@ type bench struct {
 	*loop
 	*world
 	results []Result
+	saved   map[string]Saved
 }
 
 func newBench(t *testing.T, peers ...string) *bench {
@@ -166,8 +167,21 @@ func newBench(t *testing.T, peers ...string) *bench {
 		a := netip.MustParseAddr(p)
 		b.ends[a] = &end{world: b.world, addr: a}
 	}
-	b.loop = newLoop(b.world, func(r Result) { b.results = append(b.results, r) }, slog.New(slog.DiscardHandler))
+	b.restart(nil)
 	return b
+}
+
+// restart runs another loop in the same world.
+func (b *bench) restart(sessions []Saved) {
+	b.saved = map[string]Saved{}
+	for _, s := range sessions {
+		b.saved[s.Key] = s
+	}
+	b.loop = newLoop(b.world, func(r Result) { b.results = append(b.results, r) }, func(key string, s Saved) {
+		if b.saved[key] = s; s == (Saved{}) {
+			delete(b.saved, key)
+		}
+	}, sessions, slog.New(slog.DiscardHandler))
 }
 
 func (b *bench) end(addr string) *end { return b.ends[netip.MustParseAddr(addr)] }

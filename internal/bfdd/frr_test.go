@@ -216,14 +216,15 @@ func TestFRR(t *testing.T) {
 			d.wait(key, bfdd.Up)
 			f.wait(family.us, "up", isUp)
 
+			if f.failures(family.us) == 0 {
+				t.Error("FRR counts no failures; other tests rely on it")
+			}
+
 			f.kill()
 			detected(t, "kill -9 of FRR's bfdd", d.wait(key, bfdd.Down))
 			f.start()
 			d.wait(key, bfdd.Up)
 			f.wait(family.us, "up", isUp)
-			d.Set(nil)
-			d.Set([]resource.VRRPTracker{c})
-			f.eventually("FRR to count that", func() bool { return f.failures(family.us) > 0 })
 		})
 	}
 }
@@ -282,7 +283,7 @@ func TestAPauseOfOursIsNoFailure(t *testing.T) {
 	hosts, _ := segment(t, 2)
 	f := newFRR(t, hosts[1], frrPeerConf("10.9.0.1", "10.9.0.2", 2000, 100))
 	c := tracker("10.9.0.2", "")
-	l, process := fork(t, hosts[0], c)
+	l, process := fork(t, hosts[0], order{Tracker: c})
 	l.wait(c.Key(), bfdd.Up)
 	f.wait("10.9.0.1", "up", isUp)
 	for range 3 {
@@ -303,6 +304,37 @@ func TestAPauseOfOursIsNoFailure(t *testing.T) {
 	}
 	f.kill()
 	detected(t, "kill -9 after the pauses", l.wait(c.Key(), bfdd.Down))
+}
+
+// TestFRRSeesNothingOfARestart kills our process; its successor goes on.
+func TestFRRSeesNothingOfARestart(t *testing.T) {
+	hosts, _ := segment(t, 2)
+	f := newFRR(t, hosts[1], frrPeerConf("10.9.0.1", "10.9.0.2", 100, 100))
+	c := tracker("10.9.0.2", "")
+	c.Fall = 10 // a second for a new process to start
+	l, process := fork(t, hosts[0], order{Tracker: c})
+	l.wait(c.Key(), bfdd.Up)
+	f.wait("10.9.0.1", "up at our pace", func(p frrPeer) bool { return isUp(p) && p.Transmit == 100 })
+	for range 5 {
+		if err := process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		l.mu.Lock()
+		saved := l.last
+		l.mu.Unlock()
+		if len(saved) != 1 {
+			t.Fatalf("saved %v, want one session", saved)
+		}
+		l, process = fork(t, hosts[0], order{Tracker: c, Resume: saved})
+		l.wait(c.Key(), bfdd.Up)
+		elapse(1500 * ms)
+		if got := l.of(c.Key()); len(got) != 1 {
+			t.Errorf("a restart was reported as %v", got)
+		}
+	}
+	if n := f.failures("10.9.0.1"); n != 0 {
+		t.Errorf("FRR counts %d failures", n)
+	}
 }
 
 // elapse lets time pass for another process.

@@ -27,6 +27,8 @@ const (
 type loop struct {
 	wire     wire
 	report   func(Result)
+	save     func(resource.TrackerKey, Saved)
+	resume   []Saved // of a predecessor, until the first configure
 	log      *slog.Logger
 	t        time.Duration // this round's time
 	planned  time.Duration // when this round was to begin at the latest
@@ -51,11 +53,11 @@ type farewell struct {
 	every  time.Duration
 }
 
-func newLoop(w wire, report func(Result), log *slog.Logger) *loop {
+func newLoop(w wire, report func(Result), save func(resource.TrackerKey, Saved), resume []Saved, log *slog.Logger) *loop {
 	var seed [32]byte
 	_, _ = rand.Read(seed[:]) // never fails
 	return &loop{
-		wire: w, report: report, log: log, t: w.now(), planned: never, retryAt: never,
+		wire: w, report: report, save: save, resume: resume, log: log, t: w.now(), planned: never, retryAt: never,
 		peers: map[resource.TrackerKey]*peer{}, byTarget: map[netip.Addr][]*peer{},
 		random: mrand.New(mrand.NewChaCha8(seed)), out: make([]byte, 0, bfd.PacketLen),
 	}
@@ -98,6 +100,12 @@ func (l *loop) configure(cfgs []resource.VRRPTracker) {
 		l.start(p)
 		l.tell(p)
 	}
+	for _, s := range l.resume { // of those that are not wanted any more
+		if l.peers[s.Key] == nil {
+			l.save(s.Key, Saved{})
+		}
+	}
+	l.resume = nil
 }
 
 func family(a netip.Addr) int {
@@ -158,6 +166,13 @@ func (l *loop) start(p *peer) {
 		if p.path.target.IsValid() {
 			p.verdict.refused(l.deaf[family(p.path.target)].Error())
 		}
+		return
+	}
+	if i := slices.IndexFunc(l.resume, func(s Saved) bool { return s.Key == p.key && s.Local != 0 }); i >= 0 {
+		p.saved = l.resume[i]
+		p.discr = p.saved.Local
+		p.session = bfd.Resume(l.t, p.cfg, p.discr, p.saved.Peer, l.random.Uint32)
+		p.verdict = verdict{state: Up, due: never}
 		return
 	}
 	l.do(p, p.session.Step(l.t, bfd.Reconfigured{Config: p.cfg}))
@@ -294,8 +309,12 @@ func (l *loop) send(p *peer, packet []byte) {
 	}
 }
 
-// tell reports what is new of a session.
+// tell reports and saves what is new of a session.
 func (l *loop) tell(p *peer) {
+	if s := p.lasting(); s != p.saved {
+		p.saved = s
+		l.save(p.key, s)
+	}
 	r := Result{p.key, p.verdict.state, p.verdict.message}
 	if r.State == Down && p.wayErr != nil {
 		r.Message = p.wayErr.Error()
@@ -308,6 +327,7 @@ func (l *loop) tell(p *peer) {
 
 // dismiss ends a session and keeps telling its peer so for a while.
 func (l *loop) dismiss(p *peer, every time.Duration, times int) {
+	l.save(p.key, Saved{})
 	for _, a := range p.session.Step(l.t, bfd.Stop{}) {
 		if a.Do == bfd.Transmit {
 			l.leaving = append(l.leaving, &farewell{peer: p, packet: a.Packet.Append(nil), left: times, at: l.t, every: every})

@@ -327,3 +327,37 @@ func TestConfigOf(t *testing.T) {
 		}
 	}
 }
+
+func TestASuccessorGoesOn(t *testing.T) {
+	b, e := up(t)
+	s, ok := b.saved["bfd/10.0.0.2"]
+	if !ok || len(b.saved) != 1 {
+		t.Fatalf("saved %v", b.saved)
+	}
+	b.pause(150 * ms) // half of what the peer bears
+	b.queue = nil
+	b.restart([]Saved{s, {Key: "bfd/10.0.0.3", Local: 5, Peer: s.Peer}})
+	b.configure([]resource.VRRPTracker{tracker("10.0.0.2")})
+	b.want("at once", Up)
+	b.run(10 * time.Second)
+	b.want("later")
+	if peer, _ := e.session.Peer(); e.session.State() != bfd.Up || peer.My != s.Local || peer.Poll {
+		t.Errorf("the peer is %v and heard %+v", e.session.State(), peer)
+	}
+	if len(b.saved) != 1 {
+		t.Errorf("saved %v, want nothing of a session that is not wanted", b.saved)
+	}
+
+	s = b.saved["bfd/10.0.0.2"]
+	b.pause(time.Second) // the peer has noticed
+	b.restart([]Saved{s})
+	b.configure([]resource.VRRPTracker{tracker("10.0.0.2")})
+	b.run(5 * time.Second)
+	b.want("a successor that is late", Up, Down, Up)
+	e.session = nil
+	b.run(time.Second)
+	b.want("silence", Down)
+	if len(b.saved) != 0 {
+		t.Errorf("saved %v, want nothing of a session that is down", b.saved)
+	}
+}

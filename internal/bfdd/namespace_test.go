@@ -4,9 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -25,8 +23,20 @@ const ms = time.Millisecond
 // slack is what a loaded machine may add to a detection time.
 const slack = 250 * ms
 
-// childEnv makes the test binary be a daemon with that tracker, which it has as JSON.
+// childEnv makes the test binary be a daemon with that order, which it has as JSON.
 const childEnv = "HARECONCILE_TEST_BFDD"
+
+// An order is what a daemon in a process of its own does.
+type order struct {
+	Tracker resource.VRRPTracker
+	Resume  []bfdd.Saved
+}
+
+// A word is what it says to the test.
+type word struct {
+	Result bfdd.Result
+	Saved  []bfdd.Saved
+}
 
 func TestMain(m *testing.M) {
 	text := os.Getenv(childEnv)
@@ -40,15 +50,17 @@ func TestMain(m *testing.M) {
 }
 
 func child(text string) error {
-	var c resource.VRRPTracker
-	if err := json.Unmarshal([]byte(text), &c); err != nil {
+	var o order
+	if err := json.Unmarshal([]byte(text), &o); err != nil {
 		return err
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	out := json.NewEncoder(os.Stdout)
-	d := bfdd.New(func(r bfdd.Result) { _ = out.Encode(r) }, slog.New(slog.NewTextHandler(os.Stderr, nil)))
-	d.Set([]resource.VRRPTracker{c})
+	var d *bfdd.Daemon
+	d = bfdd.New(func(r bfdd.Result) { _ = out.Encode(word{r, d.Saved()}) }, slog.New(slog.NewTextHandler(os.Stderr, nil)))
+	d.Resume(o.Resume)
+	d.Set([]resource.VRRPTracker{o.Tracker})
 	return d.Run(ctx)
 }
 
@@ -57,6 +69,7 @@ type ledger struct {
 	t    *testing.T
 	mu   sync.Mutex
 	all  []bfdd.Result
+	last []bfdd.Saved // of a daemon in a process of its own
 	news chan struct{}
 }
 
@@ -126,13 +139,13 @@ func run(t *testing.T, ns *nstest.NS) *daemon {
 }
 
 // fork runs a daemon with one session in a process of its own.
-func fork(t *testing.T, ns *nstest.NS, c resource.VRRPTracker) (*ledger, *os.Process) {
+func fork(t *testing.T, ns *nstest.NS, o order) (*ledger, *os.Process) {
 	t.Helper()
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := json.Marshal(c)
+	text, err := json.Marshal(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,11 +164,14 @@ func fork(t *testing.T, ns *nstest.NS, c resource.VRRPTracker) (*ledger, *os.Pro
 	go func() {
 		defer close(read)
 		for s := bufio.NewScanner(out); s.Scan(); {
-			var r bfdd.Result
-			if err := json.Unmarshal(s.Bytes(), &r); err != nil && !errors.Is(err, io.EOF) {
+			var w word
+			if err := json.Unmarshal(s.Bytes(), &w); err != nil {
 				t.Errorf("the daemon wrote %q", s.Bytes())
 			}
-			l.report(r)
+			l.mu.Lock()
+			l.last = w.Saved
+			l.mu.Unlock()
+			l.report(w.Result)
 		}
 	}()
 	t.Cleanup(func() {
@@ -190,7 +206,7 @@ func tracker(target, device string) resource.VRRPTracker {
 func detected(t *testing.T, what string, took time.Duration) {
 	t.Helper()
 	t.Logf("%s: down after %v", what, took)
-	if took < 150*ms || took > 300*ms+slack {
+	if took < 50*ms || took > 300*ms+slack {
 		t.Errorf("%s: down after %v, want about 300ms", what, took)
 	}
 }

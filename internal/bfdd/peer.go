@@ -26,6 +26,17 @@ type peer struct {
 	retryAt time.Duration // when that is tried again
 	verdict verdict
 	told    Result
+	saved   Saved
+}
+
+// lasting is what a successor needs to go on; nothing of a session that is not up.
+func (p *peer) lasting() Saved {
+	if p.session.State() != bfd.Up {
+		return Saved{}
+	}
+	said, _ := p.session.Peer()
+	said.Poll, said.Final = false, false
+	return Saved{p.key, p.discr, said}
 }
 
 // pathOf returns where a tracker's peer is looked for; false if its target is no host.
