@@ -297,6 +297,11 @@ func (t *Table) unlike() bool { return t.stale || t.look != look{} }
 // Recheck makes the next Sync compare everything.
 func (t *Table) Recheck() { t.look = everything }
 
+// Routes reports whether changes of others' routes matter to it.
+func (t *Table) Routes() bool {
+	return slices.ContainsFunc(t.order, func(o *owner) bool { return len(o.routes) > 0 })
+}
+
 // Poll makes the next Sync compare those objects of whose changes the kernel does not
 // tell: settings of links, and the filter. Where there are none it costs nothing.
 func (t *Table) Poll() {

@@ -64,7 +64,7 @@ func Listen(c *Conn) (*Events, error) {
 		return nil, fmt.Errorf("listen to netlink: %w", err)
 	}
 	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, eventsBuffer)
-	_ = attachFilter(fd) // without it there is more to read, that is all
+	_ = attachFilter(fd, true) // without it there is more to read, that is all
 	err = unix.Bind(fd, &unix.SockaddrNetlink{
 		Family: unix.AF_NETLINK,
 		Groups: unix.RTMGRP_LINK | unix.RTMGRP_IPV4_IFADDR | unix.RTMGRP_IPV6_IFADDR |
@@ -156,9 +156,20 @@ func parseForward(b []byte, ev *Event) bool {
 	return known && ev.Index > 0
 }
 
+// EveryRoute lets through the changes of all routes, as at first, or only of those that
+// carry our mark: a host that learns a big table may change thousands each second, and
+// only virtual routes and trackers of routes care.
+func (e *Events) EveryRoute(on bool) error {
+	if err := attachFilter(e.fd, on); err != nil {
+		return fmt.Errorf("filter netlink: %w", err)
+	}
+	return nil
+}
+
 // attachFilter keeps routes of table local out of the socket, of which every address has
-// some. A message that is too short for the filter is dropped, and was nothing to us either.
-func attachFilter(fd int) error {
+// some, and if wanted all that are not ours. A message that is too short for the filter is
+// dropped, and was nothing to us either.
+func attachFilter(fd int, everyRoute bool) error {
 	const (
 		ldh, ldb  = unix.BPF_LD | unix.BPF_H | unix.BPF_ABS, unix.BPF_LD | unix.BPF_B | unix.BPF_ABS
 		jeq, ret  = unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, unix.BPF_RET | unix.BPF_K
@@ -168,14 +179,21 @@ func attachFilter(fd int) error {
 	half := func(n uint16) uint32 {
 		return uint32(binary.BigEndian.Uint16(binary.NativeEndian.AppendUint16(nil, n)))
 	}
+	others := uint32(none)
+	if everyRoute {
+		others = all
+	}
 	prog := []unix.SockFilter{
 		{Code: ldh, K: 4}, // nlmsg_type
 		{Code: jeq, K: half(unix.RTM_NEWROUTE), Jt: 1},
-		{Code: jeq, K: half(unix.RTM_DELROUTE), Jf: 3},
+		{Code: jeq, K: half(unix.RTM_DELROUTE), Jf: 5},
 		{Code: ldb, K: 20}, // rtm_table
-		{Code: jeq, K: unix.RT_TABLE_LOCAL, Jf: 1},
+		{Code: jeq, K: unix.RT_TABLE_LOCAL, Jt: 2},
+		{Code: ldb, K: 21}, // rtm_protocol
+		{Code: jeq, K: Mark, Jt: 1, Jf: 2},
 		{Code: ret, K: none},
 		{Code: ret, K: all},
+		{Code: ret, K: others},
 	}
 	fprog := unix.SockFprog{Len: uint16(len(prog)), Filter: &prog[0]}
 	return unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &fprog)

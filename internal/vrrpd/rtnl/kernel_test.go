@@ -360,3 +360,27 @@ func TestForwardingIsHeard(t *testing.T) {
 		}
 	})
 }
+
+func TestOnlyOurRoutesAreHeardIfOthersDoNotMatter(t *testing.T) {
+	inNamespace(t, func(ns *nstest.NS, c *Conn, e *Events) {
+		ours := Request{Op: AddRoute, Route: Route{Prefix: netip.MustParsePrefix("10.8.0.0/16"), Type: unix.RTN_BLACKHOLE, Table: 254}}
+		for _, every := range []bool{false, true} {
+			if err := e.EveryRoute(every); err != nil {
+				t.Fatal(err)
+			}
+			ns.Run("ip", "route", "add", "blackhole", "10.9.0.0/16")
+			do(t, c, ours)
+			first := heard(t, e, func(ev *Event) bool { return ev.Kind == RouteEvent && ev.Route.Prefix.Addr().Is4() && !ev.Gone })
+			if marked := first.Route.Protocol == Mark; marked == every {
+				t.Errorf("every route %v: first heard of %v", every, first.Route)
+			}
+			ns.Run("ip", "route", "del", "blackhole", "10.9.0.0/16")
+			do(t, c, Request{Op: DeleteRoute, Route: ours.Route})
+			heard(t, e, func(ev *Event) bool { return ev.Kind == RouteEvent && ev.Gone && ev.Route.Protocol == Mark })
+			if !every { // lets through what matters besides
+				ns.Run("ip", "addr", "add", "10.0.0.9/24", "dev", "v0")
+				heard(t, e, func(ev *Event) bool { return ev.Kind == AddressEvent && ev.Address.Prefix.Addr().Is4() })
+			}
+		}
+	})
+}
