@@ -60,7 +60,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		return 2
 	}
 	signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE) // a terminal or a log reader that goes takes no address along
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGUSR1)
 	defer stop()
 	upgrade := make(chan os.Signal, 1) // one is as good as many
 	signal.Notify(upgrade, syscall.SIGUSR2)

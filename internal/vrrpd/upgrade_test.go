@@ -194,14 +194,27 @@ func TestUpgradeToABrokenProgramIsRefused(t *testing.T) {
 	check("a good one")
 }
 
-func TestStopAfterAnUpgradeResigns(t *testing.T) {
-	a, b := upgradable(t, time.Second)
+// TestStopDuringAnUpgradeResigns stops a MASTER at many phases of an upgrade.
+func TestStopDuringAnUpgradeResigns(t *testing.T) {
+	a, b := upgradable(t, 100*time.Millisecond)
+	for i := range vrrpdtest.Trials(4, 40) {
+		phase := time.NewTimer(time.Duration(1+7*i%40) * time.Millisecond)
+		a.Signal(syscall.SIGUSR2)
+		<-phase.C
+		a.Signal(syscall.SIGUSR1)
+		if a.HasVIP() {
+			t.Errorf("stop %d: the address is still there", i)
+		}
+		b.WaitState("MASTER")
+		a.Start()
+		a.WaitState("MASTER")
+		b.WaitState("BACKUP")
+	}
 	a.UpgradeBySignal()
 	a.Signal(syscall.SIGTERM)
 	if a.HasVIP() {
-		t.Error("the address is still there after the stop")
+		t.Error("the address is still there after SIGTERM")
 	}
-	b.WaitState("MASTER") // because it was told: three intervals are more than that waits
 }
 
 func TestRealtime(t *testing.T) {

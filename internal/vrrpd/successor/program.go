@@ -123,14 +123,14 @@ func Exec(p Program, l *Legacy) error {
 	return fmt.Errorf("exec %s: %w", p.Path, syscall.Exec(p.Path, p.Args, env))
 }
 
-// blockSignals keeps the signals by which the process is told what to do: until the
-// successor asks for them they are neither lost nor deadly. Package os/signal receives on
-// a thread with a mask of its own.
+// blockSignals keeps the signals by which a service manager upgrades and stops vrrpd: until
+// the successor asks for them they are neither lost nor deadly. Package os/signal receives
+// on a thread with a mask of its own. The Go runtime lets no program block SIGTERM or
+// SIGINT, which therefore kill a successor in its first milliseconds.
 func blockSignals() (unblock func(), err error) {
 	var set, before unix.Sigset_t
-	for _, s := range []unix.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGUSR2, unix.SIGHUP} {
-		word := uint(len(set.Val)) * uint(s-1) / 1024
-		set.Val[word] |= 1 << (uint(s-1) % (1024 / uint(len(set.Val))))
+	for _, s := range []unix.Signal{unix.SIGUSR1, unix.SIGUSR2} {
+		set.Val[0] |= 1 << uint(s-1) // below 32, and so in the first word on every machine
 	}
 	if err := unix.PthreadSigmask(unix.SIG_BLOCK, &set, &before); err != nil {
 		return nil, fmt.Errorf("block signals: %w", err)

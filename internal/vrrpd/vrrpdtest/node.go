@@ -48,7 +48,7 @@ func Child() {
 		}
 		os.Exit(0)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGUSR1)
 	upgrade := make(chan os.Signal, 1)
 	signal.Notify(upgrade, syscall.SIGUSR2)
 	o := (&Node{dir: dir}).Files(slog.NewTextHandler(os.Stderr, nil))
@@ -147,7 +147,7 @@ func (n *Node) Signal(s syscall.Signal) {
 	if err := n.cmd.Process.Signal(s); err != nil {
 		n.t.Fatalf("signal %s: %v", n.Addr, err)
 	}
-	if s == syscall.SIGKILL || s == syscall.SIGTERM {
+	if s == syscall.SIGKILL || s == syscall.SIGTERM || s == syscall.SIGUSR1 {
 		_ = n.cmd.Wait()
 		n.cmd = nil
 	}
