@@ -113,6 +113,9 @@ func (p *pair) failover(ctx context.Context, phase time.Duration, do func(contex
 	deadline := time.After(5*p.layout.interval + 5*time.Second)
 	for f.announced == 0 || f.outage == 0 {
 		s, err := p.next(ctx, deadline)
+		if errors.Is(err, errQuiet) && f.announced > 0 {
+			return f, nil // too short for the client to notice
+		}
 		if err != nil {
 			return f, err
 		}
@@ -122,6 +125,7 @@ func (p *pair) failover(ctx context.Context, phase time.Duration, do func(contex
 			f.outage = s.Long
 		case s.What == sawAnnounce && taken && s.From == vip && s.MAC == mac && f.announced == 0:
 			f.announced = s.At.Sub(at)
+			deadline = time.After(p.layout.interval + 20*probeEvery)
 		case s.What != sawAdvert || !ok:
 		case host == 0:
 			last = s.At
@@ -196,7 +200,7 @@ func (p *pair) crash(ctx context.Context, phase time.Duration) (c crash, err err
 	window := time.After(9 * p.layout.interval)
 	for master := 0; ; {
 		s, err := p.next(ctx, window)
-		if err == errQuiet {
+		if errors.Is(err, errQuiet) {
 			return c, nil
 		}
 		if err != nil {
