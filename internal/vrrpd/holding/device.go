@@ -75,6 +75,7 @@ func (t *Table) set(c *linkChange) bool {
 // has to go is asked for by the func it returns.
 func (t *Table) syncLinks(list bool) (remove func()) {
 	if list && t.configures() {
+		t.loose = -1 // not known
 		t.listLinks()
 		t.resolve()
 	}

@@ -73,7 +73,8 @@ func (t *Table) heardAddress(ev *rtnl.Event) {
 	it := t.addrs[place{a.Index, a.Prefix}]
 	switch {
 	case it != nil && ev.Gone:
-		if it.state == holds && !ev.Own {
+		// Where nothing marks what is ours, an IPv6 event may be our own from before.
+		if it.state == holds && !ev.Own && (t.kernel.Marks() || a.Prefix.Addr().Is4()) {
 			it.state = lost
 		}
 		t.look.addresses = true

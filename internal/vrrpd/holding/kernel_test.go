@@ -160,6 +160,53 @@ func TestRoutesReturnWithTheirDevice(t *testing.T) {
 	})
 }
 
+func TestSettingsOfAVirtualMACAreVerified(t *testing.T) {
+	inWorlds(t, func(t *testing.T, w world) {
+		p := newProcess(t, w)
+		p.Want("a", full(true, false))
+		p.Acquire("a")
+		p.settle()
+		const conf = "net/ipv4/conf/"
+		want := map[string]string{conf + "vrrp4-7/arp_ignore": "1", conf + "v0/arp_ignore": "1", conf + "v0/arp_announce": "2", "net/ipv6/conf/vrrp4-7/accept_ra": "0"}
+		for name, value := range want {
+			if got, err := w.Sysctl(name); got != value || err != nil {
+				t.Errorf("%s = %s, %v, want %s", name, got, err, value)
+			}
+			if err := w.SetSysctl(name, "0"); err != nil {
+				t.Fatal(err)
+			}
+			p.Poll()
+			if r := p.settle(); r.Err != nil || len(r.Fresh) != 0 {
+				t.Errorf("report %+v", r)
+			}
+			if got, _ := w.Sysctl(name); got != value {
+				t.Errorf("%s = %s after somebody set it, want %s", name, got, value)
+			}
+		}
+	})
+}
+
+func TestVirtualMACFollowsTheHostsFilter(t *testing.T) {
+	inKernel(t, func(t *testing.T, w world) {
+		p := newProcess(t, w)
+		p.Want("a", full(true, false))
+		p.settle()
+		for _, c := range []struct{ all, want string }{{"1", "2"}, {"0", "0"}, {"2", "2"}} {
+			if err := w.SetSysctl("net/ipv4/conf/all/rp_filter", c.all); err != nil {
+				t.Fatal(err)
+			}
+			p.Poll()
+			p.settle()
+			if got, err := w.Sysctl("net/ipv4/conf/vrrp4-7/rp_filter"); got != c.want || err != nil {
+				t.Errorf("all %s: rp_filter = %s, %v, want %s", c.all, got, err, c.want)
+			}
+			if got, _ := w.Sysctl("net/ipv4/conf/all/rp_filter"); got != c.all {
+				t.Errorf("all.rp_filter = %s, want %s untouched", got, c.all)
+			}
+		}
+	})
+}
+
 func TestOthersStayWhenAVirtualAddressWasTheirPrimary(t *testing.T) {
 	inWorlds(t, func(t *testing.T, w world) {
 		p := newProcess(t, w)

@@ -92,6 +92,9 @@ func (t *Table) setMacvlan(o *owner) {
 	if o.macvlan == 0 || !ok {
 		return
 	}
+	if t.loose < 0 {
+		t.loose = t.looseFilter()
+	}
 	parent := t.links[o.device]
 	c := &linkChange{rtnl.LinkChange{Index: l.Index, Manual: !l.Conf.Manual()}}
 	was := t.before(&parent)
@@ -100,7 +103,7 @@ func (t *Table) setMacvlan(o *owner) {
 		c.Alias = was.alias()
 	}
 	c.want(&l, rtnl.ConfForwarding, parent.Conf.Forwarding)
-	c.want(&l, rtnl.ConfRPFilter, t.looseFilter())
+	c.want(&l, rtnl.ConfRPFilter, t.loose)
 	c.want(&l, rtnl.ConfARPFilter, 0) // routes to the segment leave by the parent
 	c.want(&l, rtnl.ConfARPIgnore, 1)
 	c.want(&l, rtnl.ConfAcceptLocal, 1)

@@ -76,6 +76,7 @@ type Table struct {
 	syncing    bool
 	report     Report
 	told       string // the last refusal in the log
+	loose      int32  // the reverse path filter of macvlans; -1 if it has to be looked up
 	lacking    bool   // a route was refused, as its source or gateway may come yet
 }
 
@@ -133,7 +134,7 @@ func New(k Kernel, log *slog.Logger) *Table {
 		links: map[int]rtnl.Link{}, names: map[string]int{}, left: map[int]bool{}, look: everything,
 		addrs: map[place]*address{}, ips: map[netip.Addr]int{},
 		routes: map[routeKey]*thing[rtnl.Route]{}, rules: map[rtnl.Rule]*thing[rtnl.Rule]{},
-		refusals: map[netip.Addr]int{}, macvlans: map[macvlanKey]int{}, promoted: map[int]bool{}, priors: map[int]prior{},
+		refusals: map[netip.Addr]int{}, macvlans: map[macvlanKey]int{}, promoted: map[int]bool{}, priors: map[int]prior{}, loose: -1,
 	}
 }
 
@@ -150,7 +151,9 @@ func (t *Table) Want(name string, w Wants) {
 	t.concern(o)
 	t.lower(o)
 	t.list(o, -1)
-	o.wants, o.addrs, o.routes, o.rules = w, wantedAddresses(w), wantedRoutes(w), wantedRules(w)
+	o.addrs, o.routes, o.rules = wantedAddresses(w), wantedRoutes(w), wantedRules(w)
+	o.wants = w
+	o.wants.Addresses, o.wants.Excluded, o.wants.Routes, o.wants.Rules = nil, nil, nil, nil // said above
 	t.list(o, 1)
 	t.find(o)
 	t.raise(o)

@@ -103,7 +103,7 @@ func (a *Address) append(b []byte) []byte {
 // Addresses lists the addresses of both families, in the kernel's order: on an interface
 // the primary of a subnet before its secondaries.
 func (c *Conn) Addresses() ([]Address, error) {
-	var out []Address
+	out := make([]Address, 0, c.addresses)
 	begin := func() { out = out[:0] }
 	err := c.dump(unix.RTM_GETADDR, make([]byte, unix.SizeofIfAddrmsg), begin, func(typ uint16, b []byte) {
 		if a, ok := parseAddress(b); ok && typ == unix.RTM_NEWADDR {
@@ -113,5 +113,6 @@ func (c *Conn) Addresses() ([]Address, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list addresses: %w", err)
 	}
+	c.addresses = len(out) + 8
 	return out, nil
 }

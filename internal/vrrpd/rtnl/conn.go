@@ -38,6 +38,8 @@ type Conn struct {
 	marks bool
 	buf   []byte
 	out   []byte
+
+	addresses int // how many there may be
 }
 
 // Open opens a Conn in the network namespace of the calling thread.
@@ -52,6 +54,7 @@ func Open() (*Conn, error) {
 	// With it the kernel heeds what a dump's request narrows; without it, we do.
 	_ = unix.SetsockoptInt(fd, unix.SOL_NETLINK, unix.NETLINK_GET_STRICT_CHK, 1)
 	_ = unix.SetsockoptInt(fd, unix.SOL_NETLINK, unix.NETLINK_CAP_ACK, 1)
+	_ = unix.SetsockoptInt(fd, unix.SOL_NETLINK, unix.NETLINK_EXT_ACK, 1)
 	err = errors.Join(
 		unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}),
 		unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &tv),
@@ -178,3 +181,25 @@ func result(b []byte) error {
 	}
 	return nil
 }
+
+// refusal is result with the kernel's own words, where it has some (NLMSGERR_ATTR_MSG).
+func refusal(m message) error {
+	err := result(m.body)
+	const capped = 4 + unix.SizeofNlMsghdr // the code, and of the request its header only
+	if err == nil || m.flags&unix.NLM_F_ACK_TLVS == 0 || m.flags&unix.NLM_F_CAPPED == 0 || len(m.body) < capped {
+		return err
+	}
+	words := ""
+	eachAttr(m.body[capped:], func(typ uint16, v []byte) {
+		if typ == unix.NLMSGERR_ATTR_MSG && len(v) <= maxWords {
+			words = unix.ByteSliceToString(v)
+		}
+	})
+	if words == "" {
+		return err
+	}
+	return fmt.Errorf("%w (%s)", err, words)
+}
+
+// maxWords bounds what of the kernel's words goes into a log.
+const maxWords = 256

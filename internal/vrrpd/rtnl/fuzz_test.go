@@ -91,6 +91,7 @@ func FuzzDump(f *testing.F) {
 			_, _ = parseAddress(body)
 			_, _ = parseRoute(body)
 			_, _ = parseRule(body)
+			_ = refusal(message{flags: unix.NLM_F_ACK_TLVS | unix.NLM_F_CAPPED, body: body})
 		})
 		if n > len(b) || err != nil && !done && err != errShort {
 			t.Fatalf("%d bytes of messages in %d, %v", n, len(b), err)

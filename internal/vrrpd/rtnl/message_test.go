@@ -3,9 +3,12 @@ package rtnl
 import (
 	"encoding/binary"
 	"errors"
+	"net/netip"
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/hareconcile/hareconcile/internal/nstest"
 )
 
 // TestBridgePortIsNoLink: that a port left its bridge is told as the end of a link, too.
@@ -57,4 +60,15 @@ func TestDeletionOfNothingIsNoError(t *testing.T) {
 			t.Errorf("op %d: %v, want EPERM", r.op, err)
 		}
 	}
+}
+
+func TestRefusalHasTheKernelsWords(t *testing.T) {
+	inNamespace(t, func(ns *nstest.NS, c *Conn, _ *Events) {
+		ns.Run("ip", "addr", "add", "10.0.0.1/24", "dev", "v0")
+		a := Address{Index: linkNamed(t, c, "v0").Index, Prefix: netip.MustParsePrefix("10.0.0.2/24"), Scope: unix.RT_SCOPE_LINK}
+		err := do(t, c, Request{Op: AddAddress, Address: a})[0]
+		if !errors.Is(err, unix.EINVAL) || len(err.Error()) < len("add address 10.0.0.2/24: invalid argument (") {
+			t.Errorf("%v, want EINVAL with the kernel's words", err)
+		}
+	})
 }

@@ -78,7 +78,7 @@ func (c *Conn) doBatch(reqs []Request, errs []error) error {
 			if m.typ != unix.NLMSG_ERROR || i < 0 || i >= len(reqs) {
 				continue
 			}
-			errs[i] = reqs[i].wrap(result(m.body))
+			errs[i] = reqs[i].wrap(refusal(m))
 			if i == len(reqs)-1 {
 				return nil
 			}
