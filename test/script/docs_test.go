@@ -31,6 +31,8 @@ var elsewhere = []struct{ command, file, text string }{
 	{"hareconcile lab push", "internal/lab/lab_test.go", "c.Push("},
 	{"hareconcile lab down examples/lvs-dr", "test/script/testdata/lab/lvs_dr.txtar", "hareconcile lab down examples/lvs-dr"},
 	{"hareconcile lab down DIR", "test/script/testdata/lab/lvs_dr.txtar", "hareconcile lab down examples/lvs-dr"},
+	{"systemctl reload hareconcile-vrrpd", "internal/vrrpd/upgrade_test.go", "Upgrade"},
+	{"systemctl stop hareconcile-vrrpd", "internal/vrrpd/namespace_test.go", "syscall.SIGTERM"},
 	{"systemctl reload hareconcile", "dist/hareconcile.service", "ExecReload="},
 	{"systemctl enable --now hareconcile-vrrpd hareconcile", "dist/hareconcile-vrrpd.service", "ExecStart="},
 }
