@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/hareconcile/hareconcile/internal/bfdd"
 	"github.com/hareconcile/hareconcile/internal/channel"
 	"github.com/hareconcile/hareconcile/internal/vrrp"
 	"github.com/hareconcile/hareconcile/internal/vrrpd/rtnl"
@@ -67,6 +68,7 @@ func (k *fakeKernel) frame(int, []byte) error {
 }
 
 func (k *fakeKernel) join(wire.Port, string) error         { return nil }
+func (k *fakeKernel) everyRoute(bool) error                { return nil }
 func (k *fakeKernel) leave(wire.Port)                      {}
 func (k *fakeKernel) filter(wire.Port, []wire.Known) error { return nil }
 func (k *fakeKernel) Links() ([]rtnl.Link, error)          { return []rtnl.Link{k.eth0}, nil }
@@ -119,6 +121,7 @@ func addressInput(a rtnl.Address, gone bool) input {
 type noWatchers struct{}
 
 func (noWatchers) set([]resource.VRRPTracker) {}
+func (noWatchers) saved() []bfdd.Saved        { return nil }
 
 var (
 	self, peer = netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2")

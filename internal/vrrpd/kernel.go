@@ -76,6 +76,8 @@ func (k *kernel) leave(p wire.Port) { k.Leave(p) }
 
 func (k *kernel) filter(p wire.Port, known []wire.Known) error { return k.Filter(p, known) }
 
+func (k *kernel) everyRoute(on bool) error { return k.events.EveryRoute(on) }
+
 func (k *kernel) next(in *input) bool {
 	if !k.quiet {
 		ok, more := k.Next(&k.packet)

@@ -36,32 +36,33 @@ type loop struct {
 	watchers watchers
 	log      *slog.Logger
 
-	t         time.Duration // this round's time
-	routers   []*router     // by name
-	queue     queue         // the routers by their timers
-	shortest  time.Duration // of the master-down intervals; 0 while it is not known
-	byKey     map[routerKey]*router
-	byMachine map[*vrrp.Machine]*router
-	groups    map[string]*group
-	links     map[string]rtnl.Link
-	local     map[int]*locals      // by interface: the addresses that adverts may come from
-	joined    map[wire.Port]string // why a port cannot be heard; "" if it can
-	filters   map[wire.Port]string // what it lets through
-	trackers  map[string]*tracker
-	secrets   map[string]string
-	present   int // connections of the agent
-	repairs   uint64
-	pauses    uint64
-	overruns  uint64
-	upgrades  uint64
-	retryAt   time.Duration // for what the kernel refused
-	alarmsEnd time.Duration // when the next alarm may be over
-	changed   bool          // there is something new to publish and save
-	told      time.Duration // when that was last done
-	stopped   bool
-	in        input
-	advert    vrrp.Advert
-	doMachine func(*vrrp.Machine, []vrrp.Action)
+	t          time.Duration // this round's time
+	routers    []*router     // by name
+	queue      queue         // the routers by their timers
+	shortest   time.Duration // of the master-down intervals; 0 while it is not known
+	byKey      map[routerKey]*router
+	byMachine  map[*vrrp.Machine]*router
+	groups     map[string]*group
+	links      map[string]rtnl.Link
+	local      map[int]*locals      // by interface: the addresses that adverts may come from
+	joined     map[wire.Port]string // why a port cannot be heard; "" if it can
+	filters    map[wire.Port]string // what it lets through
+	trackers   map[string]*tracker
+	secrets    map[string]string
+	present    int // connections of the agent
+	repairs    uint64
+	pauses     uint64
+	overruns   uint64
+	upgrades   uint64
+	retryAt    time.Duration // for what the kernel refused
+	alarmsEnd  time.Duration // when the next alarm may be over
+	everyRoute bool          // others' routes are heard of
+	changed    bool          // there is something new to publish and save
+	told       time.Duration // when that was last done
+	stopped    bool
+	in         input
+	advert     vrrp.Advert
+	doMachine  func(*vrrp.Machine, []vrrp.Action)
 }
 
 // A routerKey is how an advert finds its router.
@@ -76,7 +77,7 @@ func newLoop(n lan, k holding.Kernel, s *store, b *board, sd *notifier, w watche
 		lan: n, kernel: k, table: holding.New(k, log), announce: announce.New(), store: s, board: b, notify: sd, watchers: w, log: log,
 		byKey: map[routerKey]*router{}, byMachine: map[*vrrp.Machine]*router{}, groups: map[string]*group{},
 		links: map[string]rtnl.Link{}, local: map[int]*locals{}, joined: map[wire.Port]string{}, filters: map[wire.Port]string{},
-		trackers: map[string]*tracker{}, secrets: map[string]string{}, retryAt: never, alarmsEnd: never,
+		trackers: map[string]*tracker{}, secrets: map[string]string{}, retryAt: never, alarmsEnd: never, everyRoute: true,
 	}
 	l.doMachine = func(m *vrrp.Machine, actions []vrrp.Action) { l.do(l.byMachine[m], actions) }
 	return l

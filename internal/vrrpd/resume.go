@@ -8,7 +8,7 @@ import (
 
 // saved is the document for a successor.
 func (l *loop) saved() saved {
-	doc := saved{Config: l.config(), Repairs: l.repairs, Pauses: l.pauses, Overruns: l.overruns, Upgrades: l.upgrades}
+	doc := saved{Sessions: l.watchers.saved(), Config: l.config(), Repairs: l.repairs, Pauses: l.pauses, Overruns: l.overruns, Upgrades: l.upgrades}
 	for _, r := range l.routers {
 		i := savedInstance{
 			Name: r.name, State: r.m.State().String(), Reason: r.reason, Since: r.since,

@@ -84,9 +84,6 @@ func (r *router) address(source netip.Addr, password string) error {
 		Version: a.Version, Self: source, Peers: addrs(r.cfg.Peers), Open: r.cfg.OpenPeers, Unicast: r.cfg.Unicast,
 		Interval: a.Interval, Addresses: slices.Clone(a.Addresses), Auth: r.auth,
 	}
-	if r.cfg.Unicast && r.cfg.Auth == resource.AuthEnforce {
-		r.guard.MinTTL = 1 // who can sign may be behind a router
-	}
 	var pass *[maxPassword]byte
 	if r.cfg.Password != "" {
 		pass = new([maxPassword]byte)

@@ -122,6 +122,7 @@ func drive(ctx context.Context, l *loop, srv *server, w *watching, st *store, pr
 	serving, cancel := context.WithCancel(ctx)
 	defer chans.Wait()
 	defer cancel()
+	w.sessions.Resume(prev.Sessions)
 	chans.Go(func() { w.run(serving) })
 	<-resumed // nobody sees a router that is neither as it was nor as it will be
 	listening := make(chan struct{})

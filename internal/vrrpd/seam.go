@@ -33,6 +33,8 @@ type lan interface {
 	leave(p wire.Port)
 	// filter says which routers and peers matter on a port.
 	filter(p wire.Port, known []wire.Known) error
+	// everyRoute says whether routes matter that are not ours.
+	everyRoute(on bool) error
 }
 
 // An inputKind says what an input is.

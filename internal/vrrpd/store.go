@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/hareconcile/hareconcile/internal/bfdd"
 	"github.com/hareconcile/hareconcile/internal/channel"
 	"github.com/hareconcile/hareconcile/internal/vrrp"
 )
@@ -33,6 +34,7 @@ type saved struct {
 	Config    channel.Config  `json:"config"`
 	Instances []savedInstance `json:"instances"`
 	Trackers  []savedTracker  `json:"trackers"`
+	Sessions  []bfdd.Saved    `json:"sessions,omitempty"`
 	Repairs   uint64          `json:"repairs"`
 	Pauses    uint64          `json:"pauses"`
 	Overruns  uint64          `json:"overruns,omitempty"`

@@ -15,6 +15,7 @@ import (
 // watchers look at what the loop does not see by itself: processes, files, hosts, sessions.
 type watchers interface {
 	set([]resource.VRRPTracker)
+	saved() []bfdd.Saved // what a successor needs to go on with sessions
 }
 
 // watching is the real watchers.
@@ -37,6 +38,9 @@ func (w *watching) set(list []resource.VRRPTracker) {
 	w.host.Set(list)
 	w.sessions.Set(list)
 }
+
+// saved implements watchers.
+func (w *watching) saved() []bfdd.Saved { return w.sessions.Saved() }
 
 // run watches until ctx ends.
 func (w *watching) run(ctx context.Context) {
@@ -173,8 +177,24 @@ func (l *loop) countRoute(t *tracker) bool {
 	return l.tell(t, down, 0, "there is no such route")
 }
 
+// hearRoutes asks to hear of others' routes if, and only if, one may matter.
+func (l *loop) hearRoutes() {
+	on := l.table.Routes()
+	for _, t := range l.trackers {
+		on = on || t.cfg.Type == resource.TrackRoute
+	}
+	if on == l.everyRoute {
+		return
+	}
+	if err := l.lan.everyRoute(on); err != nil {
+		l.log.Warn("cannot choose routes to hear of", "err", err) // hears of more than it has to
+	}
+	l.everyRoute = on
+}
+
 // recount looks at everything that netlink tells of, as after lost events.
 func (l *loop) recount() {
+	l.hearRoutes() // before they are listed
 	have, err := l.kernel.Addresses()
 	if err != nil {
 		l.log.Error("cannot list addresses", "err", err)
