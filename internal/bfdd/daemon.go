@@ -43,6 +43,7 @@ type Daemon struct {
 	mu    sync.Mutex
 	cfgs  []resource.VRRPTracker
 	set   bool
+	unset map[resource.TrackerKey]bool  // what a Set left out since the loop last looked
 	saved map[resource.TrackerKey]Saved // what Saved returns, and at first what Resume was given
 	wake  func()                        // while Run runs
 }
@@ -59,14 +60,25 @@ type Saved struct {
 // New returns a Daemon that reports every change of a result. The function may be called
 // until Run returns, and does not block.
 func New(report func(Result), log *slog.Logger) *Daemon {
-	return &Daemon{report: report, log: log, saved: map[resource.TrackerKey]Saved{}}
+	return &Daemon{report: report, log: log, unset: map[resource.TrackerKey]bool{}, saved: map[resource.TrackerKey]Saved{}}
 }
 
 // Set replaces the sessions; trackers of other types are left alone. A session whose key
-// stays is changed in place. It may be called from any goroutine.
+// stays is changed in place; what is known of one that was away is reported again. It may
+// be called from any goroutine.
 func (d *Daemon) Set(cfgs []resource.VRRPTracker) {
+	cfgs = slices.DeleteFunc(slices.Clone(cfgs), func(c resource.VRRPTracker) bool { return c.Type != resource.TrackBFD })
+	wanted := make(map[resource.TrackerKey]bool, len(cfgs))
+	for _, c := range cfgs {
+		wanted[c.Key()] = true
+	}
 	d.mu.Lock()
-	d.cfgs, d.set = slices.DeleteFunc(slices.Clone(cfgs), func(c resource.VRRPTracker) bool { return c.Type != resource.TrackBFD }), true
+	for _, c := range d.cfgs {
+		if key := c.Key(); !wanted[key] {
+			d.unset[key] = true
+		}
+	}
+	d.cfgs, d.set = cfgs, true
 	d.mu.Unlock()
 	d.rouse()
 }
@@ -99,13 +111,13 @@ func (d *Daemon) save(key resource.TrackerKey, s Saved) {
 	d.saved[key] = s
 }
 
-// taken returns what was set since the last call; false if nothing was.
-func (d *Daemon) taken() ([]resource.VRRPTracker, bool) {
+// taken returns what was set since the last call, and which of it was away meanwhile.
+func (d *Daemon) taken() (cfgs []resource.VRRPTracker, unset map[resource.TrackerKey]bool, set bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	set := d.set
-	d.set = false
-	return d.cfgs, set
+	set, unset = d.set, d.unset
+	d.set, d.unset = false, map[resource.TrackerKey]bool{}
+	return d.cfgs, unset, set
 }
 
 // rouse wakes the loop if there is one.
@@ -140,8 +152,9 @@ func (d *Daemon) Run(ctx context.Context) error {
 	l := newLoop(k, d.report, d.save, d.Saved(), d.log)
 	defer l.close()
 	for ctx.Err() == nil {
-		if cfgs, set := d.taken(); set {
+		if cfgs, unset, set := d.taken(); set {
 			l.configure(cfgs)
+			l.remind(unset)
 		}
 		if err := l.round(); err != nil {
 			return fmt.Errorf("run BFD: %w", err)

@@ -108,6 +108,16 @@ func (l *loop) configure(cfgs []resource.VRRPTracker) {
 	l.resume = nil
 }
 
+// remind reports again what is known of sessions that were away for so short a time that
+// they went on.
+func (l *loop) remind(unset map[resource.TrackerKey]bool) {
+	for key, p := range l.peers {
+		if unset[key] && p.told != (Result{Key: key}) {
+			l.report(p.told)
+		}
+	}
+}
+
 func family(a netip.Addr) int {
 	if a.Is6() {
 		return 1

@@ -37,6 +37,17 @@ func TestTwoDaemons(t *testing.T) {
 		b.wait(c.Key(), bfdd.Up)
 	}
 
+	key := "bfd/10.9.0.2"
+	for range 5 { // away, whether the loop sees it or not, and reported again
+		before := len(a.of(key))
+		a.Set(nil)
+		a.Set(both("1", "2"))
+		for len(a.of(key)) == before {
+			<-a.news
+		}
+		a.wait(key, bfdd.Up)
+	}
+	b.wait("bfd/10.9.0.1", bfdd.Up)
 	bridge.Run("ip", "link", "set", "p1", "down")
 	detected(t, "the peer's cable", a.wait("bfd/10.9.0.2", bfdd.Down))
 	for _, c := range both("1", "2") {

@@ -47,25 +47,45 @@ type Watcher struct {
 	report func(Result)
 	log    *slog.Logger
 
-	mu   sync.Mutex
-	cfgs []resource.VRRPTracker
-	set  bool
-	wake func() // while Run runs
+	mu    sync.Mutex
+	cfgs  []resource.VRRPTracker
+	set   bool
+	unset map[resource.TrackerKey]bool // what a Set left out since the loop last looked
+	wake  func()                       // while Run runs
 }
 
 // New returns a Watcher that reports every change of a result. The function may be called
 // until Run returns, and does not block.
 func New(report func(Result), log *slog.Logger) *Watcher {
-	return &Watcher{report: report, log: log}
+	return &Watcher{report: report, log: log, unset: map[resource.TrackerKey]bool{}}
 }
 
 // Set replaces the trackers; those of other types are left alone. A tracker whose key
-// stays keeps what is known of it. It may be called from any goroutine.
+// stays keeps what is known of it; what is known of one that was away is reported again. It
+// may be called from any goroutine.
 func (w *Watcher) Set(cfgs []resource.VRRPTracker) {
+	wanted := make(map[resource.TrackerKey]bool, len(cfgs))
+	for _, c := range cfgs {
+		wanted[c.Key()] = true
+	}
 	w.mu.Lock()
+	for _, c := range w.cfgs {
+		if key := c.Key(); !wanted[key] {
+			w.unset[key] = true
+		}
+	}
 	w.cfgs, w.set = slices.Clone(cfgs), true
 	w.mu.Unlock()
 	w.rouse()
+}
+
+// taken returns what was set since the last call, and which of it was away meanwhile.
+func (w *Watcher) taken() (cfgs []resource.VRRPTracker, unset map[resource.TrackerKey]bool, set bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	set, unset = w.set, w.unset
+	w.set, w.unset = false, map[resource.TrackerKey]bool{}
+	return w.cfgs, unset, set
 }
 
 // rouse wakes the loop if there is one.
@@ -102,6 +122,7 @@ type loop struct {
 	jobs   chan func(now time.Duration) // finished; buffered for all that can be under way
 	busy   int                          // jobs under way
 	report func(Result)
+	last   map[resource.TrackerKey]Result // what was reported
 	log    *slog.Logger
 }
 
@@ -110,7 +131,27 @@ func newLoop(w *Watcher) (*loop, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &loop{waits: waits, jobs: make(chan func(time.Duration), jobRoom), report: w.report, log: w.log}, nil
+	l := &loop{waits: waits, jobs: make(chan func(time.Duration), jobRoom), last: map[resource.TrackerKey]Result{}, log: w.log}
+	l.report = func(r Result) {
+		l.last[r.Key] = r
+		w.report(r)
+	}
+	return l, nil
+}
+
+// remind reports again what is known of trackers that were away for so short a time that
+// they were watched on, and forgets those that are gone.
+func (l *loop) remind(cfgs []resource.VRRPTracker, unset map[resource.TrackerKey]bool) {
+	old := l.last
+	l.last = make(map[resource.TrackerKey]Result, len(cfgs))
+	for _, c := range cfgs {
+		r, known := old[c.Key()]
+		if known && unset[c.Key()] {
+			l.report(r)
+		} else if known {
+			l.last[r.Key] = r
+		}
+	}
 }
 
 // close leaves the wake-up to jobs that hang: they may still use it.
@@ -177,14 +218,11 @@ func (w *Watcher) Run(ctx context.Context) error {
 // judged by the time from before, so that an answer that waited for us is not a missing one.
 func (w *Watcher) round(l *loop, watches map[string]watch) (next time.Duration) {
 	now := wait.Now()
-	w.mu.Lock()
-	cfgs, set := w.cfgs, w.set
-	w.set = false
-	w.mu.Unlock()
-	if set {
+	if cfgs, unset, set := w.taken(); set {
 		for kind, x := range watches {
 			x.configure(ofType(cfgs, kind), now)
 		}
+		l.remind(cfgs, unset)
 	}
 	l.finish(now)
 	next = wait.Never

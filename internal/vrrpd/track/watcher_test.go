@@ -239,3 +239,22 @@ func TestProcess(t *testing.T) {
 	b.Set([]resource.VRRPTracker{long})
 	b.waitState(long.Key(), track.Up)
 }
+
+func TestWhatWasAwayIsReportedAgain(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x")
+	if err := os.WriteFile(path, []byte("0"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b := watch(t, nil)
+	c := resource.VRRPTracker{Type: resource.TrackFile, Target: path, Interval: resource.Duration(time.Hour)}
+	b.Set([]resource.VRRPTracker{c})
+	b.waitState(c.Key(), track.Up)
+	for range 20 { // whether the loop sees each of them or not
+		b.mu.Lock()
+		delete(b.last, c.Key())
+		b.mu.Unlock()
+		b.Set(nil)
+		b.Set([]resource.VRRPTracker{c})
+		b.waitState(c.Key(), track.Up)
+	}
+}
