@@ -2,21 +2,19 @@
 package interop
 
 import (
-	"cmp"
 	"flag"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/hareconcile/hareconcile/internal/vrrpd/vrrpdtest"
 )
 
 // atOnce is how many cases run together: they mostly wait for timers of the protocol.
-const atOnce = "20"
+const atOnce = 20
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	if err := flag.Set("test.parallel", atOnce); err != nil {
+	if err := flag.Set("test.parallel", "1000"); err != nil { // queue decides
 		panic(err)
 	}
 	vrrpdtest.Main(m)
@@ -27,20 +25,20 @@ var matches = []match{keepalivedV2, unicastV2, keepalivedV3, unicastV3, keepaliv
 
 // A trial is one thing that runs beside others.
 type trial struct {
-	name  string
-	match match
-	run   func(t *testing.T)
+	name string
+	slow bool
+	run  func(t *testing.T)
 }
 
 // trials are all of them, those that take longest first.
 func trials() []trial {
 	var all []trial
-	add := func(name string, m match, run func(t *testing.T)) {
-		all = append(all, trial{strings.TrimSpace(name + " " + m.String()), m, run})
+	add := func(name string, m match, slow bool, run func(t *testing.T)) {
+		all = append(all, trial{name + " " + m.String(), slow || m.version == 2, run})
 	}
 	for _, weLead := range []bool{true, false} {
 		for _, m := range matches {
-			add(role(weLead), m, func(t *testing.T) { duel(t, m, weLead) })
+			add(role(weLead), m, false, func(t *testing.T) { duel(t, m, weLead) })
 		}
 	}
 	for _, password := range []string{"", "secret"} {
@@ -48,13 +46,13 @@ func trials() []trial {
 		if password != "" {
 			m = keepalivedV2
 		}
-		add("replace a pair", m, func(t *testing.T) {
+		add("replace a pair", m, false, func(t *testing.T) {
 			replace(t, m, password)
 			record(t, m, "yes", replaceStory)
 		})
 	}
 	for _, m := range []match{oursV3, oursUnicastIPv6} {
-		add("HMAC rollout", m, func(t *testing.T) {
+		add("HMAC rollout", m, false, func(t *testing.T) {
 			rollout(t, m)
 			record(t, m, "yes", rolloutStory)
 		})
@@ -65,22 +63,49 @@ func trials() []trial {
 				continue
 			}
 			for _, m := range v.meets() {
-				add(v.story+" "+role(weLead), m, func(t *testing.T) { testVariant(t, v, m, weLead) })
+				add(v.story+" "+role(weLead), m, v.slow, func(t *testing.T) { testVariant(t, v, m, weLead) })
 			}
 		}
 	}
-	slices.SortStableFunc(all, func(a, b trial) int { return cmp.Compare(a.match.version, b.match.version) })
-	return all
+	var slow, fast []trial
+	for _, c := range all {
+		if c.slow {
+			slow = append(slow, c)
+		} else {
+			fast = append(fast, c)
+		}
+	}
+	return append(slow, fast...)
+}
+
+// A queue starts cases in order, some at once; package testing starts them in any order,
+// and the longest one last is a minute lost.
+type queue struct {
+	turns []chan struct{} // closed when it is the case's turn
+	slots chan struct{}
+}
+
+func (q *queue) run() {
+	for _, turn := range q.turns {
+		q.slots <- struct{}{}
+		close(turn)
+	}
 }
 
 func TestInterop(t *testing.T) {
 	t.Run("cases", func(t *testing.T) { // returns when all have ended
+		q := &queue{slots: make(chan struct{}, atOnce)}
 		for _, c := range trials() {
 			t.Run(c.name, func(t *testing.T) {
+				turn := make(chan struct{})
+				q.turns = append(q.turns, turn)
 				t.Parallel()
+				<-turn
+				defer func() { <-q.slots }()
 				c.run(t)
 			})
 		}
+		go q.run() // ends when every case has had its turn
 	})
 	compare(t)
 }

@@ -64,6 +64,9 @@ func keepalivedConf(p plan) string {
 		if p.preemptDelay > 0 {
 			line(" preempt_delay %s", seconds(p.preemptDelay))
 		}
+		if p.mac {
+			line(" use_vmac")
+		}
 		if p.password != "" {
 			line(" authentication {\n  auth_type PASS\n  auth_pass %s\n }", p.password)
 		}

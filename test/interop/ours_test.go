@@ -42,7 +42,7 @@ func (p plan) instances() []resource.VRRPInstance {
 		i := resource.VRRPInstance{
 			Interface: v.device, VRID: v.vrid, Family: p.family, Version: p.version, Priority: p.priority,
 			Interval: resource.Duration(p.interval), Preempt: !p.neverPreempt, PreemptDelay: resource.Duration(p.preemptDelay),
-			Unicast: p.unicast, Source: on(v.device, p.own)[0], Peers: list(on(v.device, p.peers...)), Auth: p.auth,
+			Unicast: p.unicast, Source: on(v.device, p.own)[0], Peers: list(on(v.device, p.peers...)), Auth: p.auth, VirtualMAC: p.mac,
 		}
 		i.Addresses = list(v.vips)
 		if p.message {

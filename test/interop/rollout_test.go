@@ -43,7 +43,8 @@ func rollout(t *testing.T, m match) {
 		n.WaitState("BACKUP")
 	}
 	s.received(nodes, 5)
-	began, sent, states := time.Now(), nodes[0].router().Adverts["sent"], standing(nodes)
+	sent, states := nodes[0].router().Adverts["sent"], standing(nodes)
+	began := time.Now()
 	for _, mode := range []string{resource.AuthReceiveOnly, resource.AuthPermissive, resource.AuthEnforce} {
 		for _, n := range nodes {
 			n.plan.auth = mode

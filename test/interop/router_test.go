@@ -39,6 +39,7 @@ type plan struct {
 	password     string // of version 2
 	message      bool   // version 3 checksums without the pseudo-header
 	group        bool   // the routers move together
+	mac          bool   // addresses on a macvlan with the virtual router's MAC; FRR knows nothing else
 	auth         string // a resource.Auth mode
 
 	host  int          // number on the segment; the last part of addresses

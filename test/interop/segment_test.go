@@ -39,12 +39,13 @@ const (
 	amongOurselves = "hareconcile"
 )
 
-// interval is the shortest that v2 knows, or a tenth of a second.
+// interval is the shortest that v2 knows, or one whose down interval is longer than most
+// waits for a processor: who was away for longer listens first.
 func (m match) interval() time.Duration {
 	if m.version == 2 {
 		return time.Second
 	}
-	return 100 * time.Millisecond
+	return 200 * time.Millisecond
 }
 
 // plan is what a host runs if nothing is special.

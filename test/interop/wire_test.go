@@ -22,6 +22,7 @@ type frame struct {
 	at   time.Time // the kernel's
 	port int       // of the bridge; whose frame it is
 	out  bool      // it leaves the bridge by that port
+	mac  [6]byte   // of the sender
 	from netip.Addr
 	to   netip.Addr
 	// Of an advert.
@@ -113,6 +114,7 @@ func (w *wire) hear(b, oob []byte, from syscall.Sockaddr) {
 	if !ok {
 		return
 	}
+	f.mac = [6]byte(b[6:12])
 	f.port, f.at, f.out = port, time.Now(), ll.Pkttype == syscall.PACKET_OUTGOING
 	if msgs, err := syscall.ParseSocketControlMessage(oob); err == nil {
 		for _, m := range msgs {
