@@ -3,6 +3,7 @@
 package faults
 
 import (
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -21,6 +22,11 @@ import (
 
 func TestMain(m *testing.M) {
 	vrrpdtest.Child()
+	flag.Parse()
+	// Those that run side by side wait most of the time; those that do not are a load.
+	if err := flag.Set("test.parallel", "4"); err != nil {
+		panic(err)
+	}
 	code := m.Run()
 	table.print()
 	if programs.dir != "" {
@@ -150,18 +156,6 @@ func (l *lan) settle(t *testing.T) {
 // transitions is how often both nodes have changed state.
 func (l *lan) transitions() [2]uint64 {
 	return [2]uint64{l.a.Instance().Transitions, l.b.Instance().Transitions}
-}
-
-// unmoved fails the test if a state has changed since.
-func (l *lan) unmoved(t *testing.T, since [2]uint64) {
-	t.Helper()
-	now := l.transitions()
-	if n := now[0] - since[0]; n != 0 {
-		t.Errorf("the master made %d transitions, want none (now %s)", n, l.a.Instance().Reason)
-	}
-	if n := now[1] - since[1]; n != 0 {
-		t.Errorf("the backup made %d transitions, want none (now %s)", n, l.b.Instance().Reason)
-	}
 }
 
 // status asks a node for everything.

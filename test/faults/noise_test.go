@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -29,36 +30,44 @@ func TestNoise(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := elected(t, lanInterval)
-			before := l.transitions()
-			nodes := [2]*vrrpdtest.Node{l.a, l.b}
-			var used [2]time.Duration
-			var heard [2]uint64
-			for i, n := range nodes {
-				used[i], heard[i] = processorTime(t, n), received(t, n)
-			}
-			start := time.Now()
-			d := time.Duration(vrrpdtest.Trials(2, 30)) * time.Second
-			var senders sync.WaitGroup
-			for _, port := range []string{"p0", "p1"} {
-				s := newSender(t, l.bridge, port)
-				senders.Go(func() {
-					if _, err := s.flood(frames, noiseRate, d); err != nil {
-						t.Error(err)
-					}
-				})
-			}
-			senders.Wait()
-			took := time.Since(start)
-			rate := func(i int) float64 { return float64(received(t, nodes[i])-heard[i]) / took.Seconds() }
-			share := func(i int) float64 { return 100 * float64(processorTime(t, nodes[i])-used[i]) / float64(took) }
-			figure(t, "packets a second and share of a processor: master %.0f, %.1f %%; backup %.0f, %.1f %%",
-				rate(0), share(0), rate(1), share(1))
-			l.unmoved(t, before)
-			if least := min(rate(0), rate(1)); least < leastRate {
-				t.Errorf("%.0f packets a second, want at least %d", least, leastRate)
+			fair(t, func() (string, error) { return listen(t, l, frames) })
+		})
+	}
+}
+
+// listen floods l's nodes and returns what that did to them.
+func listen(t *testing.T, l *lan, frames [][]byte) (string, error) {
+	t.Helper()
+	l.settle(t)
+	before := l.transitions()
+	nodes := [2]*vrrpdtest.Node{l.a, l.b}
+	var used [2]time.Duration
+	var heard [2]uint64
+	for i, n := range nodes {
+		used[i], heard[i] = processorTime(t, n), received(t, n)
+	}
+	start := time.Now()
+	d := time.Duration(vrrpdtest.Trials(2, 30)) * time.Second
+	var senders sync.WaitGroup
+	for _, port := range []string{"p0", "p1"} {
+		s := newSender(t, l.bridge, port)
+		senders.Go(func() {
+			if _, err := s.flood(frames, noiseRate, d); err != nil {
+				t.Error(err)
 			}
 		})
 	}
+	senders.Wait()
+	took := time.Since(start)
+	rate := func(i int) float64 { return float64(received(t, nodes[i])-heard[i]) / took.Seconds() }
+	share := func(i int) float64 { return 100 * float64(processorTime(t, nodes[i])-used[i]) / float64(took) }
+	text := fmt.Sprintf("packets a second and share of a processor: master %.0f, %.1f %%; backup %.0f, %.1f %%",
+		rate(0), share(0), rate(1), share(1))
+	err := l.unmoved(before)
+	if least := min(rate(0), rate(1)); least < leastRate {
+		err = errors.Join(err, fmt.Errorf("%.0f packets a second, want at least %d", least, leastRate))
+	}
+	return text, err
 }
 
 // received is how many packets have come to a node.

@@ -3,6 +3,7 @@ package faults
 import (
 	"bufio"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -25,51 +26,52 @@ func TestUpgrade(t *testing.T) {
 		promised bool
 	}{{time.Second, true}, {100 * time.Millisecond, true}, {10 * time.Millisecond, false}} {
 		t.Run(tt.interval.String(), func(t *testing.T) {
+			t.Parallel()
 			interval := tt.interval
 			l := elected(t, interval)
 			disk := filepath.Join(t.TempDir(), "vrrpd")
-			versions := [2]string{"one", "two"}
-			install(t, versions[0], disk)
+			versions := [2]string{"two", "one"}
+			install(t, "one", disk)
 			l.a.Signal(unix.SIGTERM)
 			l.a.Program = disk
 			l.a.Start()
 			l.settle(t)
-			before, pid := l.transitions(), l.a.PID()
-			mine := l.a.WatchVIP()
-			stop := ping(t, l)
-			upgrades := vrrpdtest.Trials(6, 50)
-			for n := range upgrades {
-				version := versions[(n+1)%2]
-				install(t, version, disk)
-				wait(t, phase(interval))
-				s, err := l.a.UpgradeOver()
-				if err != nil {
-					t.Fatal(err)
+			pid, mine := l.a.PID(), l.a.WatchVIP()
+			upgrades := vrrpdtest.Trials(5, 50)
+			fair(t, func() (string, error) {
+				l.settle(t)
+				removals(mine)
+				before, earlier := l.transitions(), len(l.a.Gaps())
+				stop := ping(t, l)
+				for n := range upgrades {
+					version := versions[n%2]
+					install(t, version, disk)
+					wait(t, phase(interval))
+					s, err := l.a.UpgradeOver()
+					if err != nil {
+						t.Fatal(err)
+					}
+					if s.Build != version || s.Upgrades != uint64(earlier+n+1) {
+						t.Fatalf("upgrade %d is to version %q, want %d to %q", s.Upgrades, s.Build, earlier+n+1, version)
+					}
 				}
-				if s.Build != version {
-					t.Fatalf("the program is version %q, want %q", s.Build, version)
+				wait(t, min(4*interval, 2*time.Second))
+				sent, lost := stop()
+				median, most := spread(l.a.Gaps()[earlier:])
+				text := fmt.Sprintf("%d upgrades, unattended for %v, at most %v: %d transitions on the peer, client lost %d of %d packets",
+					upgrades, median, most, l.transitions()[1]-before[1], lost, sent)
+				if !tt.promised {
+					return text, nil
 				}
-			}
-			wait(t, min(4*interval, 2*time.Second))
-			sent, lost := stop()
-			median, most := spread(l.a.Gaps())
-			figure(t, "%d upgrades, unattended for %v, at most %v: %d transitions on the peer, client lost %d of %d packets",
-				upgrades, median, most, l.transitions()[1]-before[1], lost, sent)
-			if !tt.promised {
-				return
-			}
-			l.unmoved(t, before)
-			if lost > 0 || sent == 0 {
-				t.Errorf("%d of %d packets were lost, want none", lost, sent)
-			}
-			if got := status(l.a).Upgrades; got != uint64(upgrades) {
-				t.Errorf("%d upgrades were counted, want %d", got, upgrades)
-			}
-			for len(mine) > 0 {
-				if c := <-mine; !c.Added {
-					t.Error("the address was removed")
+				err := l.unmoved(before)
+				if lost > 0 || sent == 0 {
+					err = errors.Join(err, fmt.Errorf("%d of %d packets were lost, want none", lost, sent))
 				}
-			}
+				if gone := removals(mine); gone > 0 {
+					err = errors.Join(err, fmt.Errorf("the address was removed %d times, want never", gone))
+				}
+				return text, err
+			})
 			if l.a.PID() != pid {
 				t.Error("it is another process")
 			}
