@@ -21,6 +21,8 @@ const (
 	publishPause = 10 * time.Millisecond
 	// retryAfter is the wait before something that the kernel refused is tried again.
 	retryAfter = time.Second
+	// pollEvery is how often what the kernel sends no events about is looked at.
+	pollEvery = 5 * time.Second
 )
 
 // A loop owns all virtual routers. Nothing else touches its fields.
@@ -56,6 +58,7 @@ type loop struct {
 	upgrades   uint64
 	retryAt    time.Duration // for what the kernel refused
 	alarmsEnd  time.Duration // when the next alarm may be over
+	pollAt     time.Duration // when settings and filters, whose changes make no event, are looked at
 	everyRoute bool          // others' routes are heard of
 	changed    bool          // there is something new to publish and save
 	told       time.Duration // when that was last done
@@ -145,7 +148,7 @@ func (l *loop) handle(in *input) {
 // than a quarter of the shortest master-down interval from now, so that a longer gap
 // between two rounds can only be a pause.
 func (l *loop) until() time.Duration {
-	next := min(l.retryAt, l.alarmsEnd, l.announce.Next(), l.queue.next(), l.t+l.notify.every, l.t+l.shortestDown()/4)
+	next := min(l.retryAt, l.alarmsEnd, l.pollAt, l.announce.Next(), l.queue.next(), l.t+l.notify.every, l.t+l.shortestDown()/4)
 	if l.changed {
 		next = min(next, l.told+publishPause)
 	}
@@ -199,6 +202,10 @@ func (l *loop) timers(drained bool) {
 	if l.retryAt <= l.t {
 		l.retryAt = never
 		l.refresh()
+	}
+	if l.pollAt <= l.t {
+		l.pollAt = l.t + pollEvery
+		l.table.Poll()
 	}
 	if l.alarmsEnd <= l.t {
 		l.endAlarms()
