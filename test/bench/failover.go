@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"sync"
 	"time"
@@ -218,29 +217,3 @@ func (p *pair) crash(ctx context.Context, phase time.Duration) (c crash, err err
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
-
-// A part is one of the things that are measured.
-type part func(context.Context, *bench) error
-
-// A bench is what all parts need.
-type bench struct {
-	dir     string
-	vrrpd   []string // our program with its first arguments
-	profile string   // where heap profiles go; "" is nowhere
-	out     io.Writer
-	open    []*pair
-}
-
-// pairs makes one pair of each program. They end with the part.
-func (b *bench) pairs(ctx context.Context, vrrpd []string, l layout) ([]*pair, error) {
-	var pairs []*pair
-	for _, program := range programs {
-		p, err := newPair(ctx, b.dir, program, vrrpd, l)
-		pairs = append(pairs, p)
-		b.open = append(b.open, p)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", program, err)
-		}
-	}
-	return pairs, nil
-}

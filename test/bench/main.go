@@ -8,6 +8,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"net/netip"
 	"os"
 	"os/signal"
@@ -123,4 +124,30 @@ func (b *bench) measure(ctx context.Context, run part) error {
 		err = errors.Join(err, p.close())
 	}
 	return err
+}
+
+// A part is one of the things that are measured.
+type part func(context.Context, *bench) error
+
+// A bench is what all parts need.
+type bench struct {
+	dir     string
+	vrrpd   []string // our program with its first arguments
+	profile string   // where heap profiles go; "" is nowhere
+	out     io.Writer
+	open    []*pair
+}
+
+// pairs makes one pair of each program. They end with the part.
+func (b *bench) pairs(ctx context.Context, vrrpd []string, l layout) ([]*pair, error) {
+	var pairs []*pair
+	for _, program := range programs {
+		p, err := newPair(ctx, b.dir, program, vrrpd, l)
+		pairs = append(pairs, p)
+		b.open = append(b.open, p)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", program, err)
+		}
+	}
+	return pairs, nil
 }
