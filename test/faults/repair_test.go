@@ -15,10 +15,12 @@ const repairLimit = 100 * time.Millisecond
 func TestDeletedAddressComesBack(t *testing.T) {
 	t.Parallel()
 	l := elected(t, time.Second)
-	before, changes := l.transitions(), l.a.WatchVIP()
+	changes := l.a.WatchVIP()
 	trials := vrrpdtest.Trials(10, 200)
 	fair(t, func() (string, error) {
-		repairs := status(l.a).Repairs
+		l.settle(t)
+		removals(changes)
+		before, repairs := l.transitions(), status(l.a).Repairs
 		var away []time.Duration
 		for range trials {
 			start := time.Now() // the command's: both changes may be told at once
