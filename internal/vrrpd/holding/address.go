@@ -167,12 +167,13 @@ func (t *Table) syncAddresses() (remove func()) {
 func (t *Table) syncAddress(o *owner, it *address) {
 	switch {
 	case it.seen != t.generation:
-		if it.state != absent {
+		if it.state == holds || it.state == lost {
 			t.repaired(o, it.spec.Prefix.String(), "address was missing")
 		}
 		t.ask(rtnl.Request{Op: rtnl.AddAddress, Address: it.spec}, it)
-	case !it.here.Marked && it.state != holds: // somebody else's: a conflict
-		it.state = absent
+	case !it.here.Marked && it.state != holds: // somebody else's: a conflict, or the owner's own
+		it.fresh = it.fresh || it.state != theirs
+		it.state = theirs
 	case it.equal() || !t.kernel.Marks() && it.here.Forever && !it.differs():
 		it.fresh = it.fresh || it.state != holds
 		it.state, it.other = holds, false

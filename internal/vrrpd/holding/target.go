@@ -3,7 +3,8 @@ package holding
 import "github.com/hareconcile/hareconcile/internal/vrrpd/announce"
 
 // Targets are what has to be announced for owner: the addresses that it holds, each on the
-// link where it is.
+// link where it is. Those that somebody else put there are announced too: they may be the
+// host's own, of which the router is the owner (RFC 9568, section 6.4.1).
 func (t *Table) Targets(name string) []announce.Target {
 	o := t.owners[name]
 	if o == nil || !o.active {
@@ -13,7 +14,7 @@ func (t *Table) Targets(name string) []announce.Target {
 	for i := range o.addrs {
 		w := &o.addrs[i]
 		it := t.addrs[w.place]
-		if it == nil || it.state != holds {
+		if it == nil || it.state != holds && it.state != theirs {
 			continue
 		}
 		l := t.links[w.place.index]

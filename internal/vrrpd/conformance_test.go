@@ -1,0 +1,178 @@
+package vrrpd
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hareconcile/hareconcile/internal/channel"
+	"github.com/hareconcile/hareconcile/internal/vrrp"
+	"github.com/hareconcile/hareconcile/internal/vrrpd/wire"
+	"github.com/hareconcile/hareconcile/reconcile/resource"
+)
+
+// spoil is what RFC 9568, section 7.1, has receivers look for; "nothing" is in order.
+var spoil = map[string]func(*input){
+	"nothing":                      func(*input) {},
+	"a TTL of 254":                 func(in *input) { in.packet[8] = 254 },
+	"version 4":                    func(in *input) { in.packet[20] = 0x41 },
+	"version 2 to version 3":       func(in *input) { in.packet[20] = 0x21 },
+	"type 2":                       func(in *input) { in.packet[20] = 0x32 },
+	"a packet that is cut":         func(in *input) { in.packet[3] -= 4; in.packet = in.packet[:len(in.packet)-4] },
+	"a wrong checksum":             func(in *input) { in.packet[26]++ },
+	"a router id that we have not": func(in *input) { in.packet[21] = 8 },
+	"the router id on another interface": func(in *input) {
+		in.port = wire.Port{Index: 4}
+	},
+	"the router id of the other family": func(in *input) { in.port.IPv6 = true },
+	"no address":                        func(in *input) { in.packet[23] = 0 },
+	"interval 0":                        func(in *input) { in.packet[24], in.packet[25] = 0, 0 },
+}
+
+// TestWhatFailsACheckHasNoEffect gives a MASTER an advert that outranks it and a BACKUP one
+// that puts its promotion off, each with one thing wrong.
+func TestWhatFailsACheckHasNoEffect(t *testing.T) {
+	for name, change := range spoil {
+		t.Run(name, func(t *testing.T) {
+			l, k := started(t, 200)
+			r := l.routers[0]
+			due := r.timers[vrrp.Deadline]
+			k.t += time.Second
+			hear := func() {
+				in := advertFrom(t, peer, 250)
+				change(&in)
+				k.queue = append(k.queue, in)
+				l.t = k.t
+				l.drain()
+			}
+			hear()
+			if moved := r.timers[vrrp.Deadline] != due; moved != (name == "nothing") {
+				t.Errorf("the wait of a BACKUP started again: %v", moved)
+			}
+			roundsFor(t, l, k, 6*time.Second)
+			wantState(t, l, vrrp.Master)
+			hear()
+			if got := r.m.State(); (got == vrrp.Backup) != (name == "nothing") {
+				t.Errorf("a MASTER that heard it is %v", got)
+			}
+			if counted := r.rejects[vrrp.Admitted]; (counted == 2) != (name == "nothing") {
+				t.Errorf("%d adverts counted as received", counted)
+			}
+		})
+	}
+}
+
+// TestOwnerHearsAnotherOwner has erratum 8298 to RFC 9568: the owner does not discard what
+// it hears, and tells of it.
+func TestOwnerHearsAnotherOwner(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		from netip.Addr
+		want vrrp.State
+	}{{"from a higher address", peer, vrrp.Backup}, {"from a lower address", netip.MustParseAddr("10.0.0.0").Prev(), vrrp.Master}} {
+		t.Run(tt.name, func(t *testing.T) {
+			k := newFake()
+			l := boot(t, k, t.TempDir())
+			i := instance(255)
+			i.Peers = resource.NewList(tt.from.String())
+			configure(t, l, k, channel.Config{Instances: []resource.VRRPInstance{i}})
+			wantState(t, l, vrrp.Master)
+			k.queue = append(k.queue, advertFrom(t, tt.from, 255))
+			round(t, l)
+			wantState(t, l, tt.want)
+			s := ask(t, l, k, channel.Request{Query: &channel.Query{}}).Status.Instances[0]
+			if got := strings.Join(s.Alerts, "; "); !strings.Contains(got, "another master at "+tt.from.String()) {
+				t.Errorf("alerts = %q", got)
+			}
+		})
+	}
+}
+
+// TestListsThatDifferAreCountedAndCount has RFC 9568, section 7.1, where a list of other
+// addresses is to be told of and no reason to drop an advert. In version 2 that is against
+// RFC 3768, section 7.1: dropping it makes two masters of what is a misconfiguration.
+func TestListsThatDifferAreCountedAndCount(t *testing.T) {
+	for _, version := range []int{3, 2} {
+		k := newFake()
+		l := boot(t, k, t.TempDir())
+		i := instance(100)
+		i.Version = version
+		configure(t, l, k, channel.Config{Instances: []resource.VRRPInstance{i}})
+		for _, list := range []string{vip.Addr().String(), "10.0.0.101"} {
+			a := vrrp.Advert{Version: uint8(version), VRID: 7, Priority: 200, Interval: time.Second, Addresses: addrs(resource.List(list))}
+			letter, err := vrrp.NewLetter(&a, peer, vrrp.Multicast4, vrrp.FormPseudo, nil, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			k.queue = append(k.queue, input{kind: inAdvert, port: wire.Port{Index: 3}, packet: letter.Packet(200, time.Time{})})
+			round(t, l)
+			r := l.routers[0]
+			if differs := list != vip.Addr().String(); (r.mismatch == 1) != differs || r.m.Master() != peer {
+				t.Errorf("version %d, list %s: %d mismatches, master %v", version, list, r.mismatch, r.m.Master())
+			}
+		}
+		roundsFor(t, l, k, 2*time.Second)
+		wantState(t, l, vrrp.Backup)
+	}
+}
+
+// TestAcceptModeIsForOthers has RFC 9568, section 6.4.3: the owner accepts what is for it,
+// whatever the flag says.
+func TestAcceptModeIsForOthers(t *testing.T) {
+	for _, tt := range []struct {
+		priority uint8
+		noAccept bool
+		want     bool
+	}{{254, true, true}, {255, true, false}, {254, false, false}, {255, false, false}} {
+		i := instance(tt.priority)
+		i.NoAccept = tt.noAccept
+		if got := wants(i).NoAccept; got != tt.want {
+			t.Errorf("priority %d, no_accept %v: packets are dropped: %v", tt.priority, tt.noAccept, got)
+		}
+	}
+}
+
+// TestBackupDoesNothingForTheAddresses has RFC 9568, section 6.4.2, of which the kernel
+// does most: it has no address for which it could answer.
+func TestBackupDoesNothingForTheAddresses(t *testing.T) {
+	l, k := started(t, 100)
+	for range 40 {
+		k.queue = append(k.queue, advertFrom(t, peer, 200))
+		roundsFor(t, l, k, 500*time.Millisecond)
+	}
+	wantState(t, l, vrrp.Backup)
+	if len(k.addrs) != 0 || k.added != 0 || k.garps != 0 || len(k.sent) != 0 {
+		t.Errorf("addresses %v, %d announcements, adverts %v, want none", k.addrs, k.garps, k.sent)
+	}
+	roundsFor(t, l, k, 5*time.Second)
+	wantState(t, l, vrrp.Master)
+	k.queue = append(k.queue, advertFrom(t, peer, 200))
+	round(t, l)
+	wantState(t, l, vrrp.Backup)
+	garps, sent := k.garps, len(k.sent)
+	k.queue = append(k.queue, advertFrom(t, peer, 200))
+	roundsFor(t, l, k, 2*time.Second)
+	if len(k.addrs) != 0 || k.garps != garps || len(k.sent) != sent || garps == 0 {
+		t.Errorf("once it was MASTER: addresses %v, %d announcements and %d adverts more", k.addrs, k.garps-garps, len(k.sent)-sent)
+	}
+}
+
+// TestPriorityOfOwnersAndOthers has RFC 9568, section 5.2.4: 255 is the owner's, and
+// nothing but a resignation has priority 0.
+func TestPriorityOfOwnersAndOthers(t *testing.T) {
+	for _, priority := range []uint8{1, 100, 254, 255} {
+		l, k := started(t, priority)
+		roundsFor(t, l, k, 6*time.Second)
+		wantState(t, l, vrrp.Master)
+		for _, got := range k.sent {
+			if got != priority {
+				t.Errorf("a router of priority %d advertised %d", priority, got)
+			}
+		}
+		ask(t, l, k, channel.Request{Resign: &channel.Resign{}})
+		if got := k.sent[len(k.sent)-1]; got != 0 {
+			t.Errorf("a resignation has priority %d", got)
+		}
+	}
+}
