@@ -84,6 +84,9 @@ func (r *router) address(source netip.Addr, password string) error {
 		Version: a.Version, Self: source, Peers: addrs(r.cfg.Peers), Open: r.cfg.OpenPeers, Unicast: r.cfg.Unicast,
 		Interval: a.Interval, Addresses: slices.Clone(a.Addresses), Auth: r.auth,
 	}
+	if r.cfg.Unicast && r.ipv6() {
+		r.guard.MinTTL = 1 // keepalived leaves the hop limit of unicast to the kernel
+	}
 	var pass *[maxPassword]byte
 	if r.cfg.Password != "" {
 		pass = new([maxPassword]byte)
