@@ -57,7 +57,7 @@ const (
 	conf6AcceptRA    = 3 // DEVCONF_ACCEPT_RA
 	genModeNone      = 1 // IN6_ADDR_GEN_MODE_NONE
 	skipStats        = 8 // RTEXT_FILTER_SKIP_STATS
-	macvlanPrivate   = 1 // MACVLAN_MODE_PRIVATE
+	macvlanBridge    = 4 // MACVLAN_MODE_BRIDGE
 )
 
 // parseLink reads the body of RTM_NEWLINK and RTM_DELLINK; false if it is not about a link
@@ -132,8 +132,10 @@ func parseConf(b []byte, c *Conf) {
 // Manual reports whether the kernel makes no IPv6 addresses by itself.
 func (c *Conf) Manual() bool { return !c.IPv6 || c.AddrGenMode == genModeNone }
 
-// A LinkChange is what a request does to a link. AddLink makes a macvlan in private mode
-// with Name, MAC and Group above Parent, which is down; the others are about Index.
+// A LinkChange is what a request does to a link. AddLink makes a macvlan in bridge mode
+// with Name, MAC and Group above Parent, which is down; the others are about Index. In
+// private mode the macvlan would take from its parent whatever another master sends with
+// the same MAC (macvlan.c, macvlan_handle_frame), and nobody here would hear its adverts.
 type LinkChange struct {
 	Index    int
 	Name     string
@@ -186,7 +188,7 @@ func (l *LinkChange) appendMacvlan(b []byte) []byte {
 	b, info := beginNest(b, unix.IFLA_LINKINFO)
 	b = appendString(b, unix.IFLA_INFO_KIND, "macvlan")
 	b, data := beginNest(b, unix.IFLA_INFO_DATA)
-	b = appendNumber(b, unix.IFLA_MACVLAN_MODE, macvlanPrivate)
+	b = appendNumber(b, unix.IFLA_MACVLAN_MODE, macvlanBridge)
 	return endNest(endNest(b, data), info)
 }
 
