@@ -89,12 +89,13 @@ func (s *segment) received(nodes []*ours, more uint64) {
 	}
 }
 
-// regular wants the master's adverts on the wire without a pause, and no one else's.
+// regular wants the master's adverts on the wire, never too late for a backup, and no one
+// else's.
 func (s *segment) regular(since time.Time, sent uint64, master *ours) {
 	s.t.Helper()
 	heard := s.wire.adverts(0, vrid, since)
 	for i := 1; i < len(heard); i++ {
-		if pause := heard[i].at.Sub(heard[i-1].at); pause > master.plan.interval+late/2 {
+		if pause := heard[i].at.Sub(heard[i-1].at); pause > master.plan.down() {
 			s.t.Errorf("the master was silent for %v", pause)
 		}
 	}
