@@ -279,7 +279,7 @@ func (l *loop) syncTable() {
 		}
 	}
 	l.repairs += uint64(report.Repairs)
-	l.changed = true
+	l.changed = l.changed || report.Changed
 }
 
 // router finds one by name.

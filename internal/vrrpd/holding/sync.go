@@ -20,6 +20,7 @@ const passes = 3
 
 // ask puts a request in line; flush hands the line to the kernel.
 func (t *Table) ask(r rtnl.Request, s subject) {
+	t.report.Changed = true
 	t.reqs, t.subjects = append(t.reqs, r), append(t.subjects, s)
 	if len(t.reqs) >= room {
 		t.flush()
@@ -144,7 +145,7 @@ func (t *Table) settleConflicts(kind int, found map[*owner][]string) {
 		if slices.Equal(now, o.conflicts[kind]) {
 			continue
 		}
-		o.conflicts[kind] = now
+		o.conflicts[kind], t.report.Changed = now, true
 		if len(now) > 0 {
 			t.log.Error("object was put on this host by somebody else", "router", o.name, "id", strings.Join(now, ", "))
 		}

@@ -40,6 +40,7 @@ type Wants struct {
 type Report struct {
 	Fresh   []string // owners whose addresses must be announced again
 	Repairs int      // objects that were missing or altered and were put back
+	Changed bool     // something was asked of the kernel, or conflicts are others
 	Retry   bool     // the kernel refused something: Recheck in a while
 	Err     error    // the first refusal
 }
