@@ -14,6 +14,7 @@ const owner = 255
 
 func (v *view) instanceRules(i spec.VRRPInstance) {
 	v.versionRules(i)
+	v.ttlRules(i)
 	v.members(i)
 	v.peerRules(i)
 	v.preemptRules(i)
@@ -103,6 +104,17 @@ func (v *view) versionRules(i spec.VRRPInstance) {
 	}
 	if in := v.at[i.Origin.Address]; in.written("checksum") && (i.Version == 2 || i.IPv6()) {
 		v.fail(i.Origin, "checksum", "checksum does not fit", "Only version 3 over IPv4 has two forms of it.")
+	}
+}
+
+// ttlRules bounds from where adverts may come.
+func (v *view) ttlRules(i spec.VRRPInstance) {
+	in := v.at[i.Origin.Address]
+	switch {
+	case in.written("min_ttl") && !i.Unicast:
+		v.fail(i.Origin, "min_ttl", "min_ttl is for unicast", "Multicast adverts never cross a router: their TTL is 255 (RFC 9568, section 5.1.1.3).")
+	case i.MinTTL != 0 && i.Auth.Mode != "enforce":
+		v.warn(i.Origin, "min_ttl", "Adverts may come from afar", "Whoever forges the address of a member behind a router is heard. Sign the adverts: auth { mode = \"enforce\" }, or leave min_ttl out.")
 	}
 }
 

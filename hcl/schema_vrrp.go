@@ -21,6 +21,7 @@ var vrrpBlock = &block{
 		{name: "source", kind: addressMap, doc: "The members' addresses on this segment, where they are not the nodes' own. IPv6 by multicast without it is sent from the device's link-local address, so no stranger can be told from a member."},
 		{name: "unicast", kind: boolKind, def: "false", doc: "Sends adverts to the other members and `peers` one by one instead of to the multicast group."},
 		{name: "peers", kind: hostsKind, doc: "Routers that are no members, such as a keepalived that is still to be replaced: their adverts count, and with `unicast` they get ours."},
+		{name: "min_ttl", kind: intKind(1, 255), def: "255", doc: "unicast: the least TTL or hop limit that an advert may arrive with. Below 255 routers may be between the members, and whoever forges a member's address behind them is heard: sign the adverts. keepalived's unicast over IPv6 has 64 unless its `unicast_ttl` says 255."},
 		{name: "checksum", kind: choice("pseudo", "message"), def: `"pseudo"`, doc: `What the checksum of version 3 over IPv4 covers when it is sent: "pseudo" (with a pseudo-header, as keepalived and FRR) or "message" (RFC 9568). Both are received.`},
 		{name: "accept", kind: boolKind, def: "true", doc: "Whether a MASTER that is not the owner accepts packets to the addresses (RFC 9568, Accept_Mode). Without it they are only good as gateways."},
 		{name: "virtual_mac", kind: boolKind, def: "false", doc: "Puts the addresses on a macvlan with the virtual router's MAC (RFC 9568, section 7.3)."},

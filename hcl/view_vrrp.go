@@ -31,6 +31,9 @@ func (v *view) instance(in *instance) spec.VRRPInstance {
 		Announce:   announce(in),
 	}
 	i.Preempt, i.PreemptDelay = v.preempt(in)
+	if ttl := in.int("min_ttl"); ttl != 255 {
+		i.MinTTL = uint8(ttl)
+	}
 	if s := in.string("checksum"); s != "pseudo" {
 		i.Checksum = s
 	}

@@ -20,7 +20,7 @@ func (b *builder) vrrpInstance(i spec.VRRPInstance) {
 		Interface: i.Interface, VRID: i.VRID,
 		Version: i.Version, Priority: priority, Interval: resource.Duration(i.Interval),
 		Preempt: i.Preempt, PreemptDelay: resource.Duration(i.PreemptDelay), StartDelay: resource.Duration(i.StartDelay),
-		Group: i.Group, Unicast: i.Unicast, Checksum: i.Checksum,
+		Group: i.Group, Unicast: i.Unicast, MinTTL: i.MinTTL, Checksum: i.Checksum,
 		NoAccept: i.NoAccept, VirtualMAC: i.VirtualMAC, Realtime: i.Realtime,
 		Addresses: texts(i.Addresses, func(a spec.VirtualAddress) string { return resource.VirtualAddress(a).String() }),
 		Excluded:  texts(i.Excluded, func(a spec.VirtualAddress) string { return resource.VirtualAddress(a).String() }),

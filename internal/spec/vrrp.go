@@ -61,6 +61,7 @@ type VRRPInstance struct {
 	// Peers are routers that are no members.
 	Peers      []netip.Addr `json:"peers,omitempty"`
 	Unicast    bool         `json:"unicast,omitempty"`
+	MinTTL     uint8        `json:"min_ttl,omitempty"`  // 0 is 255
 	Checksum   string       `json:"checksum,omitempty"` // "" is "pseudo"
 	NoAccept   bool         `json:"no_accept,omitempty"`
 	VirtualMAC bool         `json:"virtual_mac,omitempty"`

@@ -120,6 +120,8 @@ func checkInstance(i resource.VRRPInstance, trackers map[string]bool) error {
 		return fmt.Errorf("source %v is not an address of the family", i.Source)
 	case i.Unicast && i.Peers == "":
 		return errors.New("unicast without peers")
+	case i.MinTTL != 0 && !i.Unicast:
+		return errors.New("a least TTL is for unicast only")
 	case i.Checksum != "" && i.Checksum != resource.ChecksumPseudo && i.Checksum != resource.ChecksumMessage:
 		return fmt.Errorf("checksum %q is not known", i.Checksum)
 	case i.Password != "" && i.Version != 2:

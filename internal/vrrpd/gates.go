@@ -131,7 +131,7 @@ func (l *loop) attach() {
 		}
 		l.seat(r)
 		p := r.port()
-		known[p] = append(known[p], wire.Known{VRID: r.cfg.VRID, Peers: r.guard.Peers, Open: r.guard.Open})
+		known[p] = append(known[p], wire.Known{VRID: r.cfg.VRID, Peers: r.guard.Peers, Open: r.guard.Open, MinTTL: r.cfg.MinTTL})
 		l.byKey[routerKey{p, r.cfg.VRID}] = r
 		if why, done := l.joined[p]; done && why == "" {
 			continue

@@ -81,11 +81,8 @@ func (r *router) address(source netip.Addr, password string) error {
 		a.Addresses = append(a.Addresses, v.Prefix.Addr())
 	}
 	r.guard = vrrp.Guard{
-		Version: a.Version, Self: source, Peers: addrs(r.cfg.Peers), Open: r.cfg.OpenPeers, Unicast: r.cfg.Unicast,
+		Version: a.Version, Self: source, Peers: addrs(r.cfg.Peers), Open: r.cfg.OpenPeers, Unicast: r.cfg.Unicast, MinTTL: r.cfg.MinTTL,
 		Interval: a.Interval, Addresses: slices.Clone(a.Addresses), Auth: r.auth,
-	}
-	if r.cfg.Unicast && r.ipv6() {
-		r.guard.MinTTL = 1 // keepalived leaves the hop limit of unicast to the kernel
 	}
 	var pass *[maxPassword]byte
 	if r.cfg.Password != "" {

@@ -82,6 +82,8 @@ type VRRPInstance struct {
 	Group string `json:"group,omitempty"`
 	// Unicast sends adverts to Peers instead of the multicast group.
 	Unicast bool `json:"unicast,omitempty"`
+	// MinTTL is the least TTL or hop limit of a unicast advert; 0 is 255: it crossed no router.
+	MinTTL uint8 `json:"min_ttl,omitempty"`
 	// Checksum is what a version 3 advert over IPv4 is summed over: ChecksumPseudo ("") or ChecksumMessage.
 	Checksum string `json:"checksum,omitempty"`
 	// NoAccept drops packets to the addresses unless this router is their owner (RFC 9568, Accept_Mode false).

@@ -45,6 +45,9 @@ func (p plan) instances() []resource.VRRPInstance {
 			Unicast: p.unicast, Source: on(v.device, p.own)[0], Peers: list(on(v.device, p.peers...)), Auth: p.auth, VirtualMAC: p.mac,
 		}
 		i.Addresses = list(v.vips)
+		if p.unicast && p.family == resource.IPv6 {
+			i.MinTTL = 64 // keepalived leaves the hop limit to the kernel
+		}
 		if p.message {
 			i.Checksum = resource.ChecksumMessage
 		}

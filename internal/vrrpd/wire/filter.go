@@ -13,10 +13,12 @@ type Known struct {
 	VRID  uint8
 	Peers []netip.Addr // whose adverts it is about
 	Open  bool         // everybody's are
+	// MinTTL is the least TTL or hop limit that an advert may have; 0 is 255.
+	MinTTL uint8
 }
 
 // Filter lets a port hear the known virtual routers and nothing else. Adverts that came
-// over no router and may be from a peer are read at once; others are read, too, so that
+// over no more routers than they may and may be from a peer are read at once; others are read, too, so that
 // they are counted, but at a bounded rate. What was heard before stays to be read.
 func (w *Wire) Filter(p Port, known []Known) error {
 	j := w.joints[p]
@@ -57,14 +59,18 @@ func (b *bitmap) add(vrid uint8) { b[vrid>>5] |= 1 << (vrid & 31) }
 type classes struct {
 	ipv6        bool
 	known, open bitmap
+	ttl         uint8 // the least
 	peers       []netip.Addr
 }
 
 func newClasses(ipv6 bool, known []Known) *classes {
-	c := &classes{ipv6: ipv6}
+	c := &classes{ipv6: ipv6, ttl: 255}
 	seen := map[netip.Addr]bool{}
 	for _, k := range known {
 		c.known.add(k.VRID)
+		if k.MinTTL != 0 {
+			c.ttl = min(c.ttl, k.MinTTL)
+		}
 		if k.Open {
 			c.open.add(k.VRID)
 		}
@@ -109,7 +115,7 @@ func (c *classes) program(peer, other uint32) []unix.SockFilter {
 	p.member(&c.known)
 	p.unless(1, reject)
 	p.add(unix.BPF_LD|unix.BPF_B|unix.BPF_ABS, ttl)
-	p.unless(255, other)
+	p.below(uint32(c.ttl), other)
 	if c.open != (bitmap{}) {
 		p.member(&c.open)
 		p.when(1, peer)
@@ -147,6 +153,12 @@ func (p *program) when(k, verdict uint32) {
 // unless returns the verdict if A is not k.
 func (p *program) unless(k, verdict uint32) {
 	*p = append(*p, unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jt: 1, K: k})
+	p.add(unix.BPF_RET|unix.BPF_K, verdict)
+}
+
+// below returns the verdict if A is less than k.
+func (p *program) below(k, verdict uint32) {
+	*p = append(*p, unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JGE | unix.BPF_K, Jt: 1, K: k})
 	p.add(unix.BPF_RET|unix.BPF_K, verdict)
 }
 

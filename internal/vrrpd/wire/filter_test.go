@@ -62,6 +62,12 @@ func run(p []unix.SockFilter, ipHeader, b []byte) uint32 {
 			} else {
 				pc += int(i.Jf)
 			}
+		case unix.BPF_JMP | unix.BPF_JGE | unix.BPF_K:
+			if a >= i.K {
+				pc += int(i.Jt)
+			} else {
+				pc += int(i.Jf)
+			}
 		case unix.BPF_RET | unix.BPF_K:
 			return i.K
 		default:
@@ -99,17 +105,21 @@ func TestProgramsSortPackets(t *testing.T) {
 	for range 300 {
 		ipv6 := r.IntN(2) == 0
 		var known []Known
+		least := uint8(255)
 		for range r.IntN(20) {
 			k := Known{VRID: uint8(r.IntN(256)), Open: r.IntN(8) == 0}
 			for range r.IntN(4) {
 				k.Peers = append(k.Peers, address(r, ipv6))
+			}
+			if k.MinTTL = []uint8{0, 0, 254, 255}[r.IntN(4)]; k.MinTTL == 254 {
+				least = 254
 			}
 			known = append(known, k)
 		}
 		c := newClasses(ipv6, known)
 		peers, others := c.program(accept, reject), c.program(reject, accept)
 		for range 200 {
-			from, ttl, vrid := address(r, ipv6), uint8(255-r.IntN(2)), uint8(r.IntN(256))
+			from, ttl, vrid := address(r, ipv6), uint8(255-r.IntN(3)), uint8(r.IntN(256))
 			if len(known) > 0 && r.IntN(4) > 0 {
 				vrid = known[r.IntN(len(known))].VRID
 			}
@@ -122,7 +132,7 @@ func TestProgramsSortPackets(t *testing.T) {
 				}
 			}
 			header, seen := sample(from, ttl, vrid, 4*r.IntN(3))
-			wantPeer, wantOther := ours && peer && ttl == 255, ours && !(peer && ttl == 255)
+			wantPeer, wantOther := ours && peer && ttl >= least, ours && !(peer && ttl >= least)
 			if got := run(peers, header, seen) > 0; got != wantPeer {
 				t.Fatalf("%v ttl %d vrid %d of %v is a peer's: %v, want %v", from, ttl, vrid, known, got, wantPeer)
 			}
