@@ -135,7 +135,7 @@ var (
 		Interface: "eth0", VRID: 7, Family: resource.IPv6, Version: 3, Priority: 254,
 		Interval: resource.Duration(100 * time.Millisecond), Preempt: true,
 		PreemptDelay: resource.Duration(30 * time.Second), StartDelay: resource.Duration(time.Minute),
-		Group: `edge["a"]`, Unicast: true, Checksum: resource.ChecksumMessage, NoAccept: true, VirtualMAC: true, Realtime: true,
+		Group: `edge["a"]`, Unicast: true, MinTTL: 64, Checksum: resource.ChecksumMessage, NoAccept: true, VirtualMAC: true, Realtime: true,
 		Addresses: resource.NewList("fe80::100/64", "2001:db8::100/64 dev eth1 noprefixroute"),
 		Excluded:  resource.NewList("192.0.2.100/24 label eth0:x scope link"),
 		Routes:    resource.NewList("198.51.100.0/24 via 192.0.2.1 dev eth0 table 100 metric 5 onlink"),
