@@ -17,26 +17,38 @@ type member struct {
 }
 
 // NewGroup returns a Group of machines. They may be in any state, so a Group is altered by
-// making another one.
-func NewGroup(ms ...*Machine) *Group { return &Group{members: ms} }
+// making another one, of which those that run learn by Settle.
+func NewGroup(ms ...*Machine) *Group { return &Group{members: slices.Clone(ms)} }
 
 // Step advances m, a member, by one event, and the others by what follows from it. It
 // calls do for each of them that has something to do, perhaps more than once; the slice
-// is valid during that call. Stop takes m out of the Group. Adopt takes effect once every
-// member was told to start, and only if all of them can be adopted; else it is a Start.
+// is valid during that call. Stop takes m out of the Group, and so does a configuration
+// that is not Grouped. Adopt takes effect once every member was told to start, and only if
+// all of them can be adopted; else it is a Start.
 func (g *Group) Step(m *Machine, e Event, do func(*Machine, []Action)) {
-	switch e.(type) {
+	switch e := e.(type) {
 	case Adopt:
 		m.member.adopting = m.state == Init
 	case Stop:
 		m.member = member{}
-		g.members = slices.DeleteFunc(g.members, func(o *Machine) bool { return o == m })
-		do(m, m.Step(e))
-		g.settle(do)
+		g.without(m, e, do)
+	case Reconfigured:
+		if !e.Config.Grouped {
+			g.without(m, e, do)
+			break
+		}
+		g.step(m, e, do)
 	default:
 		g.step(m, e, do)
 	}
 	g.adopt(do)
+}
+
+// without advances m by the event that takes it out of the Group.
+func (g *Group) without(m *Machine, e Event, do func(*Machine, []Action)) {
+	g.members = slices.DeleteFunc(g.members, func(o *Machine) bool { return o == m })
+	do(m, m.Step(e))
+	g.Settle(do)
 }
 
 // step advances one member.
@@ -65,7 +77,7 @@ func (g *Group) step(m *Machine, e Event, do func(*Machine, []Action)) {
 		}
 		tell(o, do)
 	}
-	g.settle(do)
+	g.Settle(do)
 }
 
 // brief tells m how the others are.
@@ -79,8 +91,8 @@ func (g *Group) brief(m *Machine) {
 	}
 }
 
-// settle makes FAULT spread and end, and lets the members be MASTER if all would.
-func (g *Group) settle(do func(*Machine, []Action)) {
+// Settle makes FAULT spread and end, and lets the members be MASTER if all would.
+func (g *Group) Settle(do func(*Machine, []Action)) {
 	for _, m := range g.members {
 		g.brief(m)
 		m.out = m.out[:0]

@@ -22,7 +22,7 @@ func newTeam(cfgs ...vrrp.Config) *team {
 		cfg.Grouped = true
 		tm.members = append(tm.members, vrrp.New(cfg))
 	}
-	tm.group = vrrp.NewGroup(append([]*vrrp.Machine(nil), tm.members...)...)
+	tm.group = vrrp.NewGroup(tm.members...)
 	return tm
 }
 
@@ -234,7 +234,9 @@ func TestGroupIsAltered(t *testing.T) {
 	tm.group = vrrp.NewGroup(tm.members[0])
 	tm.step(0, vrrp.Resign{})
 	tm.group = vrrp.NewGroup(tm.members...)
-	tm.step(1, vrrp.Reconfigured{Config: config})
+	grouped := config
+	grouped.Grouped = true
+	tm.step(1, vrrp.Reconfigured{Config: grouped})
 	if got, want := tm.states(), "BACKUP MASTER"; got != want {
 		t.Fatalf("a master that joins a backup: %s, want %s", got, want)
 	}
@@ -244,8 +246,7 @@ func TestGroupIsAltered(t *testing.T) {
 	}
 
 	tm.step(0, vrrp.Gate{})
-	plain := config
-	tm.members[1].Step(vrrp.Reconfigured{Config: plain})
+	tm.step(1, vrrp.Reconfigured{Config: config})
 	if got, want := tm.states(), "FAULT BACKUP"; got != want {
 		t.Errorf("a router that leaves a group in FAULT: %s, want %s", got, want)
 	}

@@ -13,7 +13,7 @@ type group struct {
 }
 
 // regroup puts routers into the groups that their configuration names. A group whose
-// members stay is left as it is.
+// members stay is left as it is; the members of others learn at once with whom they are.
 func (l *loop) regroup() {
 	members := map[string][]*router{}
 	clear(l.byMachine)
@@ -24,7 +24,7 @@ func (l *loop) regroup() {
 			members[r.cfg.Group] = append(members[r.cfg.Group], r)
 		}
 	}
-	groups := map[string]*group{}
+	groups, fresh := map[string]*group{}, []*group(nil)
 	for name, list := range members {
 		g := l.groups[name]
 		if g == nil || !slices.Equal(g.members, list) {
@@ -33,6 +33,7 @@ func (l *loop) regroup() {
 				machines[i] = r.m
 			}
 			g = &group{members: list, machines: vrrp.NewGroup(machines...)}
+			fresh = append(fresh, g)
 		}
 		groups[name] = g
 		for _, r := range list {
@@ -40,4 +41,7 @@ func (l *loop) regroup() {
 		}
 	}
 	l.groups = groups
+	for _, g := range fresh {
+		g.machines.Settle(l.doMachine)
+	}
 }
