@@ -188,6 +188,7 @@ func (l *loop) alter(r *router, cfg resource.VRRPInstance) {
 	}
 	l.step(r, vrrp.Reconfigured{Config: r.machineConfig(l.effective(r))})
 	l.table.Want(r.name, wants(cfg))
+	r.retell, l.retell = true, true // addresses may be gone, or the policy another
 }
 
 // broke keeps a router that cannot run as configured out of the election.

@@ -98,8 +98,13 @@ func (l *loop) linkChanged(k rtnl.Link, gone bool) {
 		l.links[k.Name] = k
 	}
 	l.watchLinks()
-	if gone || !ok || known.Index != k.Index {
+	switch {
+	case gone || !ok || known.Index != k.Index:
 		l.attach()
+	case known.MAC != k.MAC: // as that of a bond, with its active port
+		for _, r := range l.routers {
+			r.retell, l.retell = true, true
+		}
 	}
 	l.regate()
 }

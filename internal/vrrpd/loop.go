@@ -61,6 +61,7 @@ type loop struct {
 	pollAt     time.Duration // when settings and filters, whose changes make no event, are looked at
 	everyRoute bool          // others' routes are heard of
 	changed    bool          // there is something new to publish and save
+	retell     bool          // a router has something else to announce
 	told       time.Duration // when that was last done
 	stopped    bool
 	in         input
@@ -259,6 +260,9 @@ func (l *loop) settle() {
 	if l.table.Dirty() {
 		l.syncTable()
 	}
+	if l.retell {
+		l.reannounce()
+	}
 	if l.changed && (l.stopped || l.t-l.told >= publishPause) {
 		l.changed, l.told = false, l.t
 		l.board.publish(l.status())
@@ -273,13 +277,24 @@ func (l *loop) syncTable() {
 		l.retryAt = min(l.retryAt, l.t+retryAfter)
 	}
 	for _, name := range report.Fresh {
-		if r := l.router(name); r != nil && r.m.State() == vrrp.Master {
-			l.announce.Start(name, l.table.Targets(name), policy(r.cfg.Announce), l.t)
-			l.announce.Due(l.t, l.lan.frame)
+		if r := l.router(name); r != nil {
+			r.retell, l.retell = true, true
 		}
 	}
 	l.repairs += uint64(report.Repairs)
 	l.changed = l.changed || report.Changed
+}
+
+// reannounce lets MASTERs announce what they have now, in place of what they had.
+func (l *loop) reannounce() {
+	for _, r := range l.routers {
+		if r.retell && r.m.State() == vrrp.Master {
+			l.announce.Start(r.name, l.table.Targets(r.name), policy(r.cfg.Announce), l.t)
+		}
+		r.retell = false
+	}
+	l.retell = false
+	l.announce.Due(l.t, l.lan.frame)
 }
 
 // router finds one by name.

@@ -31,6 +31,7 @@ type router struct {
 	broken  string        // why it cannot run as configured; "" if it can
 	rival   bool          // another master was heard before the start
 	resumed bool          // it was in the election before this process was
+	retell  bool          // what is announced for it has changed
 
 	reason      string
 	since       time.Time
