@@ -233,3 +233,32 @@ func TestListsOfOneFamily(t *testing.T) {
 		}
 	}
 }
+
+// TestTTL has every value that an IP header can have (RFC 9568, sections 5.1.1.3 and
+// 5.1.2.3; RFC 3768, section 5.2.3): 255 is what we send, and all that has an effect.
+func TestTTL(t *testing.T) {
+	for name, packet := range samples(t) {
+		at, g := 8, vrrp.Guard{Self: node2, Open: true, Interval: time.Second}
+		if name == "version 2" {
+			g.Version = 2
+		}
+		if packet[0]>>4 == 6 {
+			at, g.Self = 7, six2
+		}
+		if packet[at] != 255 {
+			t.Errorf("%s is sent with %d", name, packet[at])
+		}
+		for ttl := range 256 {
+			b := slices.Clone(packet)
+			b[at] = byte(ttl)
+			var a vrrp.Advert
+			e, form, reject := vrrp.Open(b, &a)
+			if reject == vrrp.Admitted {
+				reject = g.Judge(&a, e, form, draftTime)
+			}
+			if want := ttl == 255; (reject == vrrp.Admitted) != want || !want && reject != vrrp.RejectTTL {
+				t.Errorf("%s with %d: %v", name, ttl, reject)
+			}
+		}
+	}
+}
