@@ -261,7 +261,7 @@ func (m *Machine) reconfigure(cfg Config) {
 			m.do(Action{Do: ShiftTimer, After: d})
 		}
 		m.adjust(before.PreemptDelay)
-	case m.state == Master && (before.Priority != cfg.Priority || before.Interval != cfg.Interval):
+	case m.state == Master && !m.listening && (before.Priority != cfg.Priority || before.Interval != cfg.Interval):
 		m.advertise() // peers learn the new values before the old interval ends
 	}
 	if !cfg.Grouped {

@@ -261,6 +261,7 @@ func TestMaster(t *testing.T) {
 			name:   "the same configuration again says nothing",
 			events: after(master, vrrp.Reconfigured{Config: config}), state: vrrp.Master,
 		},
+		{name: "after a pause a new priority is not told before the next advert is due", events: after(master, vrrp.Woke{}, vrrp.Reprioritized{Priority: 64}), state: vrrp.Master},
 		{name: "a pause alone says nothing", events: after(master, vrrp.Woke{}), state: vrrp.Master},
 		{
 			name:   "after a pause another master's advert makes it BACKUP, though lower and without a word",

@@ -39,6 +39,7 @@ type loop struct {
 	log      *slog.Logger
 
 	t          time.Duration // this round's time
+	passed     time.Duration // when a pause was last looked for; 0 before the first time
 	routers    []*router     // by name
 	queue      queue         // the routers by their timers
 	shortest   time.Duration // of the master-down intervals; 0 while it is not known
@@ -114,18 +115,20 @@ func (l *loop) round() error {
 
 // pass lets time pass, and looks whether too much has.
 func (l *loop) pass() {
-	last := l.t
 	l.t = l.lan.now()
-	l.noticePause(l.t - last)
+	if l.passed > 0 {
+		l.noticePause(l.t - l.passed)
+	}
+	l.passed = l.t
 }
 
-// drain handles what is queued; false if there is more than one round may read. What an
-// advert puts off is counted from when it was read: it may have arrived while the process
-// was stopped in the middle of this.
+// drain handles what is queued; false if there is more than one round may read. It looks
+// at the clock for every input: the process may be stopped in the middle of this, and what
+// an advert puts off is counted from when it was read.
 func (l *loop) drain() bool {
 	before := l.t
 	for l.lan.next(&l.in) {
-		l.t = l.lan.now()
+		l.pass()
 		l.handle(&l.in)
 	}
 	l.t = before

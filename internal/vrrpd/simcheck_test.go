@@ -28,7 +28,8 @@ import (
 // stopped between its look at the clock and its promotion, it cannot know.
 //
 // A MASTER that slept for longer than down, and to which another one sent meanwhile, is
-// BACKUP after its first round, and has sent nothing.
+// BACKUP after its first round, and has sent nothing; a BACKUP waits as if it had started.
+// A MASTER that is awake leaves only to one that ranks higher: equal priorities by address.
 //
 // At the end of each round: whoever is MASTER holds the address, and nobody else does or
 // has advertised it; a MASTER advertised within I; a router is in FAULT if and only if
@@ -59,7 +60,9 @@ type simWatch struct {
 	early     time.Duration // notBefore when the process last looked at the clock
 	resigned  time.Duration // when a priority 0 arrived last
 	rivalAt   time.Duration // when an advert of another master arrived last
-	replaced  time.Duration // slept from before rivalAt until then, for longer than down; 0 if it did not
+	slept     time.Duration // until then, for longer than down; 0 if it did not lately
+	torn      bool          // in the middle of a round
+	better    bool          // an advert that outranks it arrived in this round
 	unread    bool          // an order that matters was given and perhaps not read
 }
 
@@ -142,12 +145,28 @@ func (c *simCheck) disturbed(h *simHost) {
 // stopped sees a pause begin.
 func (c *simCheck) stopped(h *simHost, d time.Duration) {
 	c.each(h, func(r int, s *simWatch) {
-		s.replaced = 0
-		if !h.busy && s.state == vrrp.Master && d > c.down(h.id, r, c.w.plan.longest(r)) {
-			s.replaced, s.rivalAt = c.w.t+d, 0
+		if s.slept = 0; d > c.down(h.id, r, c.w.plan.longest(r)) {
+			s.slept, s.torn, s.rivalAt = c.w.t+d, h.busy, 0
 		}
 	})
 	c.disturbed(h)
+}
+
+// resumes sees it end, perhaps earlier.
+func (c *simCheck) resumes(h *simHost) {
+	c.disturbed(h)
+	c.each(h, func(r int, s *simWatch) {
+		if s.slept > c.w.t {
+			s.slept = 0
+		}
+		if s.slept == 0 || s.torn || s.unread || h.gated >= s.rested {
+			return
+		}
+		s.notBefore = c.w.t + c.down(h.id, r, c.w.plan.shortest(r))
+		if s.resigned > s.rested {
+			s.notBefore = c.w.t + c.skew(h.id, r, c.w.plan.shortest(r))
+		}
+	})
 }
 
 // reconfigured follows a new priority; old is what down was.
@@ -174,6 +193,7 @@ func (c *simCheck) arrived(h *simHost, in simInput) {
 		return
 	}
 	s.rivalAt = c.w.t
+	s.better = s.better || a.priority > cfg.priority || a.priority == cfg.priority && in.from > h.id
 	preempts := cfg.preempt || cfg.priority == vrrp.OwnerPriority
 	delays := cfg.delay > 0 && cfg.priority != vrrp.OwnerPriority
 	if a.priority < cfg.priority && preempts && !delays {
@@ -238,8 +258,11 @@ func (c *simCheck) waits(h *simHost) {
 	whole := len(h.packets)+len(h.orders) == 0 // else the next round reads what came in the middle of this one
 	c.each(h, func(r int, s *simWatch) { c.rests(h, r, s, h.engine.state(r), whole) })
 	c.each(h, func(_ int, s *simWatch) {
-		if s.rose, s.replaced = 0, 0; whole {
-			s.unread, s.rested = false, c.w.t
+		if s.rose = 0; c.woke(h, s) {
+			s.slept = 0
+		}
+		if whole {
+			s.unread, s.better, s.rested = false, false, c.w.t
 		}
 	})
 	for r := range c.w.plan.routers {
@@ -263,8 +286,10 @@ func (c *simCheck) rests(h *simHost, r int, s *simWatch, state vrrp.State, whole
 		c.fail("%v is %v for router %d: gate down %v", h, state, r, c.faulty(h, r))
 	case whole && state == vrrp.Init:
 		c.fail("%v did not start router %d", h, r)
-	case s.replaced > 0 && s.rivalAt > 0 && (state == vrrp.Master || s.lastSent >= s.replaced):
+	case c.woke(h, s) && s.state == vrrp.Master && s.since < s.slept && h.gated < s.rested && s.rivalAt > 0 && (state == vrrp.Master || !s.torn && s.lastSent >= s.slept):
 		c.fail("%v woke to another master of router %d and sent %v ago, %v now", h, r, c.w.t-s.lastSent, state)
+	case s.state == vrrp.Master && state == vrrp.Backup && !s.better && c.unprovoked(h, r, s):
+		c.fail("%v left router %d to nobody better", h, r)
 	case s.state == vrrp.Master && state == vrrp.Fault && s.gaveUp < s.rested && !c.beaten(h, r):
 		c.fail("%v did not resign router %d before its FAULT", h, r)
 	case state == vrrp.Master && s.state != state && s.rose == 0:
@@ -273,6 +298,17 @@ func (c *simCheck) rests(h *simHost, r int, s *simWatch, state vrrp.State, whole
 	if state != s.state {
 		c.moved(h, r, s, state)
 	}
+}
+
+// woke reports whether this was the first whole round since a long sleep.
+func (c *simCheck) woke(h *simHost, s *simWatch) bool {
+	return s.slept > 0 && c.judged[h.id] >= s.slept
+}
+
+// unprovoked reports that nothing but an advert can have made a router BACKUP.
+func (c *simCheck) unprovoked(h *simHost, r int, s *simWatch) bool {
+	return !c.w.plan.routers[r].grouped && h.config[r].priority != vrrp.OwnerPriority && !s.unread &&
+		s.resumed < s.rested && max(h.gated, h.asked) < s.rested
 }
 
 // beaten reports whether a member of r's group may have left because of a rival that was

@@ -26,9 +26,9 @@ type simLoop struct {
 
 // A simDisk is the state file and the page beside it.
 type simDisk struct {
-	page  []byte
-	doc   saved
-	store *store
+	page []byte
+	doc  saved // as it was written
+	next saved // as it is being written
 }
 
 // firstIndex is the interface of segment 0.
@@ -45,31 +45,32 @@ func (s *simLoop) state(r int) vrrp.State {
 	return vrrp.Init
 }
 
-// run is the process, from its start to its end. The writer of the state file is as fast as the loop.
+// run is the process, from its start to its end. The writer of the state file is a round
+// behind the loop; what it did not write when it was killed is lost.
 func (s *simLoop) run() {
 	h := s.h
 	if h.disk == nil {
 		h.disk = &simDisk{page: make([]byte, slots*slotSize)}
 	}
 	d := h.disk.(*simDisk)
-	s.flush()
-	d.store = &store{page: d.page, docs: make(chan saved, 1)}
+	d.next = d.doc
+	st := &store{page: d.page, docs: make(chan saved, 1)}
 	sd := &notifier{fd: -1, every: idleWait, next: never}
-	s.l = newLoop(s, s, d.store, newBoard(), sd, noWatchers{}, slog.New(slog.DiscardHandler))
+	s.l = newLoop(s, s, st, newBoard(), sd, noWatchers{}, slog.New(slog.DiscardHandler))
 	s.l.resume(d.doc, nil)
 	if err := s.l.run(); err != nil {
 		panic(err)
 	}
+	s.write()
+	s.write()
 }
 
-// flush takes over what a process, perhaps the last one, wanted saved.
-func (s *simLoop) flush() {
+// write is the writer's share of one round.
+func (s *simLoop) write() {
 	d := s.h.disk.(*simDisk)
-	if d.store == nil {
-		return
-	}
+	d.doc = d.next
 	select {
-	case d.doc = <-d.store.docs:
+	case d.next = <-s.l.store.docs:
 	default:
 	}
 }
@@ -79,7 +80,7 @@ func (s *simLoop) now() time.Duration { return s.h.now() }
 func (s *simLoop) wall() time.Time { return time.Unix(1e9, 0).Add(s.h.w.t) }
 
 func (s *simLoop) wait(until time.Duration) error {
-	s.flush()
+	s.write()
 	s.h.wait(until)
 	return nil
 }

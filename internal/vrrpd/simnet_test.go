@@ -36,6 +36,7 @@ type simHost struct {
 	config    []simConfig   // by router, what the operator wants now
 	gates     []int         // by router, how many are down
 	gated     time.Duration // when a gate or carrier last changed
+	asked     time.Duration // when it was last told to resign
 	unplugged []int         // by segment, how often
 
 	engine *simLoop // nil while no process runs
@@ -234,8 +235,11 @@ func (w *simWorld) carry(in simInput, router, to int) {
 
 // order queues an order for the process, if one runs.
 func (h *simHost) order(in simInput) {
-	if in.order == simTrack || in.order == simCarrier {
+	switch in.order {
+	case simTrack, simCarrier:
 		h.gated = h.w.t
+	case simResign:
+		h.asked = h.w.t
 	}
 	if h.engine != nil {
 		h.orders = append(h.orders, in)
@@ -285,7 +289,7 @@ func (w *simWorld) run(until time.Duration) {
 			continue // it woke before, or there is no such process any more
 		case e.class == simResumes:
 			h.paused = false
-			w.check.disturbed(h)
+			w.check.resumes(h)
 			h.turn++
 			h.proceed()
 		default:
