@@ -25,6 +25,8 @@ type command struct {
 func (l *loop) command(c *command) {
 	var resp channel.Response
 	switch q := c.request; {
+	case l.stopped: // what was asked for too late must not bring a router up again
+		resp = stopping
 	case c.stop:
 		l.stop()
 	case c.handOver != nil:
@@ -56,6 +58,7 @@ func (l *loop) command(c *command) {
 // stop resigns every router and withdraws its addresses.
 func (l *loop) stop() {
 	for _, r := range l.routers {
+		r.startAt = never
 		l.step(r, vrrp.Stop{})
 	}
 	for _, r := range l.routers {
