@@ -73,7 +73,11 @@ func TestCarrierFlap(t *testing.T) {
 	l := elected(t, interval)
 	mine, theirs := l.a.WatchVIP(), l.b.WatchVIP()
 	flaps := vrrpdtest.Trials(20, 300)
-	fair(t, func() (string, error) {
+	text := ""
+	note := fair(t, 1, func() error {
+		l.settle(t)
+		removals(mine)
+		removals(theirs)
 		before := l.transitions()
 		tick := time.NewTicker(50 * time.Millisecond)
 		defer tick.Stop()
@@ -88,11 +92,12 @@ func TestCarrierFlap(t *testing.T) {
 		back := time.Since(start)
 		wait(t, vrrp.DownInterval(interval, heir))
 		moves := [2]int{removals(mine), removals(theirs)}
-		text := fmt.Sprintf("%d flaps: the address left the master %d times and the backup %d times, %d transitions; back %v after the last",
+		text = fmt.Sprintf("%d flaps: the address left the master %d times and the backup %d times, %d transitions; back %v after the last",
 			flaps, moves[0], moves[1], l.transitions()[0]-before[0], back.Round(time.Millisecond))
 		if moves != [2]int{1, 1} {
-			return text, fmt.Errorf("the address left the nodes %v times, want one move away and one back", moves)
+			return fmt.Errorf("the address left the nodes %v times, want one move away and one back", moves)
 		}
-		return text, nil
+		return nil
 	})
+	figure(t, "%s%s", text, note)
 }

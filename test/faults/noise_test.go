@@ -30,7 +30,12 @@ func TestNoise(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := elected(t, lanInterval)
-			fair(t, func() (string, error) { return listen(t, l, frames) })
+			var text string
+			note := fair(t, 1, func() (err error) {
+				text, err = listen(t, l, frames)
+				return err
+			})
+			figure(t, "%s%s", text, note)
 		})
 	}
 }

@@ -38,40 +38,41 @@ func TestUpgrade(t *testing.T) {
 			l.settle(t)
 			pid, mine := l.a.PID(), l.a.WatchVIP()
 			upgrades := vrrpdtest.Trials(5, 50)
-			fair(t, func() (string, error) {
+			var all, lost int // of the client's packets
+			moved, n := uint64(0), 0
+			note := fair(t, upgrades, func() error {
 				l.settle(t)
 				removals(mine)
-				before, earlier := l.transitions(), len(l.a.Gaps())
+				before := l.transitions()
 				stop := ping(t, l)
-				for n := range upgrades {
-					version := versions[n%2]
-					install(t, version, disk)
-					wait(t, phase(interval))
-					s, err := l.a.UpgradeOver()
-					if err != nil {
-						t.Fatal(err)
-					}
-					if s.Build != version || s.Upgrades != uint64(earlier+n+1) {
-						t.Fatalf("upgrade %d is to version %q, want %d to %q", s.Upgrades, s.Build, earlier+n+1, version)
-					}
+				version := versions[n%2]
+				n++
+				install(t, version, disk)
+				wait(t, phase(interval))
+				s, err := l.a.UpgradeOver()
+				if err != nil {
+					t.Fatal(err)
 				}
-				wait(t, min(4*interval, 2*time.Second))
-				sent, lost := stop()
-				median, most := spread(l.a.Gaps()[earlier:])
-				text := fmt.Sprintf("%d upgrades, unattended for %v, at most %v: %d transitions on the peer, client lost %d of %d packets",
-					upgrades, median, most, l.transitions()[1]-before[1], lost, sent)
-				if !tt.promised {
-					return text, nil
+				if s.Build != version || s.Upgrades != uint64(n) {
+					t.Fatalf("upgrade %d is to version %q, want %d to %q", s.Upgrades, s.Build, n, version)
 				}
-				err := l.unmoved(before)
-				if lost > 0 || sent == 0 {
-					err = errors.Join(err, fmt.Errorf("%d of %d packets were lost, want none", lost, sent))
+				wait(t, interval)
+				sent, missing := stop()
+				if err = l.unmoved(before); missing > 0 || sent == 0 {
+					err = errors.Join(err, fmt.Errorf("%d of %d packets were lost, want none", missing, sent))
 				}
 				if gone := removals(mine); gone > 0 {
 					err = errors.Join(err, fmt.Errorf("the address was removed %d times, want never", gone))
 				}
-				return text, err
+				if err == nil || !tt.promised {
+					all, lost, moved = all+sent, lost+missing, moved+l.transitions()[1]-before[1]
+					return nil
+				}
+				return err
 			})
+			median, most := spread(l.a.Gaps())
+			figure(t, "%d upgrades, unattended for %v, at most %v: %d transitions on the peer, client lost %d of %d packets%s",
+				upgrades, median, most, moved, lost, all, note)
 			if l.a.PID() != pid {
 				t.Error("it is another process")
 			}
