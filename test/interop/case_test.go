@@ -205,7 +205,7 @@ func longerList(_, _, _, theirs *plan) {
 	theirs.routers[0].vips = append(theirs.routers[0].vips, netip.MustParsePrefix("10.9.0.101/24"))
 }
 
-func testVariant(t *testing.T, v variant, m match, weLead bool) {
+func testVariant(t testing.TB, v variant, m match, weLead bool) {
 	ours, theirs := v.lead, v.follow
 	if !weLead {
 		ours, theirs = theirs, ours

@@ -26,7 +26,7 @@ const asking = 10 * time.Millisecond
 const arpFrames = 0x0608 // ETH_P_ARP in network byte order
 
 // newClient asks from a host with that address on eth0 until the test ends.
-func newClient(t *testing.T, ns *nstest.NS, own, wanted netip.Addr) *client {
+func newClient(t testing.TB, ns *nstest.NS, own, wanted netip.Addr) *client {
 	t.Helper()
 	c := &client{}
 	var fd int

@@ -27,7 +27,7 @@ var duelStories = []string{
 
 // duel goes through what can happen to a master, with one program as master and the other
 // as backup. All times are those of packets on the wire.
-func duel(t *testing.T, m match, weLead bool) {
+func duel(t testing.TB, m match, weLead bool) {
 	ours, theirs := uint8(200), uint8(100)
 	if !weLead {
 		ours, theirs = theirs, ours

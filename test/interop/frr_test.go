@@ -34,7 +34,7 @@ type frr struct {
 }
 
 // newFRR makes the macvlans, too. Over IPv6 FRR sends from the macvlan's address.
-func newFRR(t *testing.T, ns *nstest.NS, p plan) *frr {
+func newFRR(t testing.TB, ns *nstest.NS, p plan) *frr {
 	t.Helper()
 	nstest.Need(t, frrPrograms+"vrrpd", frrPrograms+"zebra")
 	dir, err := os.MkdirTemp("", "frr") // its user may not enter t.TempDir

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/hareconcile/hareconcile/internal/nstest"
 	"github.com/hareconcile/hareconcile/internal/vrrpd/vrrpdtest"
 )
 
@@ -27,18 +28,18 @@ var matches = []match{keepalivedV2, unicastV2, keepalivedV3, unicastV3, keepaliv
 type trial struct {
 	name string
 	slow bool
-	run  func(t *testing.T)
+	run  func(t testing.TB)
 }
 
 // trials are all of them, those that take longest first.
 func trials() []trial {
 	var all []trial
-	add := func(name string, m match, slow bool, run func(t *testing.T)) {
+	add := func(name string, m match, slow bool, run func(t testing.TB)) {
 		all = append(all, trial{name + " " + m.String(), slow || m.version == 2, run})
 	}
 	for _, weLead := range []bool{true, false} {
 		for _, m := range matches {
-			add(role(weLead), m, false, func(t *testing.T) { duel(t, m, weLead) })
+			add(role(weLead), m, false, func(t testing.TB) { duel(t, m, weLead) })
 		}
 	}
 	for _, password := range []string{"", "secret"} {
@@ -46,13 +47,13 @@ func trials() []trial {
 		if password != "" {
 			m = keepalivedV2
 		}
-		add("replace a pair", m, false, func(t *testing.T) {
+		add("replace a pair", m, false, func(t testing.TB) {
 			replace(t, m, password)
 			record(t, m, "yes", replaceStory)
 		})
 	}
 	for _, m := range []match{oursV3, oursUnicastIPv6} {
-		add("HMAC rollout", m, false, func(t *testing.T) {
+		add("HMAC rollout", m, false, func(t testing.TB) {
 			rollout(t, m)
 			record(t, m, "yes", rolloutStory)
 		})
@@ -63,7 +64,7 @@ func trials() []trial {
 				continue
 			}
 			for _, m := range v.meets() {
-				add(v.story+" "+role(weLead), m, v.slow, func(t *testing.T) { testVariant(t, v, m, weLead) })
+				add(v.story+" "+role(weLead), m, v.slow, func(t testing.TB) { testVariant(t, v, m, weLead) })
 			}
 		}
 	}
@@ -93,6 +94,7 @@ func (q *queue) run() {
 }
 
 func TestInterop(t *testing.T) {
+	nstest.Need(t, "root", "netns", "nsenter", "ip", "bridge", "keepalived", frrPrograms+"vrrpd", frrPrograms+"zebra")
 	t.Run("cases", func(t *testing.T) { // returns when all have ended
 		q := &queue{slots: make(chan struct{}, atOnce)}
 		for _, c := range trials() {
@@ -102,7 +104,7 @@ func TestInterop(t *testing.T) {
 				t.Parallel()
 				<-turn
 				defer func() { <-q.slots }()
-				c.run(t)
+				fairly(t, c.run)
 			})
 		}
 		go q.run() // ends when every case has had its turn

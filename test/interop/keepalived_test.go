@@ -20,7 +20,7 @@ type keepalived struct {
 	began int64 // where the log of the present run begins
 }
 
-func newKeepalived(t *testing.T, ns *nstest.NS, p plan) *keepalived {
+func newKeepalived(t testing.TB, ns *nstest.NS, p plan) *keepalived {
 	t.Helper()
 	nstest.Need(t, "keepalived")
 	k := &keepalived{process: newProcess(t, ns, "keepalived", t.TempDir())}

@@ -76,7 +76,7 @@ func punctual(t *testing.T) {
 }
 
 // record notes that a case came to its end. What has failed by then is no result.
-func record(t *testing.T, m match, role, story string) {
+func record(t testing.TB, m match, role, story string) {
 	t.Helper()
 	if t.Failed() {
 		return

@@ -13,7 +13,7 @@ const replaceStory = "a running pair is replaced, the backup first: the address 
 
 // replace puts our program in the place of a running pair's backup, and then of its
 // master, while a client watches the address.
-func replace(t *testing.T, m match, password string) {
+func replace(t testing.TB, m match, password string) {
 	plans := [2]plan{m.plan(ourHost, 200), m.plan(theirHost, 100)}
 	var nodes [2]*vrrpdtest.Node
 	var hosts []nstest.Host

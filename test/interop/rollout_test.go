@@ -18,7 +18,7 @@ const rolloutStory = "HMAC from none through receive-only and permissive to enfo
 
 // rollout takes three of our nodes from unsigned adverts to nothing but signed ones, one
 // node at a time. Nobody changes state, and no advert is lost on anybody.
-func rollout(t *testing.T, m match) {
+func rollout(t testing.TB, m match) {
 	all := []netip.Addr{m.source(1), m.source(2), m.source(3)}
 	var nodes []*ours
 	var hosts []nstest.Host

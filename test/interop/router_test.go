@@ -95,14 +95,14 @@ func (p plan) addresses() []netip.Addr {
 
 // A process is a program of others: in a namespace, with a folder and a log of its own.
 type process struct {
-	t   *testing.T
+	t   testing.TB
 	ns  *nstest.NS
 	dir string
 	cmd *exec.Cmd
 	log *os.File
 }
 
-func newProcess(t *testing.T, ns *nstest.NS, name, dir string) process {
+func newProcess(t testing.TB, ns *nstest.NS, name, dir string) process {
 	t.Helper()
 	p := process{t: t, ns: ns, dir: dir}
 	var err error
@@ -149,7 +149,7 @@ func (p *process) end(s syscall.Signal) {
 }
 
 // eventually polls until ok; it is for what happens in other processes.
-func eventually(t *testing.T, what string, within time.Duration, ok func() bool) {
+func eventually(t testing.TB, what string, within time.Duration, ok func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(within)
 	tick := time.NewTicker(5 * time.Millisecond)

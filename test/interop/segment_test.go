@@ -88,7 +88,7 @@ type seat struct {
 // A segment is a link layer with one of our programs and one of theirs. A second segment
 // between the same hosts is for groups.
 type segment struct {
-	t       *testing.T
+	t       testing.TB
 	match   match
 	us      *seat
 	them    *seat
@@ -98,7 +98,7 @@ type segment struct {
 }
 
 // meet seats both; edit changes their plans before the programs see them.
-func meet(t *testing.T, m match, ours, theirs uint8, edit func(ours, theirs *plan)) *segment {
+func meet(t testing.TB, m match, ours, theirs uint8, edit func(ours, theirs *plan)) *segment {
 	t.Helper()
 	s := &segment{t: t, match: m}
 	s.us = &seat{name: "we", plan: m.plan(ourHost, ours), port: 0}
@@ -145,7 +145,7 @@ func host(ns *nstest.NS, d, n int) nstest.Host {
 }
 
 // quietIPv6 leaves a host's devices with the addresses that the test gives them, at once.
-func quietIPv6(t *testing.T, ns *nstest.NS) {
+func quietIPv6(t testing.TB, ns *nstest.NS) {
 	t.Helper()
 	ns.Do(func() {
 		for name, value := range map[string]string{"accept_dad": "0", "addr_gen_mode": "1", "accept_ra": "0"} {

@@ -39,7 +39,7 @@ type frame struct {
 
 // A wire hears everything that hosts send to a bridge.
 type wire struct {
-	t     *testing.T
+	t     testing.TB
 	ports map[int]int // by interface index
 
 	mu     sync.Mutex
@@ -49,7 +49,7 @@ type wire struct {
 const allFrames = 0x0300 // ETH_P_ALL in network byte order
 
 // listen hears a bridge with that many ports until the test ends.
-func listen(t *testing.T, bridge *nstest.NS, ports int) *wire {
+func listen(t testing.TB, bridge *nstest.NS, ports int) *wire {
 	t.Helper()
 	w := &wire{t: t, ports: map[int]int{}}
 	var fd int
