@@ -209,8 +209,8 @@ func (l *loop) start(r *router, adopt bool) {
 	switch {
 	case adopt && !r.rival:
 		l.step(r, vrrp.Adopt{})
-	case r.cfg.StartDelay > 0 && !r.resumed:
-		r.startAt, r.reason = l.t+time.Duration(r.cfg.StartDelay), "waits for start_delay"
+	case r.cfg.StartDelay > 0 && r.was != vrrp.Backup.String() && r.was != vrrp.Fault.String():
+		r.startAt, r.reason = min(r.startAt, l.t+time.Duration(r.cfg.StartDelay)), "waits for start_delay"
 	default:
 		l.step(r, vrrp.Start{})
 	}

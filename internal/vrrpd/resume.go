@@ -14,6 +14,12 @@ func (l *loop) saved() saved {
 			Name: r.name, State: r.m.State().String(), Reason: r.reason, Since: r.since,
 			Transitions: r.transitions, Slot: r.slot, Held: l.table.Held(r.name),
 		}
+		if r.startAt != never {
+			i.StartAt = r.startAt
+		}
+		if at := r.timers[vrrp.PreemptTimer]; at != never {
+			i.PreemptAt = at
+		}
 		if r.auth != nil {
 			s := r.auth.State()
 			i.Auth = &s
@@ -100,7 +106,11 @@ func (l *loop) allOf(r *router, adopt map[*router]bool) bool {
 // inherit gives r its past and reports whether it may stay MASTER.
 func (l *loop) inherit(r *router, i savedInstance) bool {
 	r.reason, r.since, r.transitions = i.Reason, i.Since, i.Transitions
-	r.resumed = i.State == vrrp.Backup.String()
+	r.was = i.State
+	if i.StartAt > 0 {
+		r.startAt = i.StartAt
+	}
+	r.preemptAt = i.PreemptAt
 	if i.Auth != nil && r.auth != nil {
 		r.auth.Restore(*i.Auth)
 	}

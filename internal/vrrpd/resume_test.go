@@ -179,3 +179,75 @@ func remove(t *testing.T, path string) {
 		t.Fatal(err)
 	}
 }
+
+// TestRestartIsNoTransition restarts a router in each state that it can come back in.
+func TestRestartIsNoTransition(t *testing.T) {
+	web := resource.VRRPTracker{Type: resource.TrackPlugin, Target: "web", OnUnknown: down}
+	for state, priority := range map[vrrp.State]uint8{vrrp.Fault: 100, vrrp.Backup: 100, vrrp.Master: 255} {
+		k, dir := newFake(), t.TempDir()
+		l := boot(t, k, dir)
+		i := instance(priority)
+		i.StartDelay = resource.Duration(10 * time.Second)
+		if state == vrrp.Fault {
+			i.Gates = resource.List(web.Key())
+		}
+		configure(t, l, k, channel.Config{Instances: []resource.VRRPInstance{i}, Trackers: []resource.VRRPTracker{web}})
+		roundsFor(t, l, k, 11*time.Second)
+		wantState(t, l, state)
+		before := l.routers[0]
+		flush(t, l)
+		k.t += time.Second
+		l = boot(t, k, dir)
+		wantState(t, l, state)
+		if got := l.routers[0]; got.transitions != before.transitions || !got.since.Equal(before.since) {
+			t.Errorf("%v: %d transitions, the last at %v, want %d at %v", state, got.transitions, got.since, before.transitions, before.since)
+		}
+		flush(t, l)
+		if state == vrrp.Master { // which peers have noticed this time, though the owner is MASTER again at once
+			k.t += 5 * time.Second
+			i.StartDelay = 0
+			configure(t, l, k, channel.Config{Instances: []resource.VRRPInstance{i}})
+			flush(t, l)
+			k.t += 5 * time.Second
+			if l = boot(t, k, dir); l.routers[0].transitions != before.transitions+1 {
+				t.Errorf("%d transitions after an outage, want %d", l.routers[0].transitions, before.transitions+1)
+			}
+		}
+	}
+}
+
+// TestDelaysGoOnAfterARestart: who upgrades again and again must not put them off.
+func TestDelaysGoOnAfterARestart(t *testing.T) {
+	k, dir := newFake(), t.TempDir()
+	l := boot(t, k, dir)
+	i := instance(100)
+	i.StartDelay, i.PreemptDelay = resource.Duration(time.Minute), resource.Duration(time.Minute)
+	configure(t, l, k, channel.Config{Instances: []resource.VRRPInstance{i}})
+	restart := func() {
+		roundsFor(t, l, k, time.Second) // so that what is saved last is written
+		flush(t, l)
+		l = boot(t, k, dir)
+	}
+	end := k.t + time.Minute
+	roundsFor(t, l, k, 40*time.Second)
+	restart()
+	wantState(t, l, vrrp.Init)
+	roundsFor(t, l, k, end-k.t+time.Second)
+	wantState(t, l, vrrp.Backup)
+	end = k.t + time.Minute
+	for k.t < end-20*time.Second {
+		k.queue = append(k.queue, advertFrom(t, peer, 90))
+		roundsFor(t, l, k, time.Second)
+	}
+	restart()
+	for k.t < end+time.Second {
+		wantState(t, l, vrrp.Backup)
+		k.queue = append(k.queue, advertFrom(t, peer, 90))
+		roundsFor(t, l, k, time.Second)
+	}
+	for range 5 { // it discards them now
+		k.queue = append(k.queue, advertFrom(t, peer, 90))
+		roundsFor(t, l, k, time.Second)
+	}
+	wantState(t, l, vrrp.Master)
+}

@@ -30,8 +30,10 @@ type router struct {
 	gate    string        // why a gate is down; "" while all are up
 	broken  string        // why it cannot run as configured; "" if it can
 	rival   bool          // another master was heard before the start
-	resumed bool          // it was in the election before this process was
+	was     string        // its state in the process before this one, until it has one in this
 	retell  bool          // what is announced for it has changed
+
+	preemptAt time.Duration // when a preempt_delay ends that a predecessor began; 0 if none runs
 
 	reason      string
 	since       time.Time
@@ -132,6 +134,9 @@ func (l *loop) do(r *router, actions []vrrp.Action) {
 			l.advertise(r, a.Priority)
 		case vrrp.SetTimer:
 			r.timers[a.Timer] = l.t + a.After
+			if a.Timer == vrrp.PreemptTimer {
+				l.resumeDelay(r)
+			}
 		case vrrp.ShiftTimer:
 			if r.timers[a.Timer] != never {
 				r.timers[a.Timer] += a.After
@@ -148,6 +153,14 @@ func (l *loop) do(r *router, actions []vrrp.Action) {
 	if down := r.m.DownInterval(); down != r.down {
 		r.down, l.shortest = down, 0
 	}
+}
+
+// resumeDelay goes on with a preempt_delay that a predecessor began.
+func (l *loop) resumeDelay(r *router) {
+	if at := r.preemptAt; at > 0 {
+		r.timers[vrrp.PreemptTimer] = min(r.timers[vrrp.PreemptTimer], at)
+	}
+	r.preemptAt, l.changed = 0, true
 }
 
 // received handles one packet. Nothing here allocates.
@@ -250,11 +263,12 @@ func (l *loop) moved(r *router, a vrrp.Action) {
 	if a.Why == vrrp.GateDown && r.gate != "" {
 		r.reason = r.gate
 	}
-	if a.Why != vrrp.Adopted && !(r.resumed && a.From == vrrp.Init && a.To == vrrp.Backup) {
+	goesOn := a.From == vrrp.Init && a.To.String() == r.was && (a.To != vrrp.Master || a.Why == vrrp.Adopted)
+	if !goesOn {
 		r.since = time.Now()
 		r.transitions++
 	}
-	r.resumed = false
+	r.was = ""
 	l.changed = true
 	switch {
 	case a.To == vrrp.Master:
