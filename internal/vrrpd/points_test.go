@@ -53,6 +53,36 @@ func TestPointsChangeThePriority(t *testing.T) {
 	}
 }
 
+// TestValueCountsAsLongAsItsWord: a file that cannot be read for a moment is no reason for
+// an election.
+func TestValueCountsAsLongAsItsWord(t *testing.T) {
+	k, dir := newFake(), t.TempDir()
+	l := boot(t, k, dir)
+	i := instance(100)
+	i.Points = resource.List("file//x scale -2")
+	tr := resource.VRRPTracker{
+		Type: resource.TrackFile, Target: "/x", Interval: resource.Duration(time.Second), Hold: resource.Duration(time.Minute), OnUnknown: up,
+	}
+	configure(t, l, k, channel.Config{Instances: []resource.VRRPInstance{i}, Trackers: []resource.VRRPTracker{tr}})
+	want := func(priority uint8) {
+		t.Helper()
+		if got := l.routers[0].m.Priority(); got != priority {
+			t.Errorf("priority = %d, want %d", got, priority)
+		}
+	}
+	k.queue = append(k.queue, seen(tr.Key(), down, 10))
+	round(t, l)
+	want(80)
+	k.queue = append(k.queue, seen(tr.Key(), "", 0))
+	roundsFor(t, l, k, 50*time.Second)
+	want(80)
+	flush(t, l)
+	l = boot(t, k, dir)
+	want(80)
+	roundsFor(t, l, k, 15*time.Second)
+	want(100)
+}
+
 func TestWatchedGate(t *testing.T) {
 	k := newFake()
 	l := boot(t, k, t.TempDir())

@@ -86,6 +86,9 @@ func (t *tracker) down() string {
 // points are what the tracker adds to a priority.
 func (t *tracker) points(p resource.Points) int {
 	n := p.Scale * t.value
+	if t.expired {
+		n = 0
+	}
 	if t.bad() {
 		return n - p.Lose
 	}
@@ -129,7 +132,9 @@ func (l *loop) tick() bool {
 // tell gives a tracker a word; it reports whether what counts changed.
 func (l *loop) tell(t *tracker, word string, value int, message string) bool {
 	state, before := t.state(), t.value
-	t.value, t.message = value, message
+	if t.message = message; word == up || word == down { // else the last one counts, as long as its word does
+		t.value = value
+	}
 	t.hear(word, l.t)
 	changed := t.state() != state || t.value != before
 	l.changed = l.changed || changed
