@@ -160,9 +160,12 @@ func (l *loop) configure(c channel.Config, secrets map[string]string) error {
 	l.recount()
 	l.attach()
 	l.regate()
+	round := l.t
+	l.t = l.lan.now() // all this took its time, of which no first wait may lack
 	for _, r := range fresh {
 		l.start(r, false)
 	}
+	l.t = round // nobody has read yet what arrived meanwhile
 	l.changed = true
 	return nil
 }
