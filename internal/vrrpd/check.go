@@ -21,6 +21,9 @@ const (
 	maxName      = 15    // of an interface (IFNAMSIZ)
 	maxPassword  = 8     // bytes (RFC 3768, section 5.3.10)
 	ethernetMTU  = 1500  // into which an advert has to fit
+	// longestTime bounds what is added to a time: a sum beyond the largest number would be in
+	// the past, and due without end.
+	longestTime = 365 * 24 * time.Hour
 )
 
 // checkConfig refuses what vrrpd could not run as it is written.
@@ -87,12 +90,22 @@ func checkTracker(t resource.VRRPTracker) error {
 	case t.Type == resource.TrackPlugin && t.OnUnknown != up && t.OnUnknown != down,
 		t.OnUnknown != "" && t.OnUnknown != up && t.OnUnknown != down:
 		return fmt.Errorf("on_unknown is %q, want up or down", t.OnUnknown)
-	case t.Hold < 0 || t.UpDelay < 0 || t.DownDelay < 0:
-		return errors.New("a time is negative")
+	case !sane(t.Hold, t.UpDelay, t.DownDelay, t.Interval, t.Timeout):
+		return fmt.Errorf("a time is negative or more than %v", longestTime)
 	case polled && time.Duration(t.Interval) < time.Millisecond:
 		return fmt.Errorf("interval is %v", t.Interval)
 	}
 	return nil
+}
+
+// sane reports whether these are times that may be waited for.
+func sane(times ...resource.Duration) bool {
+	for _, d := range times {
+		if d < 0 || time.Duration(d) > longestTime {
+			return false
+		}
+	}
+	return true
 }
 
 func checkInstance(i resource.VRRPInstance, trackers map[string]bool) error {
@@ -114,10 +127,10 @@ func checkInstance(i resource.VRRPInstance, trackers map[string]bool) error {
 		return errors.New("priority is 0, want 1 to 255")
 	case interval < step || interval > longest || interval%step != 0:
 		return fmt.Errorf("advert interval %v, want a multiple of %v up to %v", i.Interval, step, longest)
-	case i.PreemptDelay < 0 || i.StartDelay < 0:
-		return errors.New("a delay is negative")
-	case i.Source.IsValid() && i.Source.Is6() != six, !i.Source.IsValid() && !six:
-		return fmt.Errorf("source %v is not an address of the family", i.Source)
+	case !sane(i.PreemptDelay, i.StartDelay, i.Announce.Refresh, i.Announce.Interval, max(i.Announce.Delay, 0)):
+		return fmt.Errorf("a time is negative or more than %v", longestTime)
+	case i.Source.IsValid() && i.Source.Is6() != six, !i.Source.IsValid() && !six, i.Source.Zone() != "":
+		return fmt.Errorf("source %v is not an address of the family, without a zone", i.Source)
 	case i.Unicast && i.Peers == "":
 		return errors.New("unicast without peers")
 	case i.MinTTL != 0 && !i.Unicast:
@@ -177,6 +190,8 @@ func checkPeers(i resource.VRRPInstance, six bool) error {
 		switch {
 		case err != nil || a.Is6() != six:
 			return fmt.Errorf("peer %q is not an address of the family", s)
+		case a.Zone() != "":
+			return fmt.Errorf("peer %v has a zone, which no advert tells", a)
 		case a == i.Source:
 			return fmt.Errorf("peer %v is this node itself", a)
 		case slices.Contains(peers[:n], s):

@@ -333,3 +333,12 @@ func BenchmarkFailover(b *testing.B) {
 		}
 	}
 }
+
+func TestRefreshKeepsNobodyBusy(t *testing.T) {
+	g := newSegment(t)
+	g.s.Start("a", targets(1, "10.0.0.1"), announce.Policy{Repeat: 1, Delay: -1, Refresh: 1}, g.now)
+	g.run(10 * time.Second)
+	if len(g.sent) > 11 {
+		t.Errorf("%d frames in 10 seconds, want one each second", len(g.sent))
+	}
+}
