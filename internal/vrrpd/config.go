@@ -125,7 +125,7 @@ func (l *loop) configure(c channel.Config, secrets map[string]string) error {
 		}
 	}
 	before := l.secrets
-	l.secrets = secrets
+	l.secrets, l.virtual = secrets, virtualLinkLocals(c.Instances)
 	l.setTrackers(c.Trackers)
 	old := map[string]*router{}
 	for _, r := range l.routers {

@@ -1,6 +1,7 @@
 package vrrpd
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -9,19 +10,33 @@ import (
 	"github.com/hareconcile/hareconcile/internal/vrrp"
 	"github.com/hareconcile/hareconcile/internal/vrrpd/rtnl"
 	"github.com/hareconcile/hareconcile/internal/vrrpd/wire"
+	"github.com/hareconcile/hareconcile/reconcile/resource"
 )
 
 // locals are the addresses of one interface that do not belong to a virtual router.
 type locals struct{ addrs []netip.Addr }
 
-// linkLocal is the address that IPv6 adverts come from unless one is configured.
-func (o *locals) linkLocal() netip.Addr {
-	for _, a := range o.addrs {
-		if a.Is6() && a.IsLinkLocalUnicast() {
-			return a
+// A place is an address on an interface.
+type place struct {
+	device  string
+	address netip.Addr
+}
+
+// virtualLinkLocals are the link-local addresses that a host has as MASTER only. Kernels
+// that keep no marks do not tell them from its own.
+func virtualLinkLocals(list []resource.VRRPInstance) map[place]bool {
+	out := map[place]bool{}
+	for _, c := range list {
+		if c.Priority == vrrp.OwnerPriority {
+			continue
+		}
+		for _, v := range append(virtuals(c.Addresses), virtuals(c.Excluded)...) {
+			if a := v.Prefix.Addr(); a.Is6() && a.IsLinkLocalUnicast() {
+				out[place{cmp.Or(v.Device, c.Interface), a}] = true
+			}
 		}
 	}
-	return netip.Addr{}
+	return out
 }
 
 // heard follows a change that the kernel reports.
@@ -169,10 +184,11 @@ func (l *loop) filter(known map[wire.Port][]wire.Known) {
 	}
 }
 
-// seat finds the address that r's adverts come from.
+// seat finds the address that r's adverts come from. One that was lost is kept until there
+// is another: for the last advert, by which a MASTER gives up.
 func (l *loop) seat(r *router) {
 	source := l.sourceOf(r)
-	if source == r.source {
+	if source == r.source || !source.IsValid() {
 		return
 	}
 	if err := r.address(source, l.secrets[r.cfg.Password]); err != nil {
@@ -182,12 +198,19 @@ func (l *loop) seat(r *router) {
 	l.step(r, vrrp.Reconfigured{Config: r.machineConfig(l.effective(r))})
 }
 
-// sourceOf is the address that r's adverts come from; not valid while it is not known.
+// sourceOf is the address that r's adverts come from: the one that is configured, or a
+// link-local one of the interface; not valid while it is not known.
 func (l *loop) sourceOf(r *router) netip.Addr {
-	if o := l.local[r.index]; o != nil && !r.cfg.Source.IsValid() {
-		return o.linkLocal()
+	o := l.local[r.index]
+	if o == nil || r.cfg.Source.IsValid() {
+		return r.cfg.Source
 	}
-	return r.cfg.Source
+	for _, a := range o.addrs {
+		if a.Is6() && a.IsLinkLocalUnicast() && !l.virtual[place{r.cfg.Interface, a}] {
+			return a
+		}
+	}
+	return netip.Addr{}
 }
 
 // regate tells routers whose gates or points changed.

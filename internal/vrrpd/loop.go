@@ -48,6 +48,7 @@ type loop struct {
 	groups     map[string]*group
 	links      map[string]rtnl.Link
 	local      map[int]*locals      // by interface: the addresses that adverts may come from
+	virtual    map[place]bool       // those that they may not come from: link-local addresses of virtual routers
 	joined     map[wire.Port]string // why a port cannot be heard; "" if it can
 	filters    map[wire.Port]string // what it lets through
 	trackers   map[string]*tracker

@@ -171,6 +171,27 @@ func TestIPv6ComesFromTheLinkLocalAddress(t *testing.T) {
 	if got := l.routers[0].source; got != ll.Prefix.Addr() {
 		t.Errorf("source = %v, want %v", got, ll.Prefix.Addr())
 	}
+
+	roundsFor(t, l, k, 5*time.Second)
+	wantState(t, l, vrrp.Master)
+	k.sent = nil
+	own := rtnl.Address{Index: 3, Prefix: netip.MustParsePrefix("fe80::100/64"), Forever: true}
+	k.queue = append(k.queue, addressInput(own, false), addressInput(ll, true))
+	round(t, l)
+	wantState(t, l, vrrp.Fault) // its own virtual address, on a kernel without marks, is no source
+	if len(k.sent) != 1 {
+		t.Errorf("%d adverts after the source was lost, want a resignation from it", len(k.sent))
+	}
+	if got, want := l.routers[0].reason, "address fe80::7 is not on interface eth0"; got != want {
+		t.Errorf("reason = %q, want %q", got, want)
+	}
+	ll.Prefix = netip.MustParsePrefix("fe80::8/64")
+	k.queue = append(k.queue, addressInput(ll, false))
+	round(t, l)
+	wantState(t, l, vrrp.Backup)
+	if got := l.routers[0].source; got != ll.Prefix.Addr() {
+		t.Errorf("source = %v, want %v", got, ll.Prefix.Addr())
+	}
 }
 
 func TestTrackedInterfaceAndAddress(t *testing.T) {

@@ -43,7 +43,7 @@ func (l *loop) saved() saved {
 func (l *loop) resume(doc saved, secrets map[string]string) {
 	l.t = l.lan.now()
 	l.repairs, l.pauses, l.overruns, l.upgrades = doc.Repairs, doc.Pauses, doc.Overruns, doc.Upgrades
-	l.secrets = secrets
+	l.secrets, l.virtual = secrets, virtualLinkLocals(doc.Config.Instances)
 	l.setTrackers(doc.Config.Trackers)
 	l.recall(doc.Trackers)
 	before := map[string]savedInstance{}
