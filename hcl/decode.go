@@ -185,6 +185,9 @@ func (in *instance) attrRange(name string) hcl2.Range {
 	return in.at
 }
 
+// absent reports that there is no value, not even one that was refused.
+func (in *instance) absent(name string) bool { return in.value(name, in.attrRange(name)).IsNull() }
+
 func (in *instance) written(name string) bool {
 	v, ok := in.get(name)
 	return ok && in.body.Attributes[name] != nil && !v.IsNull()

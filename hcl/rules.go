@@ -34,6 +34,7 @@ func (v *view) rules() {
 	v.takenRules()
 	v.vridRules()
 	v.routeConflicts()
+	v.lonelySessions()
 	for _, p := range c.Pools {
 		v.poolRules(p)
 	}

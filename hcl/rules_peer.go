@@ -1,6 +1,7 @@
 package hcl
 
 import (
+	"encoding/binary"
 	"maps"
 	"net/netip"
 	"slices"
@@ -29,6 +30,8 @@ func (v *view) members(i spec.VRRPInstance) {
 		}
 		if a := i.Source[name]; a.Is6() != i.IPv6() && len(i.Addresses) > 0 {
 			v.fail(i.Origin, "source", "source is of the other family", "%s of %s cannot send adverts for %s.", a, name, i.Addresses[0].Prefix.Addr())
+		} else if a.IsLoopback() {
+			v.fail(i.Origin, "source", "source cannot be that", "%s of %s is a loopback address, from which no advert reaches another host.", a, name)
 		}
 	}
 	v.linkLocal(i)
@@ -103,6 +106,8 @@ func (v *view) otherRouters(i spec.VRRPInstance, known map[netip.Addr]string) {
 			v.fail(i.Origin, "peers", "The peer is there twice", "%s is in the list more than once.", p)
 		case p.Is6() != i.IPv6():
 			v.fail(i.Origin, "peers", "The peer is of the other family", "%s cannot hear adverts for %s.", p, familyName(i))
+		case p.IsLoopback():
+			v.fail(i.Origin, "peers", "peers cannot be that", "%s is a loopback address, and a peer is another host.", p)
 		case moving[p]:
 			v.fail(i.Origin, "peers", "The peer is a virtual address", "%s moves from node to node. Write the address that the peer sends from.", p)
 		}
@@ -131,6 +136,8 @@ func (v *view) vipRules(i spec.VRRPInstance) {
 		switch {
 		case seen[addr]:
 			a.in.fail(a.attr, "The address is there twice", "%s is in the instance more than once.", addr)
+		case notOfAHost(a.Prefix) != "":
+			a.in.fail(a.attr, a.attr+" cannot be that", "%s is the %s address of %s and no host's. Write another one, or its full length.", addr, notOfAHost(a.Prefix), a.Prefix.Masked())
 		case addr.IsLoopback():
 			a.in.fail(a.attr, a.attr+" cannot be that", "%s is a loopback address.", addr)
 		case a.Prefix.Bits() == 0:
@@ -140,6 +147,22 @@ func (v *view) vipRules(i spec.VRRPInstance) {
 		}
 		seen[addr] = true
 	}
+}
+
+// notOfAHost says what else an IPv4 address is in its network (RFC 1122, section 3.2.1.3;
+// RFC 3021): "network" or "broadcast".
+func notOfAHost(p netip.Prefix) string {
+	if !p.Addr().Is4() || p.Bits() >= 31 {
+		return ""
+	}
+	host := binary.BigEndian.Uint32(p.Addr().AsSlice()) << p.Bits()
+	switch host {
+	case 0:
+		return "network"
+	case ^uint32(0) << p.Bits():
+		return "broadcast"
+	}
+	return ""
 }
 
 // networkRules compares the advertised addresses with each other and with the members'.

@@ -31,6 +31,7 @@ func (v *view) instanceRules(i spec.VRRPInstance) {
 	v.networkRules(i)
 	v.gateRules(i.Origin, i.Gates)
 	v.routingRules(i)
+	v.neverRules(i)
 }
 
 // The parts of an advert in bytes (RFC 9568, sections 5.1 and 5.2; draft-cassen-vrrp-auth-hmac).

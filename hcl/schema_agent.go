@@ -13,7 +13,7 @@ var agentFile = &block{
 	},
 	blocks: append([]*block{
 		{
-			name: "source", labels: []string{"type", "name"}, single: true, doc: `Where the cluster comes from: a branch of a git repository. The only type is "git".`,
+			name: "source", labels: []string{"type", "name"}, single: true, doc: `Where the cluster comes from: a branch of a git repository. The only type is "git". No agent is without it.`,
 			attrs: append([]attribute{
 				{name: "url", kind: stringKind, required: true, doc: "A file, ssh or https URL, an absolute path, or user@host:path."},
 				{name: "ref", kind: named("object"), required: true, doc: "What to follow: `{ branch = \"main\" }`."},
@@ -29,7 +29,7 @@ var agentFile = &block{
 		{
 			name: "verify", single: true, doc: "What a commit has to be before it counts.",
 			attrs: append([]attribute{
-				{name: "trusted_from", kind: stringKind, doc: "The first commit that this host trusts, at least 7 hexadecimal digits. Without it the first one seen is."},
+				{name: "trusted_from", kind: stringKind, doc: "The first commit that this host trusts, at least 7 hexadecimal digits. Without it no commit of a branch that is new to this host is taken, and the refusal says what to write."},
 			}, laterAttrs("mode", "allowed_signers_file", "gpg_keys", "refuse_rewind")...),
 		},
 		{

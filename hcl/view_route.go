@@ -49,7 +49,7 @@ func (in *instance) routeRules(r spec.VirtualRoute) {
 		return
 	}
 	switch {
-	case !r.Via.IsValid() && r.Device == "":
+	case in.absent("via") && in.absent("dev"):
 		in.ev.report.errorf(in.at, "The route leads nowhere", "Write via, dev or both.")
 	case r.OnLink && (!r.Via.IsValid() || r.Device == ""):
 		in.fail("onlink", "onlink does not fit", "It says that via is reachable on dev, so both are needed.")

@@ -55,8 +55,8 @@ func (v *view) target(in *instance, kind string, t *spec.Tracker) {
 		}
 	case "file":
 		t.File = in.string(kind)
-		if problem := checkPath(cty.StringVal(t.File)); problem != "" || !wordOf(t.File, 1024) {
-			in.fail(kind, "file cannot be that", "%.200q is not a clean absolute path without spaces and commas.", t.File)
+		if problem := checkPath(cty.StringVal(t.File)); problem != "" || !wordOf(t.File, 255) {
+			in.fail(kind, "file cannot be that", "%.200q is not a clean absolute path of at most 255 characters without spaces and commas.", t.File)
 		}
 	case "route":
 		t.Route = in.network(kind)
