@@ -1,6 +1,7 @@
 package vrrpd
 
 import (
+	"encoding/binary"
 	"net/netip"
 	"strings"
 	"testing"
@@ -12,52 +13,81 @@ import (
 	"github.com/hareconcile/hareconcile/reconcile/resource"
 )
 
-// spoil is what RFC 9568, section 7.1, has receivers look for; "nothing" is in order.
-var spoil = map[string]func(*input){
-	"nothing":                      func(*input) {},
-	"a TTL of 254":                 func(in *input) { in.packet[8] = 254 },
-	"version 4":                    func(in *input) { in.packet[20] = 0x41 },
-	"version 2 to version 3":       func(in *input) { in.packet[20] = 0x21 },
-	"type 2":                       func(in *input) { in.packet[20] = 0x32 },
-	"a packet that is cut":         func(in *input) { in.packet[3] -= 4; in.packet = in.packet[:len(in.packet)-4] },
-	"a wrong checksum":             func(in *input) { in.packet[26]++ },
-	"a router id that we have not": func(in *input) { in.packet[21] = 8 },
-	"the router id on another interface": func(in *input) {
-		in.port = wire.Port{Index: 4}
-	},
-	"the router id of the other family": func(in *input) { in.port.IPv6 = true },
-	"no address":                        func(in *input) { in.packet[23] = 0 },
-	"interval 0":                        func(in *input) { in.packet[24], in.packet[25] = 0, 0 },
+// A spoilt advert has one thing wrong of what RFC 9568, section 7.1, has receivers look for.
+type spoilt struct {
+	change func(*input)
+	want   vrrp.Reject // NumRejects if it finds no router
 }
 
-// TestWhatFailsACheckHasNoEffect gives a MASTER an advert that outranks it and a BACKUP one
-// that puts its promotion off, each with one thing wrong.
+var spoil = map[string]spoilt{
+	"nothing":                            {func(*input) {}, vrrp.Admitted},
+	"a TTL of 254":                       {func(in *input) { in.packet[8] = 254 }, vrrp.RejectTTL},
+	"version 4":                          {func(in *input) { in.packet[20] = 0x41 }, vrrp.RejectVersion},
+	"version 2 to version 3":             {func(in *input) { *in = asVersion2(*in) }, vrrp.RejectOtherVersion},
+	"type 2":                             {func(in *input) { in.packet[20] = 0x32 }, vrrp.RejectType},
+	"a packet that is cut":               {func(in *input) { in.packet[3] -= 4; in.packet = in.packet[:len(in.packet)-4] }, vrrp.RejectShort},
+	"a wrong checksum":                   {func(in *input) { in.packet[26]++ }, vrrp.RejectChecksum},
+	"a router id that we have not":       {func(in *input) { in.packet[21] = 8 }, vrrp.NumRejects},
+	"the router id on another interface": {func(in *input) { in.port = wire.Port{Index: 4} }, vrrp.NumRejects},
+	"the router id of the other family":  {func(in *input) { in.port.IPv6 = true }, vrrp.NumRejects},
+	"no address":                         {func(in *input) { in.packet[23] = 0 }, vrrp.RejectCount},
+	"interval 0":                         {func(in *input) { in.packet[24], in.packet[25] = 0, 0 }, vrrp.RejectInterval},
+}
+
+// asVersion2 is an advert with what version 2 has at the end, and its interval in seconds.
+func asVersion2(in input) input {
+	in.packet = append(in.packet, make([]byte, 8)...)
+	in.packet[3] += 8
+	in.packet[20], in.packet[24], in.packet[25] = 0x21, 0, 1
+	return in
+}
+
+// resum makes the checksum right, over the message alone.
+func resum(packet []byte) {
+	msg := packet[20:]
+	msg[6], msg[7] = 0, 0
+	sum := 0
+	for i := 0; i+1 < len(msg); i += 2 {
+		sum += int(msg[i])<<8 | int(msg[i+1])
+	}
+	sum = sum>>16 + sum&0xffff
+	binary.BigEndian.PutUint16(msg[6:], ^uint16(sum>>16+sum))
+}
+
+// TestWhatFailsACheckHasNoEffect gives a BACKUP an advert that would put its promotion off
+// and a MASTER one that outranks it, each with one thing wrong.
 func TestWhatFailsACheckHasNoEffect(t *testing.T) {
-	for name, change := range spoil {
+	for name, tt := range spoil {
 		t.Run(name, func(t *testing.T) {
+			good := tt.want == vrrp.Admitted
 			l, k := started(t, 200)
 			r := l.routers[0]
 			due := r.timers[vrrp.Deadline]
 			k.t += time.Second
 			hear := func() {
 				in := advertFrom(t, peer, 250)
-				change(&in)
+				tt.change(&in)
+				if tt.want != vrrp.RejectChecksum {
+					resum(in.packet)
+				}
 				k.queue = append(k.queue, in)
 				l.t = k.t
 				l.drain()
 			}
 			hear()
-			if moved := r.timers[vrrp.Deadline] != due; moved != (name == "nothing") {
+			if moved := r.timers[vrrp.Deadline] != due; moved != good {
 				t.Errorf("the wait of a BACKUP started again: %v", moved)
 			}
 			roundsFor(t, l, k, 6*time.Second)
 			wantState(t, l, vrrp.Master)
 			hear()
-			if got := r.m.State(); (got == vrrp.Backup) != (name == "nothing") {
+			if got := r.m.State(); (got == vrrp.Backup) != good {
 				t.Errorf("a MASTER that heard it is %v", got)
 			}
-			if counted := r.rejects[vrrp.Admitted]; (counted == 2) != (name == "nothing") {
-				t.Errorf("%d adverts counted as received", counted)
+			for reject, n := range r.rejects {
+				if want := vrrp.Reject(reject) == tt.want; (n == 2) != want || !want && n != 0 {
+					t.Errorf("%d adverts counted as %v, want two %v", n, vrrp.Reject(reject), tt.want)
+				}
 			}
 		})
 	}

@@ -141,6 +141,9 @@ func (g *gateway) wantMaster(mac string, accepts bool) {
 		if !strings.Contains(got, mac) || !strings.Contains(address, ".") && !strings.Contains(got, "router") {
 			g.t.Errorf("for %s the neighbour has %q, want %s, and a router over IPv6", address, got, mac)
 		}
+		if !strings.Contains(address, ".") {
+			g.wantProbesAnswered(strings.TrimSuffix(address, "%eth0"), mac)
+		}
 		if ok != accepts {
 			g.t.Errorf("a packet to %s is accepted: %v, want %v", address, !accepts, accepts)
 		}
@@ -153,6 +156,16 @@ func (g *gateway) wantMaster(mac string, accepts bool) {
 	if got := g.groups(); !strings.Contains(got, solicitedNode) {
 		g.t.Errorf("a master does not listen to %s:\n%s", solicitedNode, got)
 	}
+}
+
+// wantProbesAnswered lets the neighbour ask whether an address is still there: that is a
+// solicitation to the address itself, not to a group.
+func (g *gateway) wantProbesAnswered(address, mac string) {
+	g.t.Helper()
+	g.peer.Run("ip", "neigh", "replace", address, "lladdr", mac, "dev", "eth0", "nud", "probe")
+	eventually(g.t, address+" to answer a probe", func() bool {
+		return strings.Contains(g.peer.Run("ip", "neigh", "show", address), "REACHABLE")
+	})
 }
 
 // TestMasterAndBackupOnASegment has RFC 9568, sections 6.4.2 and 6.4.3, as a neighbour
