@@ -207,7 +207,7 @@ func (l *loop) suspect(r *router, from netip.Addr) {
 		r.rejects[vrrp.RejectStranger]++
 		l.alarm(r, alarmStranger, from)
 	}
-	if r.auth == nil {
+	if r.auth == nil || !l.advert.Signed() {
 		return
 	}
 	if _, far := r.auth.Drift(); far {
