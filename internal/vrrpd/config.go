@@ -82,6 +82,19 @@ func secretNames(i resource.VRRPInstance) []string {
 	return out
 }
 
+// checkSecrets refuses secrets with which an instance could not run.
+func checkSecrets(c channel.Config, secrets map[string]string) error {
+	for _, i := range c.Instances {
+		if _, err := authenticator(i, secrets); err != nil {
+			return fmt.Errorf("instance %s: %w", i.ID().Name, err)
+		}
+		if n := len(secrets[i.Password]); i.Password != "" && (n == 0 || n > maxPassword) {
+			return fmt.Errorf("instance %s: secret %s has %d bytes, want a password of 1 to %d", i.ID().Name, i.Password, n, maxPassword)
+		}
+	}
+	return nil
+}
+
 // authenticator makes what signs and verifies the adverts of a router; nil without
 // authentication.
 func authenticator(c resource.VRRPInstance, secrets map[string]string) (*vrrp.Auth, error) {
@@ -116,13 +129,8 @@ func (l *loop) configure(c channel.Config, secrets map[string]string) error {
 	if err := checkConfig(c); err != nil {
 		return err
 	}
-	for _, i := range c.Instances { // nothing is half applied
-		if _, err := authenticator(i, secrets); err != nil {
-			return fmt.Errorf("instance %s: %w", i.ID().Name, err)
-		}
-		if n := len(secrets[i.Password]); i.Password != "" && (n == 0 || n > maxPassword) {
-			return fmt.Errorf("instance %s: secret %s has %d bytes, want a password of 1 to %d", i.ID().Name, i.Password, n, maxPassword)
-		}
+	if err := checkSecrets(c, secrets); err != nil { // nothing is half applied
+		return err
 	}
 	before := l.secrets
 	l.secrets, l.virtual = secrets, virtualLinkLocals(c.Instances)
@@ -206,9 +214,7 @@ func (l *loop) start(r *router, adopt bool) {
 	if r.slot < 0 {
 		r.slot = l.store.claim()
 	}
-	if r.gate != "" {
-		l.step(r, vrrp.Gate{})
-	}
+	l.step(r, vrrp.Gate{Up: r.gate == ""})
 	switch {
 	case adopt && !r.rival:
 		l.step(r, vrrp.Adopt{})

@@ -13,14 +13,21 @@ import (
 )
 
 // Try returns why this program could not go on with what a predecessor leaves, which is
-// read from r.
+// read from r: neither with a state that it does not understand, nor without the secrets.
 func Try(r io.Reader) error {
 	l, err := successor.Read(r)
 	if err != nil {
 		return err
 	}
-	_, err = newStore("").decode(l.State)
-	return err
+	doc, err := newStore("").decode(l.State)
+	if err != nil {
+		return err
+	}
+	secrets, err := readSecrets(doc.Config)
+	if err != nil {
+		return err
+	}
+	return checkSecrets(doc.Config, secrets)
 }
 
 // inherit makes this process the one writer: it has the lock from its predecessor, or
