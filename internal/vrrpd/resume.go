@@ -119,7 +119,7 @@ func (l *loop) inherit(r *router, i savedInstance) bool {
 		r.slot = i.Slot
 		sent := l.store.sent(i.Slot)
 		adopt = i.State == vrrp.Master.String() && sent > 0 && sent <= l.t &&
-			l.t-sent < vrrp.DownInterval(time.Duration(r.cfg.Interval), vrrp.OwnerPriority)
+			l.t-sent < r.machineConfig(vrrp.OwnerPriority).DownInterval()
 	}
 	if adopt || !l.kernel.Marks() { // otherwise what is marked and not held is withdrawn
 		l.table.Adopt(r.name, i.Held)
