@@ -1,8 +1,6 @@
 package vrrpd
 
 import (
-	"time"
-
 	"github.com/hareconcile/hareconcile/internal/vrrp"
 )
 

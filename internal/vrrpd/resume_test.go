@@ -251,3 +251,30 @@ func TestDelaysGoOnAfterARestart(t *testing.T) {
 	}
 	wantState(t, l, vrrp.Master)
 }
+
+// TestAdoptionInTimeOfTheVersion: the skew of version 2 is a part of a second.
+func TestAdoptionInTimeOfTheVersion(t *testing.T) {
+	for _, c := range []struct {
+		version  int
+		silence  time.Duration
+		adoption bool
+	}{
+		{2, 30*time.Second + 3*time.Millisecond, true},
+		{2, 30*time.Second + 5*time.Millisecond, false},
+		{3, 30*time.Second + 38*time.Millisecond, true},
+		{3, 30*time.Second + 41*time.Millisecond, false},
+	} {
+		k, dir := newFake(), t.TempDir()
+		l := boot(t, k, dir)
+		i := instance(100)
+		i.Version, i.Interval = c.version, resource.Duration(10*time.Second)
+		configure(t, l, k, channel.Config{Instances: []resource.VRRPInstance{i}})
+		roundsFor(t, l, k, time.Minute)
+		wantState(t, l, vrrp.Master)
+		flush(t, l)
+		k.t = l.store.sent(l.routers[0].slot) + c.silence
+		if got := boot(t, k, dir).routers[0].m.State() == vrrp.Master; got != c.adoption {
+			t.Errorf("version %d, silent for %v: adopted %v, want %v", c.version, c.silence, got, c.adoption)
+		}
+	}
+}
