@@ -1,9 +1,13 @@
 package agent
 
 import (
+	"cmp"
+	"fmt"
 	"net/netip"
 	"reflect"
+	"slices"
 
+	"github.com/hareconcile/hareconcile/internal/channel"
 	"github.com/hareconcile/hareconcile/internal/control"
 	"github.com/hareconcile/hareconcile/internal/spec"
 	"github.com/hareconcile/hareconcile/reconcile"
@@ -51,9 +55,12 @@ func (a *Agent) snapshotStatus() control.Status {
 		// Programs that read JSON expect lists, not null.
 		Instances: []control.Instance{}, Services: []control.Service{}, Trackers: []control.Tracker{}, Conflicts: []control.Conflict{},
 	}
-	if a.vrrpErr != nil {
+	switch {
+	case a.vrrpErr != nil:
 		s.VRRPD = a.vrrpErr.Error()
-	} else if a.vrrp == nil {
+	case a.vrrpSilent():
+		s.VRRPD = "does not answer"
+	case a.vrrp == nil:
 		s.VRRPD = "not asked yet"
 	}
 	for _, c := range a.conflicts {
@@ -74,10 +81,17 @@ func (a *Agent) snapshotStatus() control.Status {
 	return s
 }
 
+// unknownState is the state of an instance while vrrpd cannot be asked: the last one that it
+// told of may be long over.
+const unknownState = "UNKNOWN"
+
 // clusterStatus adds what has names in the cluster file.
 func (a *Agent) clusterStatus(s *control.Status, c *spec.Cluster) {
 	if a.vrrp != nil {
 		for _, i := range a.vrrp.Instances {
+			if a.vrrpErr != nil || a.vrrpSilent() {
+				i = channel.InstanceStatus{Name: i.Name, State: unknownState, Reason: "was " + i.State + " when vrrpd was last heard", Since: i.Since, Priority: i.Priority, Transitions: i.Transitions}
+			}
 			s.Instances = append(s.Instances, control.Instance{Name: instanceName(c, i.Name), InstanceStatus: i})
 			for _, addr := range i.Conflicts {
 				s.Conflicts = append(s.Conflicts, control.Conflict{
@@ -95,8 +109,8 @@ func (a *Agent) clusterStatus(s *control.Status, c *spec.Cluster) {
 	for _, t := range c.Trackers {
 		if st, ok := a.trackers[t.Name]; ok {
 			s.Trackers = append(s.Trackers, control.Tracker{Name: t.Name, Verdict: st.verdict, Message: st.message})
-		} else if v, ok := a.vrrpTracker(t); ok {
-			s.Trackers = append(s.Trackers, control.Tracker{Name: t.Name, Verdict: v})
+		} else if st, ok := a.vrrpTracker(t); ok {
+			s.Trackers = append(s.Trackers, control.Tracker{Name: t.Name, Verdict: st.verdict, Message: st.message})
 		}
 	}
 }
@@ -128,18 +142,36 @@ func (a *Agent) service(c *spec.Cluster, vs spec.VirtualServer) control.Service 
 	return out
 }
 
-func (a *Agent) vrrpTracker(t spec.Tracker) (reconcile.Verdict, bool) {
+// vrrpSilent reports whether the last look at vrrpd had no answer, though it was not found
+// to be gone.
+func (a *Agent) vrrpSilent() bool {
+	return slices.Contains(a.live.Unobserved, resource.KindVRRPInstance)
+}
+
+// vrrpTracker returns what vrrpd says of a tracker of its own.
+func (a *Agent) vrrpTracker(t spec.Tracker) (trackerState, bool) {
 	if a.vrrp == nil || t.Plugin != "" {
-		return reconcile.Unknown, false
+		return trackerState{}, false
 	}
 	kind, target := t.Watches()
 	key := resource.VRRPTracker{Type: kind, Target: target}.Key()
 	for _, s := range a.vrrp.Trackers {
-		if s.Key == key {
-			return reconcile.Verdict(s.State), true
+		if s.Key != key {
+			continue
 		}
+		if a.vrrpErr != nil || a.vrrpSilent() {
+			return trackerState{reconcile.Unknown, "vrrpd cannot be asked"}, true
+		}
+		message := s.Message
+		if s.Value != 0 {
+			message = cmp.Or(message, fmt.Sprintf("the number is %d", s.Value))
+		}
+		if s.State == "" && t.OnUnknown != "" {
+			message = cmp.Or(message, "no answer yet") + "; counts as " + t.OnUnknown
+		}
+		return trackerState{reconcile.Verdict(s.State), message}, true
 	}
-	return reconcile.Unknown, false
+	return trackerState{}, false
 }
 
 // instanceName returns the name in the cluster file of the instance that the kernel's key means.
