@@ -54,6 +54,24 @@ func TestPointsChangeThePriority(t *testing.T) {
 	}
 }
 
+// TestTheReasonIsToldEvenIfTheWordStays: who reads the status has to see why a tracker is
+// unknown, and why it still is.
+func TestTheReasonIsToldEvenIfTheWordStays(t *testing.T) {
+	k := newFake()
+	l := boot(t, k, t.TempDir())
+	tr := resource.VRRPTracker{Type: resource.TrackFile, Target: "/x", Interval: resource.Duration(time.Second)}
+	configure(t, l, k, channel.Config{Trackers: []resource.VRRPTracker{tr}})
+	for _, why := range []string{"no such file", "no number in it", "no such file"} {
+		k.queue = append(k.queue, input{kind: inWatch, watch: track.Result{Key: tr.Key(), Message: why}})
+		k.t += publishPause
+		round(t, l)
+		s, _ := l.board.read()
+		if got := s.Trackers[0].Message; got != why {
+			t.Errorf("message = %q, want %q", got, why)
+		}
+	}
+}
+
 // TestValueCountsAsLongAsItsWord: a file that cannot be read for a moment is no reason for
 // an election.
 func TestValueCountsAsLongAsItsWord(t *testing.T) {

@@ -131,13 +131,13 @@ func (l *loop) tick() bool {
 
 // tell gives a tracker a word; it reports whether what counts changed.
 func (l *loop) tell(t *tracker, word string, value int, message string) bool {
-	state, before := t.state(), t.value
+	state, before, why := t.state(), t.value, t.message
 	if t.message = message; word == up || word == down { // else the last one counts, as long as its word does
 		t.value = value
 	}
 	t.hear(word, l.t)
 	changed := t.state() != state || t.value != before
-	l.changed = l.changed || changed
+	l.changed = l.changed || changed || t.message != why
 	return changed
 }
 
