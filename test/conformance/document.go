@@ -28,7 +28,8 @@ Each row is one MUST or MUST NOT. *must* in lower case is a demand that the RFC 
 the state machine in a section without a keyword. The demand is in our words. A test is
 ` + "`package.Test`" + `, or ` + "`package.Test/name`" + ` for a subtest or a row of its table. The positive test
 sees the demand met; the negative one sees that what it forbids, or whatever else it excludes, does not
-happen. R1, R2 and so on are the reasons of the three lists before the tables. Tests that need a network namespace run where they can; ` + "`HARECONCILE_TEST_REQUIRE=all`" + ` makes
+happen. Where a clause differs they see what is the case instead. R1, R2 and so on are the reasons of the
+three lists before the tables. Tests that need a network namespace run where they can; ` + "`HARECONCILE_TEST_REQUIRE=all`" + ` makes
 them fail elsewhere.
 
 **Sources.** The texts of the RFCs were not at hand in full when this was written. The clauses were taken

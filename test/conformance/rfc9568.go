@@ -280,7 +280,7 @@ var rfc9568 = []Clause{
 	},
 	{
 		ID: "8.1.1 redirect", Level: Must, Unseen: true, Who: "active", Text: "find out to which virtual router a packet was sent before choosing the source of a redirect",
-		Gap: differs + redirects4,
+		Positive: []string{host + "TestRedirects/virtual MAC"}, Negative: []string{host + "TestRedirects/physical MAC"}, Gap: differs + redirects4,
 	},
 	{
 		ID: "8.1.2 virtual", Level: Must, Who: "active", Text: "answer ARP with the virtual MAC",
@@ -301,7 +301,7 @@ var rfc9568 = []Clause{
 	},
 	{
 		ID: "8.2.1 redirect", Level: Must, Unseen: true, Who: "active", Text: "find out to which virtual router a packet was sent before choosing the source of an ICMPv6 redirect",
-		Gap: differs + redirects6,
+		Positive: []string{host + "TestRedirects/virtual MAC"}, Negative: []string{host + "TestRedirects/physical MAC"}, Gap: differs + redirects6,
 	},
 	{
 		ID: "8.2.2 virtual", Level: Must, Who: "active", Text: "answer neighbour solicitations with the virtual MAC",
@@ -313,11 +313,11 @@ var rfc9568 = []Clause{
 	},
 	{
 		ID: "8.2.2 asks", Level: Must, Who: "active", Text: "tell the virtual MAC as source link-layer address when it solicits a host",
-		Gap: differs + solicits,
+		Positive: []string{host + "TestSolicitationsTellNothingOfTheVirtualAddress"}, Gap: differs + solicits,
 	},
 	{
 		ID: "8.2.2 asks-physical", Level: MustNot, Who: "active", Text: "tell its physical MAC there",
-		Gap: differs + solicits,
+		Positive: []string{host + "TestSolicitationsTellNothingOfTheVirtualAddress"}, Gap: differs + solicits,
 	},
 	{
 		ID: "8.2.2 boot", Level: Must, Who: "router", Text: "delay Router and Neighbour Advertisements and Solicitations until address and virtual MAC are configured",

@@ -281,3 +281,56 @@ func TestNothingRoutesMulticast(t *testing.T) {
 		}
 	})
 }
+
+// TestRedirects has what Linux does about RFC 9568, sections 8.1.1 and 8.2.1: with a virtual
+// MAC it redirects nobody, and otherwise in the name of the interface's own address.
+func TestRedirects(t *testing.T) {
+	for name, vmac := range map[string]bool{"virtual MAC": true, "physical MAC": false} {
+		t.Run(name, func(t *testing.T) {
+			onGateway(t, vmac, func(g *gateway) {
+				g.p.Acquire("a")
+				g.settle()
+				counters := func() string {
+					return g.peer.Run("sh", "-c", "awk '/^Icmp:/ && $2 ~ /[0-9]/ {print $9}' /proc/net/snmp; awk '/Icmp6InRedirects/ {print $2}' /proc/net/snmp6")
+				}
+				if got := counters(); got != "0\n0\n" {
+					t.Fatalf("redirects before: %q", got)
+				}
+				g.peer.Run("ip", "route", "add", "10.0.0.3/32", "via", gatewayIP[0])
+				g.peer.Run("ip", "route", "add", "fd00::3/128", "via", gatewayIP[1], "dev", "eth0")
+				for _, address := range []string{"10.0.0.3", "fd00::3"} { // on the segment: there is a shorter way
+					g.reaches(address)
+					g.reaches(address)
+				}
+				if got := counters(); (got == "0\n0\n") != vmac {
+					t.Errorf("the neighbour heard redirects: %q", got)
+				}
+				for _, address := range []string{"10.0.0.3", "fd00::3"} {
+					if got := g.peer.Run("ip", "route", "get", address); !strings.Contains(got, "via") {
+						t.Errorf("the neighbour followed a redirect: %q", got)
+					}
+				}
+			})
+		})
+	}
+}
+
+// TestSolicitationsTellNothingOfTheVirtualAddress has what Linux does about RFC 9568,
+// section 8.2.2: it asks in the name of the interface, also for who uses a virtual address.
+func TestSolicitationsTellNothingOfTheVirtualAddress(t *testing.T) {
+	onGateway(t, true, func(g *gateway) {
+		g.p.Acquire("a")
+		g.settle()
+		for range 3 {
+			g.host.Run("ip", "neigh", "flush", "dev", "eth0")
+			g.peer.Run("ip", "neigh", "flush", "dev", "eth0")
+			if !connects(t, "fd00::2", "fd00::100") {
+				t.Error("the host does not reach its neighbour")
+			}
+			if got := g.peer.Run("ip", "neigh", "show"); strings.Contains(got, "fd00::100 dev eth0 lladdr "+g.physical) ||
+				!strings.Contains(got, "fd00::100 dev eth0 lladdr "+virtualMAC) || !strings.Contains(got, "lladdr "+g.physical) {
+				t.Errorf("the neighbour has learnt %q", got)
+			}
+		}
+	})
+}
