@@ -16,6 +16,7 @@ const (
 	alarmAddresses                  // a peer lists other addresses
 	alarmSettings                   // a peer's version, interval or authentication differs
 	alarmClock                      // a signer's clock and ours drift apart
+	alarmSend                       // our adverts do not leave
 	numAlarms
 )
 
@@ -25,6 +26,7 @@ var alarms = [numAlarms]string{
 	alarmOwn:       "own address %v heard from another host, or a loop",
 	alarmAddresses: "address list of %v differs",
 	alarmSettings:  "version, interval or authentication of %v differs",
+	alarmSend:      "adverts to %v cannot be sent",
 	alarmClock:     "the clocks of %v and this node differ so much that signatures will not count",
 }
 

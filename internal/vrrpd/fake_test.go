@@ -26,6 +26,7 @@ type fakeKernel struct {
 	stall   time.Duration // how long the process is stopped after its next last read
 	sent    []uint8       // the priorities of adverts
 	quiet   bool          // do not record them
+	mute    error         // why they cannot be sent
 	eth0    rtnl.Link
 	addrs   []rtnl.Address // of virtual routers
 	added   int
@@ -55,6 +56,9 @@ func (k *fakeKernel) next(in *input) bool {
 }
 
 func (k *fakeKernel) send(_ int, _ netip.Addr, packet []byte) error {
+	if k.mute != nil {
+		return k.mute
+	}
 	if !k.quiet {
 		k.sent = append(k.sent, packet[22])
 		k.script = append(k.script, "send")

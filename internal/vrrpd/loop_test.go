@@ -206,6 +206,32 @@ func TestAdvertAllocatesNothing(t *testing.T) {
 	}
 }
 
+// TestHostilePacketsAllocateNothing hears each of them again and again, as in a flood.
+func TestHostilePacketsAllocateNothing(t *testing.T) {
+	l, k := ruling(t)
+	k.quiet = true
+	hostile := map[string]input{
+		"a stranger": advertFrom(t, peer.Next(), 250), "our own address": advertFrom(t, self, 250), "another master": advertFrom(t, peer, 100),
+		"half a packet": advertFrom(t, peer, 250), "a wrong checksum": advertFrom(t, peer, 250), "no header": advertFrom(t, peer, 250),
+	}
+	cut := hostile["half a packet"]
+	cut.packet = cut.packet[:30]
+	hostile["half a packet"] = cut
+	hostile["a wrong checksum"].packet[26]++
+	hostile["no header"].packet[0] = 0
+	before := l.routers[0].transitions
+	for name, in := range hostile {
+		l.received(&in)
+		l.changed = false
+		if n := testing.AllocsPerRun(1000, func() { l.received(&in) }); n != 0 || l.changed {
+			t.Errorf("%s: %v allocations, published anew %v, want neither", name, n, l.changed)
+		}
+	}
+	if wantState(t, l, vrrp.Master); l.routers[0].transitions != before {
+		t.Error("they had an effect")
+	}
+}
+
 func TestLinkLossIsAFault(t *testing.T) {
 	l, k := started(t, 200)
 	roundsFor(t, l, k, 4*time.Second)

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/hareconcile/hareconcile/internal/channel"
 	"github.com/hareconcile/hareconcile/internal/vrrp"
 	"github.com/hareconcile/hareconcile/internal/vrrpd/rtnl"
@@ -317,5 +319,30 @@ func TestClockAlarmNamesWhoSigned(t *testing.T) {
 	}
 	if got := alert(); len(got) != 0 {
 		t.Errorf("alerts = %q a minute later, want none", got)
+	}
+}
+
+// TestMasterThatCannotSendSaysSo: as where a packet filter keeps its adverts.
+func TestMasterThatCannotSendSaysSo(t *testing.T) {
+	l, k := ruling(t)
+	status := func() channel.InstanceStatus {
+		return ask(t, l, k, channel.Request{Query: &channel.Query{}}).Status.Instances[0]
+	}
+	k.mute = unix.EPERM
+	roundsFor(t, l, k, 20*time.Second)
+	if s := status(); len(s.Alerts) != 1 || s.Alerts[0] != "adverts to 224.0.0.18 cannot be sent" || s.Adverts["send_errors"] < 19 {
+		t.Errorf("alerts = %q, %d errors, want one alert and 20", s.Alerts, s.Adverts["send_errors"])
+	}
+	k.mute = nil
+	roundsFor(t, l, k, 20*time.Second)
+	if s := status(); len(s.Alerts) != 0 {
+		t.Errorf("alerts = %q when they leave again, want none", s.Alerts)
+	}
+	k.mute = unix.ENETDOWN
+	k.eth0.Running = false
+	k.queue = append(k.queue, linkInput(k.eth0, false))
+	round(t, l)
+	if s := status(); len(s.Alerts) != 0 {
+		t.Errorf("alerts = %q of a resignation without a link, want none", s.Alerts)
 	}
 }

@@ -245,9 +245,7 @@ func (l *loop) advertise(r *router, priority uint8) {
 	index, _ := l.table.Transmit(r.name)
 	for _, letter := range r.letters {
 		if err := l.lan.send(index, letter.To(), letter.Packet(priority, wall)); err != nil {
-			if r.sendErrors++; r.sendErrors == 1 {
-				l.log.Error("cannot send advert", "router", r.name, "err", err)
-			}
+			l.unsent(r, letter.To(), err, priority)
 			continue
 		}
 		r.sent++
@@ -255,6 +253,19 @@ func (l *loop) advertise(r *router, priority uint8) {
 			l.store.touch(r.slot, l.t)
 		}
 	}
+}
+
+// unsent notes an advert that the kernel did not take. A MASTER whom nobody hears will soon
+// be one of two; a resignation fails when the link is gone.
+func (l *loop) unsent(r *router, to netip.Addr, err error, priority uint8) {
+	r.sendErrors++
+	if priority == 0 {
+		return
+	}
+	if r.alarms[alarmSend].until <= l.t {
+		l.log.Error("cannot send advert", "router", r.name, "to", to.String(), "err", err)
+	}
+	l.alarm(r, alarmSend, to)
 }
 
 // moved makes the host follow a transition.
