@@ -86,14 +86,18 @@ func (f *files) timers(now time.Duration) time.Duration {
 			x.tell(Unknown, 0, "reading the file takes too long")
 		case x.reading:
 			next = min(next, x.since+patience)
-		case x.due <= now && f.reads < maxReads:
-			f.read(x, now)
-			next = min(next, now+patience)
 		case x.due > now:
 			next = min(next, x.due)
+		case f.reads < maxReads:
+			f.read(x, now)
+			next = min(next, now+patience)
+		case now-x.due >= patience: // it has to wait for others, and is read when one of those is
+			x.tell(Unknown, 0, "reading other files takes too long")
+		default:
+			next = min(next, x.due+patience)
 		}
 	}
-	return next // a file that has to wait for another is read when that one is
+	return next
 }
 
 // read starts to read a file, after its folder is watched, so that no change is missed.
