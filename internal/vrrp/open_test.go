@@ -106,3 +106,16 @@ func TestRejectsHaveNames(t *testing.T) {
 		t.Errorf("NumRejects.String() = %q, want unknown", got)
 	}
 }
+
+// TestShortPacketIsCountedWhereItBelongs: a router's counters tell of whatever names it.
+func TestShortPacketIsCountedWhereItBelongs(t *testing.T) {
+	packet := letter(t, advert4, node1, vrrp.Multicast4)
+	for size, want := range map[int]uint8{0: 0, 1: 0, 2: advert4.VRID, 7: advert4.VRID} {
+		b := slices.Clone(packet[:20+size])
+		b[3] = uint8(len(b))
+		a := vrrp.Advert{VRID: 99}
+		if _, _, reject := vrrp.Open(b, &a); reject != vrrp.RejectShort || a.VRID != want {
+			t.Errorf("%d bytes: %v, VRID %d, want %v, %d", size, reject, a.VRID, vrrp.RejectShort, want)
+		}
+	}
+}

@@ -33,6 +33,7 @@ func TestTwoOwners(t *testing.T) {
 			name: "and is MASTER again when it falls silent", adapt: ownerConfig, events: after(insisting, vrrp.TimerFired{}), state: vrrp.Master,
 			want: []vrrp.Action{advertise(255), move(vrrp.Backup, vrrp.Master, vrrp.Silence), timer(s)},
 		},
+		{name: "and does not yield again at once", adapt: ownerConfig, events: after(insisting, vrrp.TimerFired{}, heard(255, lower)), state: vrrp.Master, want: answered},
 		{
 			name: "a slower rival gets more time", adapt: ownerConfig, state: vrrp.Master, want: answered,
 			events: after(owner, vrrp.Received{Priority: 255, Interval: 4 * s, Source: lower}, vrrp.TimerFired{}, vrrp.TimerFired{}, vrrp.TimerFired{}, vrrp.TimerFired{}, heard(255, lower)),

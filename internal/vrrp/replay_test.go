@@ -173,3 +173,28 @@ func TestStateOutlivesTheProcess(t *testing.T) {
 		t.Errorf("a new packet after the restart: %v", got)
 	}
 }
+
+// TestManySendersForgetTheOldest: there is room for sixteen, and the seventeenth takes the
+// place of who was silent for longest.
+func TestManySendersForgetTheOldest(t *testing.T) {
+	listener := newSignedNode(t, node2, node1, newAuth(t, resource.AuthEnforce))
+	listener.guard.Open = true
+	from := netip.MustParseAddr("192.0.2.100")
+	var packets [][]byte
+	for range 17 {
+		from = from.Next()
+		b := newSignedNode(t, from, node2, newAuth(t, resource.AuthEnforce)).send()
+		if got := listener.hear(b); got != vrrp.Admitted {
+			t.Fatalf("from %v: %v", from, got)
+		}
+		packets = append(packets, b)
+	}
+	for n, b := range packets[1:] {
+		if got := listener.hear(b); got != vrrp.RejectReplay {
+			t.Errorf("packet %d again: %v, want %v", n+1, got, vrrp.RejectReplay)
+		}
+	}
+	if n := len(listener.auth.State().Heard); n != 16 {
+		t.Errorf("%d senders are remembered, want 16", n)
+	}
+}

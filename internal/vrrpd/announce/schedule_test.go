@@ -240,6 +240,13 @@ func TestAFullInterfaceWaits(t *testing.T) {
 	if got := g.take(); len(got) != 2 || got[0].What != "10.0.0.1" || got[1].What != "10.0.0.2" {
 		t.Errorf("sent %v, want both of a", got)
 	}
+
+	full, tries = true, 0 // for the second time, which is not the sequel of the first
+	g.s.Start("a", targets(1, "10.0.0.1"), once, g.now)
+	g.run(100 * time.Millisecond)
+	if tries < 3 {
+		t.Errorf("%d tries in 100ms, want the wait to begin with 10ms again", tries)
+	}
 }
 
 func TestOtherErrorsStarveNobody(t *testing.T) {
