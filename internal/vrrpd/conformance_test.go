@@ -9,6 +9,7 @@ import (
 
 	"github.com/hareconcile/hareconcile/internal/channel"
 	"github.com/hareconcile/hareconcile/internal/vrrp"
+	"github.com/hareconcile/hareconcile/internal/vrrpd/rtnl"
 	"github.com/hareconcile/hareconcile/internal/vrrpd/wire"
 	"github.com/hareconcile/hareconcile/reconcile/resource"
 )
@@ -204,5 +205,26 @@ func TestPriorityOfOwnersAndOthers(t *testing.T) {
 		if got := k.sent[len(k.sent)-1]; got != 0 {
 			t.Errorf("a resignation has priority %d", got)
 		}
+	}
+}
+
+// TestOwnerAnnouncesWhatItHas has RFC 9568, section 6.4.1, for an owner whose address is
+// the host's own: it is announced when the owner returns, and stays when it leaves.
+func TestOwnerAnnouncesWhatItHas(t *testing.T) {
+	k := newFake()
+	k.addrs = []rtnl.Address{{Index: 3, Prefix: vip, Forever: true}}
+	l := boot(t, k, t.TempDir())
+	configure(t, l, k, channel.Config{Instances: []resource.VRRPInstance{instance(255)}})
+	wantState(t, l, vrrp.Master)
+	roundsFor(t, l, k, time.Second)
+	if k.garps != announceRounds || len(k.sent) == 0 {
+		t.Errorf("%d announcements and adverts %v, want %d announcements", k.garps, k.sent, announceRounds)
+	}
+	k.queue = append(k.queue, input{kind: inCommand, command: &command{stop: true, reply: make(chan channel.Response, 1)}})
+	if err := l.run(); err != nil {
+		t.Fatal(err)
+	}
+	if len(k.addrs) != 1 || k.addrs[0].Marked || k.deleted != 0 {
+		t.Errorf("addresses %+v after the stop, want the host's own", k.addrs)
 	}
 }

@@ -36,6 +36,7 @@ var rfc5798 = []Clause{
 	restated("6.4.3 frames"),
 	restated("6.4.3 accept"),
 	restated("6.4.3 refuse"),
+	restated("6.4.3 keep"),
 	restated("6.4.3 shutdown"),
 	restated("6.4.3 timer"),
 	restated("6.4.3 priority-0"),

@@ -80,7 +80,7 @@ var rfc9568 = []Clause{
 	},
 	{
 		ID: "6.4.1 owner", Level: Step, Unseen: true, Who: "owner", Text: "when it starts, send an advert, announce each address, set the advert timer and be active",
-		Positive: []string{core + "TestInitialize/105-145: the owner sends, takes the addresses, sets the advert timer and is MASTER", host + "TestOwnersAddressIsAnnounced", tell + "TestFrames/ARP", tell + "TestFrames/advertisement of a router"},
+		Positive: []string{core + "TestInitialize/105-145: the owner sends, takes the addresses, sets the advert timer and is MASTER", host + "TestOwnersAddressIsAnnounced", daemon + "TestOwnerAnnouncesWhatItHas", tell + "TestFrames/ARP", tell + "TestFrames/advertisement of a router"},
 		Negative: []string{core + "TestInitialize/150-165: anybody else waits the master-down interval of its own interval as BACKUP", core + "TestInitialize/an advert before the start has no effect"},
 		Note:     "the gratuitous ARP is as errata 7947 and 7949 have it",
 	},
@@ -167,6 +167,10 @@ var rfc9568 = []Clause{
 	{
 		ID: "6.4.3 refuse", Level: MustNot, Who: "active", Text: "accept what is for the addresses otherwise",
 		Positive: []string{bySight, bySightMAC, host + "TestPacketsThatAreNotAcceptedAreDropped"}, Negative: []string{daemon + "TestAcceptModeIsForOthers"}, Option: byAccept,
+	},
+	{
+		ID: "6.4.3 keep", Level: MustNot, Who: "active", Text: "drop neighbour solicitations and advertisements while it does not accept",
+		Positive: []string{bySight, bySightMAC}, Negative: []string{host + "TestPacketsThatAreNotAcceptedAreDropped"},
 	},
 	{
 		ID: "6.4.3 shutdown", Level: Must, Unseen: true, Who: "active", Text: "on a shutdown, cancel the advert timer, send priority 0 and leave",
