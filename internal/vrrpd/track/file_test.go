@@ -34,3 +34,23 @@ func TestFileThatWaitsForHungOnesIsUnknown(t *testing.T) {
 		t.Errorf("reported %v, to look again at %v, want it unknown, and never", got, next)
 	}
 }
+
+// TestFileThatChangedWhileItWasReadIsReadAgain, and at once.
+func TestFileThatChangedWhileItWasReadIsReadAgain(t *testing.T) {
+	l, err := newLoop(New(func(Result) {}, slog.New(slog.DiscardHandler)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.close()
+	f := newFiles(l)
+	defer f.close()
+	c := resource.VRRPTracker{Type: resource.TrackFile, Target: "/nowhere/x", Interval: resource.Duration(time.Minute)}
+	f.configure([]resource.VRRPTracker{c}, time.Hour)
+	x := f.trackers[c.Key()]
+	for again, want := range map[bool]time.Duration{false: time.Hour + time.Minute, true: time.Hour + time.Second} {
+		f.reads, x.reading, x.since, x.again = 1, true, time.Hour, again
+		if f.done(x, -1, 0, nil, time.Hour+time.Second); x.due != want {
+			t.Errorf("changed meanwhile %v: due at %v, want %v", again, x.due, want)
+		}
+	}
+}

@@ -43,3 +43,27 @@ func TestAnswersThatWaitedForUsCount(t *testing.T) {
 		t.Errorf("reported %v, want up", got)
 	}
 }
+
+// TestAnswerThatWentAnotherWayDoesNotCount: it says nothing about the device or source
+// that is asked from now on.
+func TestAnswerThatWentAnotherWayDoesNotCount(t *testing.T) {
+	var got []Result
+	l, err := newLoop(New(func(r Result) { got = append(got, r) }, slog.New(slog.DiscardHandler)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.close()
+	p := newPings(l)
+	defer p.close()
+	c := resource.VRRPTracker{Type: resource.TrackPing, Target: "192.0.2.1", Interval: resource.Duration(time.Minute)}
+	p.configure([]resource.VRRPTracker{c}, time.Hour)
+	x := p.trackers[c.Key()]
+	x.asked, x.request, x.due = true, echo{id: p.id, seq: 7}, time.Hour+time.Minute
+	p.out[7] = x
+	c.Device = "eth1"
+	p.configure([]resource.VRRPTracker{c}, time.Hour+time.Second)
+	p.answered(x.request, x.target)
+	if len(got) != 0 || x.asked || x.due != time.Hour+time.Second {
+		t.Errorf("reported %v, asked %v, due at %v, want nothing, and to ask at once", got, x.asked, x.due)
+	}
+}
