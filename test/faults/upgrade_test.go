@@ -56,7 +56,7 @@ func TestUpgrade(t *testing.T) {
 				if s.Build != version || s.Upgrades != uint64(n) {
 					t.Fatalf("upgrade %d is to version %q, want %d to %q", s.Upgrades, s.Build, n, version)
 				}
-				wait(t, interval)
+				wait(t, max(interval, 50*time.Millisecond)) // ping has to start, too
 				sent, missing := stop()
 				if err = l.unmoved(before); missing > 0 || sent == 0 {
 					err = errors.Join(err, fmt.Errorf("%d of %d packets were lost, want none", missing, sent))
