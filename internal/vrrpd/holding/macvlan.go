@@ -112,8 +112,11 @@ func (t *Table) setMacvlan(o *owner) {
 		t.repaired(o, l.Name, "setting of a virtual MAC was altered")
 	}
 	t.setIPv6(o, &l, &parent)
-	c.Up, c.Down = o.active && !l.Up, !o.active && l.Up
+	c.Down = !o.active && l.Up
 	t.set(c)
+	// By itself: within one request the kernel brings a link up before it looks at the
+	// settings (rtnetlink.c, do_setlink), and makes an IPv6 address of the virtual MAC.
+	t.set(&linkChange{rtnl.LinkChange{Index: l.Index, Up: o.active && !l.Up}})
 }
 
 // looseFilter is the reverse path filter of a macvlan: what comes in there has its route
