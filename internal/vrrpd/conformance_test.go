@@ -220,6 +220,18 @@ func TestOwnerAnnouncesWhatItHas(t *testing.T) {
 	if k.garps != announceRounds || len(k.sent) == 0 {
 		t.Errorf("%d announcements and adverts %v, want %d announcements", k.garps, k.sent, announceRounds)
 	}
+	roundsFor(t, l, k, 2*announceDelay)
+	off, garps := k.eth0, k.garps
+	off.Running = false
+	k.queue = append(k.queue, linkInput(off, false))
+	round(t, l)
+	wantState(t, l, vrrp.Fault)
+	k.queue = append(k.queue, linkInput(k.eth0, false))
+	roundsFor(t, l, k, time.Second)
+	wantState(t, l, vrrp.Master)
+	if k.garps != garps+announceRounds {
+		t.Errorf("%d announcements on the return, want %d", k.garps-garps, announceRounds)
+	}
 	k.queue = append(k.queue, input{kind: inCommand, command: &command{stop: true, reply: make(chan channel.Response, 1)}})
 	if err := l.run(); err != nil {
 		t.Fatal(err)
