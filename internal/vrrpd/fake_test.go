@@ -27,6 +27,8 @@ type fakeKernel struct {
 	sent    []uint8       // the priorities of adverts
 	quiet   bool          // do not record them
 	mute    error         // why they cannot be sent
+	ports   []wire.Port   // that are joined
+	refuse  error         // why none can be
 	eth0    rtnl.Link
 	addrs   []rtnl.Address // of virtual routers
 	added   int
@@ -71,9 +73,18 @@ func (k *fakeKernel) frame(int, []byte) error {
 	return nil
 }
 
-func (k *fakeKernel) join(wire.Port, string) error         { return nil }
+func (k *fakeKernel) join(p wire.Port, _ string) error {
+	if k.refuse == nil && !slices.Contains(k.ports, p) {
+		k.ports = append(k.ports, p)
+	}
+	return k.refuse
+}
+
+func (k *fakeKernel) leave(p wire.Port) {
+	k.ports = slices.DeleteFunc(k.ports, func(o wire.Port) bool { return o == p })
+}
+
 func (k *fakeKernel) everyRoute(bool) error                { return nil }
-func (k *fakeKernel) leave(wire.Port)                      {}
 func (k *fakeKernel) filter(wire.Port, []wire.Known) error { return nil }
 func (k *fakeKernel) Links() ([]rtnl.Link, error)          { return []rtnl.Link{k.eth0}, nil }
 func (k *fakeKernel) Rules() ([]rtnl.Rule, error)          { return nil, nil }

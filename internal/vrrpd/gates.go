@@ -104,12 +104,8 @@ func (l *loop) linkChanged(k rtnl.Link, gone bool) {
 		}
 	}
 	if gone {
-		l.forget(k.Index)
 		delete(l.local, k.Index)
 	} else {
-		if ok && known.Index != k.Index {
-			l.forget(known.Index)
-		}
 		l.links[k.Name] = k
 	}
 	l.watchLinks()
@@ -124,22 +120,8 @@ func (l *loop) linkChanged(k rtnl.Link, gone bool) {
 	l.regate()
 }
 
-// forget closes the ports of an interface.
-func (l *loop) forget(index int) {
-	for _, p := range []wire.Port{{Index: index}, {Index: index, IPv6: true}} {
-		if _, ok := l.joined[p]; ok {
-			l.unjoin(p)
-		}
-	}
-}
-
-func (l *loop) unjoin(p wire.Port) {
-	l.lan.leave(p)
-	delete(l.joined, p)
-	delete(l.filters, p)
-}
-
 // attach gives every router its interface and its source, and every port in use its socket.
+// Ports that are not in use any more, as those of an interface that went away, are closed.
 func (l *loop) attach() {
 	clear(l.byKey)
 	known := map[wire.Port][]wire.Known{}
@@ -164,7 +146,9 @@ func (l *loop) attach() {
 	}
 	for p := range l.joined {
 		if known[p] == nil {
-			l.unjoin(p)
+			l.lan.leave(p)
+			delete(l.joined, p)
+			delete(l.filters, p)
 		}
 	}
 	l.filter(known)

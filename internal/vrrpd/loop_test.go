@@ -7,9 +7,12 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/hareconcile/hareconcile/internal/channel"
 	"github.com/hareconcile/hareconcile/internal/vrrp"
 	"github.com/hareconcile/hareconcile/internal/vrrpd/rtnl"
+	"github.com/hareconcile/hareconcile/internal/vrrpd/wire"
 	"github.com/hareconcile/hareconcile/reconcile/resource"
 )
 
@@ -263,6 +266,25 @@ func TestRecreatedInterfaceIsJoinedAgain(t *testing.T) {
 	if len(k.addrs) != 1 || k.addrs[0].Index != 9 || l.repairs != 0 {
 		t.Errorf("addresses %v after %d repairs", k.addrs, l.repairs)
 	}
+	if want := []wire.Port{{Index: 9}}; !slices.Equal(k.ports, want) {
+		t.Errorf("heard on %v, want %v", k.ports, want)
+	}
+}
+
+// TestPortThatCannotBeHeardIsTriedAgain: a MASTER that hears nobody must not be.
+func TestPortThatCannotBeHeardIsTriedAgain(t *testing.T) {
+	k := newFake()
+	k.refuse = unix.ENOBUFS
+	l := boot(t, k, t.TempDir())
+	configure(t, l, k, channel.Config{Instances: []resource.VRRPInstance{instance(100)}})
+	roundsFor(t, l, k, 10*time.Second)
+	wantState(t, l, vrrp.Fault)
+	if got, want := l.routers[0].reason, unix.ENOBUFS.Error(); got != want {
+		t.Errorf("reason = %q, want %q", got, want)
+	}
+	k.refuse = nil
+	roundsFor(t, l, k, 1500*time.Millisecond)
+	wantState(t, l, vrrp.Backup)
 }
 
 func TestAddressesAreMended(t *testing.T) {
@@ -390,7 +412,11 @@ func TestManyChangesAreToldTogether(t *testing.T) {
 	if most := int((k.t-start)/publishPause) + 1; told == 0 || told > most {
 		t.Errorf("told %d times in %v, want 1 to %d", told, k.t-start, most)
 	}
-	roundsFor(t, l, k, time.Second)
+	for last := k.t; l.changed; round(t, l) {
+		if k.t > last+2*publishPause {
+			t.Fatalf("the last change is not told after %v", k.t-last)
+		}
+	}
 	if s, _ := l.board.read(); s.Instances[0].Transitions != l.routers[0].transitions {
 		t.Errorf("told %d transitions of %d", s.Instances[0].Transitions, l.routers[0].transitions)
 	}
