@@ -80,3 +80,43 @@ func TestBackupLeavesItsGroup(t *testing.T) {
 	roundsFor(t, l, k, 8*time.Second)
 	wantState(t, l, vrrp.Master)
 }
+
+// TestGroupIsAdoptedAsAWhole restarts a group of MASTERs.
+func TestGroupIsAdoptedAsAWhole(t *testing.T) {
+	for _, c := range []struct {
+		claim string
+		spoil func(*loop, *fakeKernel, *saved)
+		want  vrrp.State
+	}{
+		{"all as they were", func(*loop, *fakeKernel, *saved) {}, vrrp.Master},
+		{"one was silent for too long", func(l *loop, k *fakeKernel, _ *saved) { l.store.touch(1, k.t-10*time.Second) }, vrrp.Backup},
+		{"one was BACKUP", func(_ *loop, _ *fakeKernel, doc *saved) { doc.Instances[1].State = "BACKUP" }, vrrp.Backup},
+		{"one has another master", func(_ *loop, k *fakeKernel, _ *saved) { k.queue = append(k.queue, advertFrom(t, peer, 90)) }, vrrp.Backup},
+		{"the gate of one went down", func(_ *loop, _ *fakeKernel, doc *saved) { doc.Trackers[0].Word = down }, vrrp.Fault},
+	} {
+		t.Run(c.claim, func(t *testing.T) {
+			k, dir := newFake(), t.TempDir()
+			l := boot(t, k, dir)
+			cfg, web := pair()
+			configure(t, l, k, cfg)
+			ask(t, l, k, channel.Request{Track: &channel.Track{States: map[string]string{web.Key(): up}}})
+			roundsFor(t, l, k, 10*time.Second)
+			wantState(t, l, vrrp.Master)
+			flush(t, l)
+			doc := l.saved()
+			c.spoil(l, k, &doc)
+			l.store.save(doc)
+			flush(t, l)
+			k.sent = nil
+			l = boot(t, k, dir)
+			for _, r := range l.routers {
+				if r.m.State() != c.want {
+					t.Errorf("%s is %v (%s), want %v", r.name, r.m.State(), r.reason, c.want)
+				}
+			}
+			if adverts, held := len(k.sent), len(k.addrs); c.want == vrrp.Master && (adverts != 2 || held != 2) || c.want != vrrp.Master && adverts+held > 0 {
+				t.Errorf("sent %v and kept %d addresses", k.sent, held)
+			}
+		})
+	}
+}

@@ -94,7 +94,7 @@ func (l *loop) allOf(r *router, adopt map[*router]bool) bool {
 		return true
 	}
 	for _, o := range r.group.members {
-		if !adopt[o] || o.rival || o.gate != "" {
+		if !adopt[o] || o.rival {
 			return false
 		}
 	}
