@@ -45,6 +45,7 @@ func wants(c resource.VRRPInstance) holding.Wants {
 		Device: c.Interface, VRID: c.VRID, Family: c.Family, VirtualMAC: c.VirtualMAC,
 		Addresses: virtuals(c.Addresses), Excluded: virtuals(c.Excluded),
 		Routes: parsed(c.Routes, resource.ParseVirtualRoute), Rules: parsed(c.Rules, resource.ParseVirtualRule),
+		Owner:    c.Priority == vrrp.OwnerPriority,
 		NoAccept: c.NoAccept && c.Priority != vrrp.OwnerPriority, // the owner accepts what is for it (RFC 9568, section 6.4.3)
 	}
 }

@@ -220,6 +220,9 @@ func TestOwnerAnnouncesWhatItHas(t *testing.T) {
 	if k.garps != announceRounds || len(k.sent) == 0 {
 		t.Errorf("%d announcements and adverts %v, want %d announcements", k.garps, k.sent, announceRounds)
 	}
+	if got := l.table.Conflicts(l.routers[0].name); len(got) > 0 {
+		t.Errorf("conflicts %v with the owner's own address", got)
+	}
 	roundsFor(t, l, k, 2*announceDelay)
 	off, garps := k.eth0, k.garps
 	off.Running = false

@@ -216,7 +216,7 @@ func (t *Table) removeAddresses(have []rtnl.Address) {
 func (t *Table) conflict(found map[*owner][]string, a *rtnl.Address) {
 	for _, o := range t.order {
 		for i := range o.addrs {
-			if o.addrs[i].place.prefix.Addr() == a.Prefix.Addr() {
+			if p := o.addrs[i].place; p.prefix.Addr() == a.Prefix.Addr() && !(o.wants.Owner && p.index == a.Index) {
 				found[o] = append(found[o], a.Prefix.String()+" on "+t.linkName(a.Index))
 				break
 			}

@@ -30,6 +30,7 @@ type Wants struct {
 	Family     string // resource.IPv4 or resource.IPv6; "" is IPv4
 	VirtualMAC bool   // the addresses on Device go on a macvlan with the virtual router's MAC
 	NoAccept   bool   // packets to the addresses are dropped
+	Owner      bool   // the device may have the addresses for good, which is no conflict
 	Addresses  []resource.VirtualAddress
 	Excluded   []resource.VirtualAddress // held and not advertised
 	Routes     []resource.VirtualRoute
