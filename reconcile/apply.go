@@ -10,7 +10,8 @@ import (
 
 // Apply carries out p in order. After a failure the later changes of the same kind are
 // left out (a virtual service is a kind of its own, with its servers; a real server's
-// address waits for the sysctls that keep it silent), and so is every deletion except that
+// address waits for the sysctls that keep it silent; what is just ErrRefused leaves out
+// nothing), and so is every deletion except that
 // of a server whose service stays: nothing is broken before what replaces it was made, and
 // yet a dead server leaves the table. done, if not nil, hears of each change that was made.
 // The error joins a *ChangeError for every failure.
@@ -81,8 +82,9 @@ func (a *application) one(ctx context.Context, c Change) {
 		return
 	}
 	if err := a.apply(ctx, c); err != nil {
-		s, _ := scope(c)
-		a.blocked[s] = true
+		if s, _ := scope(c); !errors.Is(err, ErrRefused) {
+			a.blocked[s] = true
+		}
 		a.errs = append(a.errs, &ChangeError{c, err})
 		return
 	}

@@ -52,6 +52,10 @@ func Observe(ctx context.Context, hs []Handler) (Live, error) {
 	return all, errors.Join(errs...)
 }
 
+// ErrRefused is what the error of a Handler is that says something of its one Change, such
+// as of a secret that is missing: the others of the kind are worth trying.
+var ErrRefused = errors.New("refused")
+
 // A ChangeError is a Change that a Handler could not make.
 type ChangeError struct {
 	Change Change

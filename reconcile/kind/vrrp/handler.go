@@ -105,9 +105,18 @@ func (h *handler[E]) ApplyAll(ctx context.Context, changes []reconcile.Change) e
 		return err
 	}
 	*list = next
-	_, err = c.Do(ctx, channel.Request{Config: &config})
+	r, err := c.Do(ctx, channel.Request{Config: &config})
+	if r.Error != "" {
+		return refusal{err}
+	}
 	return err
 }
+
+// A refusal is vrrpd's answer to a configuration: it lives, and another one may be good.
+type refusal struct{ error }
+
+// Is makes a refusal reconcile.ErrRefused.
+func (refusal) Is(target error) bool { return target == reconcile.ErrRefused }
 
 // query returns what vrrpd runs.
 func query(ctx context.Context, c *channel.Client) (channel.Config, error) {

@@ -2,6 +2,7 @@ package vrrp_test
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/netip"
 	"path/filepath"
@@ -25,6 +26,7 @@ type fake struct {
 	config channel.Config
 	sent   int // configurations received
 	refuse string
+	spoilt uint8 // the router id of an instance that is refused, with all others
 }
 
 func (f *fake) Handle(_ context.Context, r channel.Request, reply func(channel.Response) error) {
@@ -34,6 +36,8 @@ func (f *fake) Handle(_ context.Context, r channel.Request, reply func(channel.R
 	switch {
 	case f.refuse != "":
 		resp.Error = f.refuse
+	case r.Config != nil && slices.ContainsFunc(r.Config.Instances, func(i resource.VRRPInstance) bool { return i.VRID == f.spoilt }):
+		resp.Error = "there is no secret"
 	case r.Config != nil:
 		f.config = *r.Config
 		f.sent++
@@ -225,5 +229,29 @@ func TestARefusalIsAnError(t *testing.T) {
 	err := hs[1].Apply(t.Context(), reconcile.Change{Action: reconcile.Create, ID: i.ID(), After: i})
 	if err == nil || !strings.Contains(err.Error(), "no such interface") {
 		t.Errorf("Apply = %v, want vrrpd's reason", err)
+	}
+}
+
+// TestOneRefusalKeepsNoOtherInstanceOut: a secret that is missing on a node takes one virtual
+// router away from it, not those that come later in the alphabet. Nothing is deleted meanwhile.
+func TestOneRefusalKeepsNoOtherInstanceOut(t *testing.T) {
+	f := &fake{}
+	hs := serve(t, f)
+	old := instance(9, 100)
+	reconciletest.Apply(t, hs, reconciletest.Set(old))
+	f.mu.Lock()
+	f.spoilt = 52
+	f.mu.Unlock()
+	want := reconcile.Target{Set: reconciletest.Set(instance(51, 100), instance(52, 100), instance(53, 100))}
+	err := reconcile.Diff(reconciletest.Observe(t, hs...), want).Apply(t.Context(), hs, nil)
+	var failed *reconcile.ChangeError
+	if !errors.As(err, &failed) || failed.Change.ID != instance(52, 100).ID() || !errors.Is(err, reconcile.ErrRefused) {
+		t.Errorf("Apply = %v, want the refusal of 52", err)
+	}
+	live := reconciletest.Observe(t, hs...).Owned
+	for vrid, there := range map[uint8]bool{9: true, 51: true, 52: false, 53: true} {
+		if _, ok := live[instance(vrid, 100).ID()]; ok != there {
+			t.Errorf("instance %d is there: %v, want %v", vrid, ok, there)
+		}
 	}
 }
