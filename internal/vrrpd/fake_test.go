@@ -150,6 +150,12 @@ func newFake() *fakeKernel {
 // boot starts a loop on k with the state in dir.
 func boot(t *testing.T, k *fakeKernel, dir string) *loop {
 	t.Helper()
+	return bootWith(t, k, dir, nil)
+}
+
+// bootWith is boot with secrets.
+func bootWith(t *testing.T, k *fakeKernel, dir string, secrets map[string]string) *loop {
+	t.Helper()
 	st, prev, err := openStore(filepath.Join(dir, "state"))
 	if err != nil {
 		t.Logf("open state: %v", err)
@@ -159,7 +165,7 @@ func boot(t *testing.T, k *fakeKernel, dir string) *loop {
 		t.Fatal(err)
 	}
 	l := newLoop(k, k, st, newBoard(), n, noWatchers{}, slog.New(slog.DiscardHandler))
-	l.resume(prev, nil)
+	l.resume(prev, secrets)
 	return l
 }
 

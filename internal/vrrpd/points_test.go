@@ -13,7 +13,6 @@ import (
 	"github.com/hareconcile/hareconcile/internal/vrrp"
 	"github.com/hareconcile/hareconcile/internal/vrrpd/rtnl"
 	"github.com/hareconcile/hareconcile/internal/vrrpd/track"
-	"github.com/hareconcile/hareconcile/internal/vrrpd/wire"
 	"github.com/hareconcile/hareconcile/reconcile/resource"
 )
 
@@ -275,49 +274,6 @@ func TestAlertsTellOfOthers(t *testing.T) {
 	}
 	roundsFor(t, l, k, time.Minute)
 	if got := alerts(); got != "" {
-		t.Errorf("alerts = %q a minute later, want none", got)
-	}
-}
-
-// TestClockAlarmNamesWhoSigned: an unsigned advert says nothing about a clock.
-func TestClockAlarmNamesWhoSigned(t *testing.T) {
-	k := newFake()
-	l := boot(t, k, t.TempDir())
-	key := strings.Repeat("k", vrrp.MinKey)
-	i := instance(100)
-	other := peer.Next()
-	i.Auth, i.AuthKeys, i.AuthActive, i.Peers = resource.AuthPermissive, "1=vrrp", 1, resource.NewList(peer.String(), other.String())
-	c := &command{
-		request: channel.Request{Config: &channel.Config{Instances: []resource.VRRPInstance{i}}},
-		secrets: map[string]string{"vrrp": key}, reply: make(chan channel.Response, 1),
-	}
-	k.queue = append(k.queue, input{kind: inCommand, command: c})
-	round(t, l)
-	auth, err := vrrp.NewAuth(vrrp.AuthConfig{
-		Mode: resource.AuthPermissive, Keys: map[uint8][]byte{1: []byte(key)}, Active: 1, Interval: time.Second,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	a := vrrp.Advert{Version: 3, VRID: 7, Priority: 200, Interval: time.Second, Addresses: []netip.Addr{vip.Addr()}}
-	letter, err := vrrp.NewLetter(&a, peer, vrrp.Multicast4, vrrp.FormPseudo, auth, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	signed := slices.Clone(letter.Packet(200, k.wall().Add(-4*time.Second)))
-	k.queue = append(k.queue, input{kind: inAdvert, port: wire.Port{Index: 3}, packet: signed})
-	round(t, l)
-	alert := func() []string {
-		return ask(t, l, k, channel.Request{Query: &channel.Query{}}).Status.Instances[0].Alerts
-	}
-	if got := alert(); len(got) != 1 || !strings.Contains(got[0], "clocks of 10.0.0.2") {
-		t.Fatalf("alerts = %q, want the clock of %v", got, peer)
-	}
-	for range 60 {
-		k.queue = append(k.queue, advertFrom(t, other, 200))
-		roundsFor(t, l, k, time.Second)
-	}
-	if got := alert(); len(got) != 0 {
 		t.Errorf("alerts = %q a minute later, want none", got)
 	}
 }

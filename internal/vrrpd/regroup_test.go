@@ -92,6 +92,10 @@ func TestGroupIsAdoptedAsAWhole(t *testing.T) {
 		{"one was silent for too long", func(l *loop, k *fakeKernel, _ *saved) { l.store.touch(1, k.t-10*time.Second) }, vrrp.Backup},
 		{"one was BACKUP", func(_ *loop, _ *fakeKernel, doc *saved) { doc.Instances[1].State = "BACKUP" }, vrrp.Backup},
 		{"one has another master", func(_ *loop, k *fakeKernel, _ *saved) { k.queue = append(k.queue, advertFrom(t, peer, 90)) }, vrrp.Backup},
+		{"one waits for its start", func(_ *loop, k *fakeKernel, doc *saved) {
+			doc.Instances[1].State, doc.Instances[1].StartAt = "INIT", k.t+time.Minute
+			doc.Config.Instances[1].StartDelay = resource.Duration(time.Hour)
+		}, vrrp.Backup},
 		{"the gate of one went down", func(_ *loop, _ *fakeKernel, doc *saved) { doc.Trackers[0].Word = down }, vrrp.Fault},
 	} {
 		t.Run(c.claim, func(t *testing.T) {
@@ -109,10 +113,9 @@ func TestGroupIsAdoptedAsAWhole(t *testing.T) {
 			flush(t, l)
 			k.sent = nil
 			l = boot(t, k, dir)
-			for _, r := range l.routers {
-				if r.m.State() != c.want {
-					t.Errorf("%s is %v (%s), want %v", r.name, r.m.State(), r.reason, c.want)
-				}
+			wantState(t, l, c.want)
+			if got := l.routers[1].m.State(); got != c.want && got != vrrp.Init {
+				t.Errorf("the other one is %v (%s), want %v", got, l.routers[1].reason, c.want)
 			}
 			if adverts, held := len(k.sent), len(k.addrs); c.want == vrrp.Master && (adverts != 2 || held != 2) || c.want != vrrp.Master && adverts+held > 0 {
 				t.Errorf("sent %v and kept %d addresses", k.sent, held)
