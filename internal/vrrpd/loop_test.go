@@ -158,6 +158,22 @@ func TestResignAndStop(t *testing.T) {
 	}
 }
 
+// TestWhoeverIsLetInIsCountedAndNoAlarm: a pair over IPv6 without sources hears each other
+// for as long as it lives.
+func TestWhoeverIsLetInIsCountedAndNoAlarm(t *testing.T) {
+	k := newFake()
+	l := boot(t, k, t.TempDir())
+	i := instance(100)
+	i.Peers, i.OpenPeers = "", true
+	configure(t, l, k, channel.Config{Instances: []resource.VRRPInstance{i}})
+	k.queue = append(k.queue, advertFrom(t, peer, 150))
+	round(t, l)
+	r := l.routers[0]
+	if got := r.alerts(l.t); r.m.Master() != peer || len(got) != 0 || r.rejects[vrrp.RejectStranger] != 1 {
+		t.Errorf("master %v, alerts %q, %d counted; want %v, none and one", r.m.Master(), got, r.rejects[vrrp.RejectStranger], peer)
+	}
+}
+
 func TestStrangersAreCountedAndHaveNoEffect(t *testing.T) {
 	l, k := started(t, 100)
 	roundsFor(t, l, k, 4*time.Second)

@@ -201,11 +201,11 @@ func (l *loop) received(in *input) {
 	l.step(r, vrrp.Received{Priority: l.advert.Priority, Interval: l.advert.Interval, Source: e.From})
 }
 
-// suspect raises alarms about a sender who is admitted all the same.
+// suspect notes what is odd about a sender who is admitted all the same. Where the peers'
+// addresses are not known, one who is not known is no reason for an alarm that would never end.
 func (l *loop) suspect(r *router, from netip.Addr) {
 	if r.guard.Open && r.guard.Stranger(from) {
 		r.rejects[vrrp.RejectStranger]++
-		l.alarm(r, alarmStranger, from)
 	}
 	if r.auth == nil || !l.advert.Signed() {
 		return
