@@ -29,6 +29,8 @@ type fakeKernel struct {
 	mute    error         // why they cannot be sent
 	ports   []wire.Port   // that are joined
 	refuse  error         // why none can be
+	routes  []rtnl.Route  // of others
+	every   bool          // they matter
 	eth0    rtnl.Link
 	addrs   []rtnl.Address // of virtual routers
 	added   int
@@ -84,13 +86,22 @@ func (k *fakeKernel) leave(p wire.Port) {
 	k.ports = slices.DeleteFunc(k.ports, func(o wire.Port) bool { return o == p })
 }
 
-func (k *fakeKernel) everyRoute(bool) error                { return nil }
 func (k *fakeKernel) filter(wire.Port, []wire.Known) error { return nil }
 func (k *fakeKernel) Links() ([]rtnl.Link, error)          { return []rtnl.Link{k.eth0}, nil }
 func (k *fakeKernel) Rules() ([]rtnl.Rule, error)          { return nil, nil }
 func (k *fakeKernel) Marks() bool                          { return true }
 
-func (k *fakeKernel) Routes(rtnl.RouteFilter, func(), func(rtnl.Route)) error { return nil }
+func (k *fakeKernel) everyRoute(on bool) error {
+	k.every = on
+	return nil
+}
+
+func (k *fakeKernel) Routes(_ rtnl.RouteFilter, _ func(), f func(rtnl.Route)) error {
+	for _, r := range k.routes {
+		f(r)
+	}
+	return nil
+}
 
 func (k *fakeKernel) Addresses() ([]rtnl.Address, error) {
 	own := rtnl.Address{Index: k.eth0.Index, Prefix: netip.PrefixFrom(self, 24), Forever: true}

@@ -231,6 +231,84 @@ func TestTrackedInterfaceAndAddress(t *testing.T) {
 	wantState(t, l, vrrp.Backup)
 }
 
+// TestTrackedRoute follows the routes to one place, of which there may be many.
+func TestTrackedRoute(t *testing.T) {
+	k := newFake()
+	l := boot(t, k, t.TempDir())
+	i := instance(100)
+	tr := resource.VRRPTracker{Type: resource.TrackRoute, Target: "0.0.0.0/0"}
+	i.Gates = resource.List(tr.Key())
+	use := func(device string) {
+		tr.Device = device
+		configure(t, l, k, channel.Config{Instances: []resource.VRRPInstance{i}, Trackers: []resource.VRRPTracker{tr}})
+	}
+	here := rtnl.Route{Prefix: netip.MustParsePrefix("0.0.0.0/0"), Table: 254, Index: 3}
+	there := here
+	there.Index = 4
+	// change is what the kernel reports, left what there is then.
+	change := func(r rtnl.Route, gone bool, want vrrp.State, left ...rtnl.Route) {
+		t.Helper()
+		k.routes = left
+		k.queue = append(k.queue, input{kind: inEvent, event: rtnl.Event{Kind: rtnl.RouteEvent, Route: r, Gone: gone}})
+		round(t, l)
+		wantState(t, l, want)
+	}
+	if k.every = true; l.everyRoute {
+		t.Fatal("hears of others' routes though none is tracked")
+	}
+	k.every = false
+	use("")
+	if !k.every {
+		t.Error("does not hear of others' routes")
+	}
+	wantState(t, l, vrrp.Fault)
+	change(here, false, vrrp.Backup, here)
+	change(there, false, vrrp.Backup, here, there)
+	change(here, true, vrrp.Backup, there)
+	change(there, true, vrrp.Fault)
+	use("eth0")
+	change(there, false, vrrp.Fault, there)
+	change(here, false, vrrp.Backup, here, there)
+	change(there, true, vrrp.Backup, here)
+	change(here, true, vrrp.Fault)
+	configure(t, l, k, channel.Config{Instances: []resource.VRRPInstance{instance(100)}})
+	if k.every {
+		t.Error("hears of others' routes for nobody")
+	}
+}
+
+// TestTrackedAddressMayMove: the host has it as long as one interface does.
+func TestTrackedAddressMayMove(t *testing.T) {
+	k := newFake()
+	l := boot(t, k, t.TempDir())
+	i := instance(100)
+	tr := resource.VRRPTracker{Type: resource.TrackAddress, Target: "10.0.0.77"}
+	i.Gates = resource.List(tr.Key())
+	there := rtnl.Address{Index: 4, Prefix: netip.MustParsePrefix("10.0.0.77/24")}
+	k.addrs = []rtnl.Address{there}
+	configure(t, l, k, channel.Config{Instances: []resource.VRRPInstance{i}, Trackers: []resource.VRRPTracker{tr}})
+	wantState(t, l, vrrp.Backup)
+	elsewhere := there
+	elsewhere.Index = 5
+	k.addrs = []rtnl.Address{elsewhere}
+	k.queue = append(k.queue, addressInput(elsewhere, false), addressInput(there, true))
+	round(t, l)
+	wantState(t, l, vrrp.Backup)
+	k.addrs = nil
+	k.queue = append(k.queue, addressInput(elsewhere, true))
+	round(t, l)
+	wantState(t, l, vrrp.Fault)
+}
+
+// TestRemovedRoutersLeaveTheirSlots: without one, a router cannot be adopted.
+func TestRemovedRoutersLeaveTheirSlots(t *testing.T) {
+	l, k := ruling(t)
+	configure(t, l, k, channel.Config{})
+	if l.store.used[0] || l.store.sent(0) != 0 {
+		t.Errorf("slot taken %v, claimed at %v, want neither", l.store.used[0], l.store.sent(0))
+	}
+}
+
 func TestSyncGroupMovesAsOne(t *testing.T) {
 	k := newFake()
 	l := boot(t, k, t.TempDir())
