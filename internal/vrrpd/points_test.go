@@ -351,6 +351,9 @@ func TestAlertsTellOfOthers(t *testing.T) {
 		t.Errorf("alerts = %q, want %q", got, want)
 	}
 	roundsFor(t, l, k, time.Minute)
+	if s, _ := l.board.read(); len(s.Instances[0].Alerts) != 0 { // who subscribes hears of the end, too
+		t.Errorf("alerts = %q a minute later, want none", s.Instances[0].Alerts)
+	}
 	if got := alerts(); got != "" {
 		t.Errorf("alerts = %q a minute later, want none", got)
 	}

@@ -278,3 +278,22 @@ func TestAdoptionInTimeOfTheVersion(t *testing.T) {
 		}
 	}
 }
+
+// TestWhoLeftIsNotAdopted kills a router just after it gave mastership away, before that
+// was written to the state file.
+func TestWhoLeftIsNotAdopted(t *testing.T) {
+	k, dir := newFake(), t.TempDir()
+	l := boot(t, k, dir)
+	configure(t, l, k, channel.Config{Instances: []resource.VRRPInstance{instance(100)}})
+	roundsFor(t, l, k, 5*time.Second)
+	wantState(t, l, vrrp.Master)
+	flush(t, l)
+	ask(t, l, k, channel.Request{Resign: &channel.Resign{}})
+	wantState(t, l, vrrp.Backup)
+	k.sent = nil
+	l = boot(t, k, dir)
+	wantState(t, l, vrrp.Backup)
+	if len(k.sent) != 0 || len(k.addrs) != 0 {
+		t.Errorf("sent %v and kept %v, want neither", k.sent, k.addrs)
+	}
+}
