@@ -1,7 +1,6 @@
 package vrrpd
 
 import (
-	"math"
 	"net/netip"
 	"slices"
 	"testing"
@@ -158,35 +157,6 @@ func TestResignAndStop(t *testing.T) {
 	}
 }
 
-// TestWhoeverIsLetInIsCountedAndNoAlarm: a pair over IPv6 without sources hears each other
-// for as long as it lives.
-func TestWhoeverIsLetInIsCountedAndNoAlarm(t *testing.T) {
-	k := newFake()
-	l := boot(t, k, t.TempDir())
-	i := instance(100)
-	i.Peers, i.OpenPeers = "", true
-	configure(t, l, k, channel.Config{Instances: []resource.VRRPInstance{i}})
-	k.queue = append(k.queue, advertFrom(t, peer, 150))
-	round(t, l)
-	r := l.routers[0]
-	if got := r.alerts(l.t); r.m.Master() != peer || len(got) != 0 || r.rejects[vrrp.RejectStranger] != 1 {
-		t.Errorf("master %v, alerts %q, %d counted; want %v, none and one", r.m.Master(), got, r.rejects[vrrp.RejectStranger], peer)
-	}
-}
-
-func TestStrangersAreCountedAndHaveNoEffect(t *testing.T) {
-	l, k := started(t, 100)
-	roundsFor(t, l, k, 4*time.Second)
-	stranger := peer.Next()
-	k.queue = append(k.queue, advertFrom(t, stranger, 255))
-	round(t, l)
-	wantState(t, l, vrrp.Master)
-	i := ask(t, l, k, channel.Request{Query: &channel.Query{}}).Status.Instances[0]
-	if i.Adverts["unknown_peer"] != 1 || i.Adverts["received"] != 0 {
-		t.Errorf("counters = %v", i.Adverts)
-	}
-}
-
 func TestLowerMasterIsAnsweredAndAnnounced(t *testing.T) {
 	l, k := started(t, 200)
 	roundsFor(t, l, k, 4*time.Second)
@@ -198,56 +168,6 @@ func TestLowerMasterIsAnsweredAndAnnounced(t *testing.T) {
 	round(t, l)
 	if k.garps != garps+announceRounds || len(k.sent) < sent+3 {
 		t.Errorf("%d announcements and %d adverts, want %d and 3", k.garps-garps, len(k.sent)-sent, announceRounds)
-	}
-}
-
-func TestAdvertAllocatesNothing(t *testing.T) {
-	l, k := started(t, 100)
-	in := advertFrom(t, peer, 200)
-	k.queue = append(k.queue, in)
-	round(t, l)
-	if n := testing.AllocsPerRun(1000, func() { l.received(&in) }); n != 0 {
-		t.Errorf("%v allocations to hear an advert, want 0", n)
-	}
-	roundsFor(t, l, k, 5*time.Second)
-	wantState(t, l, vrrp.Master)
-	k.quiet = true
-	r := l.routers[0]
-	if n := testing.AllocsPerRun(1000, func() { l.fire(r, vrrp.Deadline) }); n != 0 {
-		t.Errorf("%v allocations to send an advert, want 0", n)
-	}
-	if n := testing.AllocsPerRun(1000, func() {
-		if err := l.round(); err != nil {
-			t.Fatal(err)
-		}
-	}); n != 0 {
-		t.Errorf("%v allocations for a round, want 0", n)
-	}
-}
-
-// TestHostilePacketsAllocateNothing hears each of them again and again, as in a flood.
-func TestHostilePacketsAllocateNothing(t *testing.T) {
-	l, k := ruling(t)
-	k.quiet = true
-	hostile := map[string]input{
-		"a stranger": advertFrom(t, peer.Next(), 250), "our own address": advertFrom(t, self, 250), "another master": advertFrom(t, peer, 100),
-		"half a packet": advertFrom(t, peer, 250), "a wrong checksum": advertFrom(t, peer, 250), "no header": advertFrom(t, peer, 250),
-	}
-	cut := hostile["half a packet"]
-	cut.packet = cut.packet[:30]
-	hostile["half a packet"] = cut
-	hostile["a wrong checksum"].packet[26]++
-	hostile["no header"].packet[0] = 0
-	before := l.routers[0].transitions
-	for name, in := range hostile {
-		l.received(&in)
-		l.changed = false
-		if n := testing.AllocsPerRun(1000, func() { l.received(&in) }); n != 0 || l.changed {
-			t.Errorf("%s: %v allocations, published anew %v, want neither", name, n, l.changed)
-		}
-	}
-	if wantState(t, l, vrrp.Master); l.routers[0].transitions != before {
-		t.Error("they had an effect")
 	}
 }
 
@@ -330,77 +250,6 @@ func TestAddressesAreMended(t *testing.T) {
 	wantState(t, l, vrrp.Backup)
 	if len(k.addrs) != 1 {
 		t.Error("an address that somebody else put there was removed")
-	}
-}
-
-// six makes an instance one of IPv6.
-func six(i *resource.VRRPInstance) {
-	i.Family, i.Source, i.Peers, i.Addresses = resource.IPv6, netip.MustParseAddr("fe80::1"), "fe80::2", "fe80::100/64"
-}
-
-func TestConfigIsRefusedAsAWhole(t *testing.T) {
-	l, k := started(t, 100)
-	v6 := instance(150)
-	if six(&v6); checkInstance(v6, nil) != nil {
-		t.Fatal(checkInstance(v6, nil))
-	}
-	for name, change := range map[string]func(*resource.VRRPInstance){
-		"version 4":              func(i *resource.VRRPInstance) { i.Version = 4 },
-		"version 2 in ticks":     func(i *resource.VRRPInstance) { i.Version, i.Interval = 2, resource.Duration(1500*time.Millisecond) },
-		"version 2 over IPv6":    func(i *resource.VRRPInstance) { i.Version, i.Family = 2, resource.IPv6 },
-		"two families":           func(i *resource.VRRPInstance) { i.Family = resource.IPv6 },
-		"a peer that is itself":  func(i *resource.VRRPInstance) { i.Peers = resource.NewList(self.String()) },
-		"unicast to nobody":      func(i *resource.VRRPInstance) { i.Unicast, i.Peers = true, "" },
-		"points of nobody":       func(i *resource.VRRPInstance) { i.Points = "plugin/x lose 5" },
-		"a route to nowhere":     func(i *resource.VRRPInstance) { i.Routes = "10.0.0.0/8 via" },
-		"a key without a secret": func(i *resource.VRRPInstance) { i.Auth, i.AuthKeys = resource.AuthEnforce, "1=missing" },
-		"router id 0":            func(i *resource.VRRPInstance) { i.VRID = 0 },
-		"priority 0":             func(i *resource.VRRPInstance) { i.Priority = 0 },
-		"interval 0":             func(i *resource.VRRPInstance) { i.Interval = 0 },
-		"a fraction of a tick":   func(i *resource.VRRPInstance) { i.Interval = resource.Duration(15 * time.Millisecond) },
-		"no address":             func(i *resource.VRRPInstance) { i.Addresses = "" },
-		"an address twice":       func(i *resource.VRRPInstance) { i.Addresses += "," + i.Addresses },
-		"an IPv6 address":        func(i *resource.VRRPInstance) { i.Addresses = "fe80::1/64" },
-		"a peer that is no host": func(i *resource.VRRPInstance) { i.Peers = "ka2" },
-		"an unknown gate":        func(i *resource.VRRPInstance) { i.Gates = "plugin/x" },
-		"a path for a name":      func(i *resource.VRRPInstance) { i.Interface = "../eth0" },
-		"a start after all time": func(i *resource.VRRPInstance) { i.StartDelay = math.MaxInt64 },
-		"a preemption after it":  func(i *resource.VRRPInstance) { i.PreemptDelay = math.MaxInt64 },
-		"a delay before now":     func(i *resource.VRRPInstance) { i.PreemptDelay = -1 },
-		"a refresh after it":     func(i *resource.VRRPInstance) { i.Announce.Refresh = math.MaxInt64 },
-		"a burst after it":       func(i *resource.VRRPInstance) { i.Announce.Delay = math.MaxInt64 },
-		"a source with a zone":   func(i *resource.VRRPInstance) { six(i); i.Source = netip.MustParseAddr("fe80::1%eth0") },
-		"a peer with a zone":     func(i *resource.VRRPInstance) { six(i); i.Peers = "fe80::2%eth0" },
-	} {
-		i := instance(150)
-		change(&i)
-		r := ask(t, l, k, channel.Request{Config: &channel.Config{Instances: []resource.VRRPInstance{i}}})
-		if r.Error == "" || l.routers[0].cfg.Priority != 100 {
-			t.Errorf("%s: error %q, priority %d, want a refusal and 100", name, r.Error, l.routers[0].cfg.Priority)
-		}
-	}
-}
-
-func TestTrackerIsRefused(t *testing.T) {
-	good := resource.VRRPTracker{Type: resource.TrackPing, Target: "192.0.2.1", Interval: resource.Duration(time.Second), OnUnknown: up}
-	if err := checkTracker(good); err != nil {
-		t.Fatal(err)
-	}
-	for name, change := range map[string]func(*resource.VRRPTracker){
-		"a type that nobody knows": func(tr *resource.VRRPTracker) { tr.Type = "smell" },
-		"no target":                func(tr *resource.VRRPTracker) { tr.Target = "" },
-		"a target that is no host": func(tr *resource.VRRPTracker) { tr.Target = "gateway" },
-		"an interval of 0":         func(tr *resource.VRRPTracker) { tr.Interval = 0 },
-		"an interval without end":  func(tr *resource.VRRPTracker) { tr.Interval = math.MaxInt64 },
-		"a timeout without end":    func(tr *resource.VRRPTracker) { tr.Timeout = math.MaxInt64 },
-		"a hold without end":       func(tr *resource.VRRPTracker) { tr.Hold = math.MaxInt64 },
-		"a delay before now":       func(tr *resource.VRRPTracker) { tr.DownDelay = -1 },
-		"an unknown word":          func(tr *resource.VRRPTracker) { tr.OnUnknown = "perhaps" },
-	} {
-		tr := good
-		if change(&tr); checkTracker(tr) == nil {
-			t.Errorf("%s is accepted", name)
-		}
 	}
 }
 

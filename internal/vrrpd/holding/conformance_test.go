@@ -212,6 +212,36 @@ func TestNoIdentifierIsMadeOfTheVirtualMAC(t *testing.T) {
 	})
 }
 
+// TestVirtualMACOfAMasterHasNoAddressOfItsOwn has RFC 9568, section 7.4, where a MASTER gets
+// a virtual MAC: its macvlan is made and goes up at once.
+func TestVirtualMACOfAMasterHasNoAddressOfItsOwn(t *testing.T) {
+	inKernel(t, func(t *testing.T, w world) {
+		p := newProcess(t, w)
+		p.Want("a", full(false, false))
+		p.Acquire("a")
+		p.settle()
+		p.Want("a", full(true, false))
+		p.settle()
+		links, err := w.Links()
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := slices.IndexFunc(links, func(l rtnl.Link) bool { return l.Name == "vrrp4-7" })
+		if at < 0 || !links[at].Up {
+			t.Fatalf("links %+v, want vrrp4-7 up", links)
+		}
+		have, err := w.Addresses()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range have {
+			if a.Index == links[at].Index && !a.Marked {
+				t.Errorf("%v is on the macvlan, and nobody asked for it", a.Prefix)
+			}
+		}
+	})
+}
+
 // TestNothingIsAnnouncedBeforeItIsThere has RFC 9568, sections 8.1.2 and 8.2.2: the
 // addresses and the virtual MAC come first.
 func TestNothingIsAnnouncedBeforeItIsThere(t *testing.T) {

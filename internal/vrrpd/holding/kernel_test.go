@@ -2,14 +2,12 @@ package holding
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/hareconcile/hareconcile/internal/vrrpd/rtnl"
 	"github.com/hareconcile/hareconcile/reconcile/resource"
 )
 
@@ -183,36 +181,6 @@ func TestSettingsOfAVirtualMACAreVerified(t *testing.T) {
 			}
 			if got, _ := w.Sysctl(name); got != value {
 				t.Errorf("%s = %s after somebody set it, want %s", name, got, value)
-			}
-		}
-	})
-}
-
-// TestVirtualMACOfAMasterHasNoAddressOfItsOwn has RFC 9568, section 7.4, where a MASTER gets
-// a virtual MAC: its macvlan is made and goes up at once.
-func TestVirtualMACOfAMasterHasNoAddressOfItsOwn(t *testing.T) {
-	inKernel(t, func(t *testing.T, w world) {
-		p := newProcess(t, w)
-		p.Want("a", full(false, false))
-		p.Acquire("a")
-		p.settle()
-		p.Want("a", full(true, false))
-		p.settle()
-		links, err := w.Links()
-		if err != nil {
-			t.Fatal(err)
-		}
-		at := slices.IndexFunc(links, func(l rtnl.Link) bool { return l.Name == "vrrp4-7" })
-		if at < 0 || !links[at].Up {
-			t.Fatalf("links %+v, want vrrp4-7 up", links)
-		}
-		have, err := w.Addresses()
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, a := range have {
-			if a.Index == links[at].Index && !a.Marked {
-				t.Errorf("%v is on the macvlan, and nobody asked for it", a.Prefix)
 			}
 		}
 	})
