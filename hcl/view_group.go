@@ -81,6 +81,9 @@ func (v *view) groupRules(g group) {
 	first := members[0]
 	for _, i := range members[1:] {
 		v.sameOrder(g, first, i)
+		if i.Preempt != first.Preempt || i.PreemptDelay != first.PreemptDelay {
+			v.fail(g.origin, "members", "The members preempt differently", "%s and %s take their addresses back together or not at all: preempt has to be the same.", first.Origin.Address, i.Origin.Address)
+		}
 	}
 	v.gateRules(g.origin, g.gates)
 }
