@@ -1,6 +1,7 @@
 package vrrpd
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -54,6 +55,7 @@ func wants(c resource.VRRPInstance) holding.Wants {
 // it reads files.
 func readSecrets(c channel.Config) (map[string]string, error) {
 	out := map[string]string{}
+	var missing []error
 	for _, i := range c.Instances {
 		for _, name := range secretNames(i) {
 			if _, done := out[name]; done {
@@ -61,12 +63,13 @@ func readSecrets(c channel.Config) (map[string]string, error) {
 			}
 			s, err := secret.Read(secret.Dirs(), name)
 			if err != nil {
-				return out, fmt.Errorf("instance %s: %w", i.ID().Name, err)
+				missing = append(missing, fmt.Errorf("instance %s: %w", i.ID().Name, err))
+				continue
 			}
 			out[name] = s
 		}
 	}
-	return out, nil
+	return out, errors.Join(missing...)
 }
 
 // secretNames are the secrets that an instance needs.

@@ -131,6 +131,9 @@ func drive(ctx context.Context, l *loop, srv *server, w *watching, st *store, pr
 	})
 	<-listening
 	chans.Go(func() { l.upgrader.run(serving, o.Upgrade, srv.board) })
+	if err != nil {
+		chans.Go(func() { srv.rereadSecrets(serving, l.log) })
+	}
 	if err := l.notify.say("READY=1"); err != nil {
 		l.log.Warn("cannot talk to systemd", "err", err)
 	}

@@ -3,8 +3,10 @@ package vrrpd
 import (
 	"context"
 	"encoding/json"
+	"log/slog"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/hareconcile/hareconcile/internal/channel"
 	"github.com/hareconcile/hareconcile/internal/vrrp"
@@ -14,6 +16,7 @@ import (
 type command struct {
 	request  channel.Request
 	secrets  map[string]string           // that a Config names
+	reread   bool                        // take secrets for what runs already
 	presence int                         // the agent's connections: +1 or -1
 	stop     bool                        // resign everywhere and end the loop
 	handOver func(json.RawMessage) error // called with the state for a successor
@@ -32,6 +35,10 @@ func (l *loop) command(c *command) {
 	case c.handOver != nil:
 		if err := l.handOver(c); err != nil {
 			resp.Error, l.changed = err.Error(), true
+		}
+	case c.reread:
+		if err := l.configure(l.config(), c.secrets); err != nil {
+			resp.Error = err.Error()
 		}
 	case c.presence != 0:
 		if l.present += c.presence; l.present == 0 {
@@ -114,6 +121,33 @@ func (s *server) submit(ctx context.Context, c *command) channel.Response {
 	case <-s.done:
 	}
 	return stopping
+}
+
+// rereadSecrets brings up the routers that a predecessor's configuration could not be
+// resumed for, once all secrets can be read, and ends.
+func (s *server) rereadSecrets(ctx context.Context, log *slog.Logger) {
+	tick := time.NewTicker(retryAfter)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		status, _ := s.board.read()
+		if status == nil {
+			continue
+		}
+		secrets, err := readSecrets(status.Config)
+		if err != nil {
+			continue // it was told of when it was first seen
+		}
+		resp := s.submit(ctx, &command{reread: true, secrets: secrets})
+		if resp.Error == "" {
+			return
+		}
+		log.Warn("cannot use secrets", "err", resp.Error)
+	}
 }
 
 // Handle implements channel.Handler.

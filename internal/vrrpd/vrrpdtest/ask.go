@@ -25,6 +25,14 @@ func (n *Node) Secret(name, text string) {
 	}
 }
 
+// ForgetSecret takes a secret away.
+func (n *Node) ForgetSecret(name string) {
+	n.t.Helper()
+	if err := os.Remove(filepath.Join(n.dir, "secrets", name)); err != nil {
+		n.t.Fatal(err)
+	}
+}
+
 // Apply makes the node run these virtual routers and no others.
 func (n *Node) Apply(routers ...resource.VRRPInstance) {
 	n.t.Helper()
