@@ -59,7 +59,8 @@ type simWatch struct {
 	notBefore time.Duration // not MASTER before then
 	early     time.Duration // notBefore when the process last looked at the clock
 	resigned  time.Duration // when a priority 0 arrived last
-	rivalAt   time.Duration // when an advert of another master arrived last
+	rivalAt   time.Duration // when an advert of another master arrived last, since the last pause
+	metAt     time.Duration // when one arrived last, perhaps in time for the pause
 	slept     time.Duration // until then, for longer than down; 0 if it did not lately
 	torn      bool          // in the middle of a round
 	better    bool          // an advert that outranks it arrived in this round
@@ -192,7 +193,7 @@ func (c *simCheck) arrived(h *simHost, in simInput) {
 		c.arrivedZero(h, r, in.from)
 		return
 	}
-	s.rivalAt = c.w.t
+	s.rivalAt, s.metAt = c.w.t, c.w.t
 	s.better = s.better || a.priority > cfg.priority || a.priority == cfg.priority && in.from > h.id
 	preempts := cfg.preempt || cfg.priority == vrrp.OwnerPriority
 	delays := cfg.delay > 0 && cfg.priority != vrrp.OwnerPriority
@@ -315,7 +316,7 @@ func (c *simCheck) unprovoked(h *simHost, r int, s *simWatch) bool {
 // heard in this round: after a pause all do so without a word.
 func (c *simCheck) beaten(h *simHost, r int) bool {
 	for o := range c.w.plan.routers {
-		if s := &c.watches[h.id][o]; c.w.plan.groupOf(o) == c.w.plan.groupOf(r) && s.rivalAt >= s.rested {
+		if s := &c.watches[h.id][o]; c.w.plan.groupOf(o) == c.w.plan.groupOf(r) && s.metAt >= s.rested {
 			return true
 		}
 	}
