@@ -21,6 +21,9 @@ const (
 	publishPause = 10 * time.Millisecond
 	// retryAfter is the wait before something that the kernel refused is tried again.
 	retryAfter = time.Second
+	// awake is how long before a promotion the loop stops to sleep. Adverts come long before
+	// that, so it costs nothing while there is a master.
+	awake = 200 * time.Microsecond
 	// pollEvery is how often what the kernel sends no events about is looked at.
 	pollEvery = 5 * time.Second
 )
@@ -105,13 +108,42 @@ func (l *loop) run() error {
 // process is stopped between the last read and the timers.
 func (l *loop) round() error {
 	l.pass() // since the last wait: it may have been stopped in the middle of the round
-	if err := l.lan.wait(l.until()); err != nil {
+	until := l.until()
+	edge := l.edge(until)
+	if err := l.lan.wait(until - edge); err != nil {
 		return err
 	}
 	l.pass()
-	l.timers(l.drain())
+	drained := l.drain()
+	if edge > 0 && drained {
+		drained = l.watch(until)
+	}
+	l.timers(drained)
 	l.settle()
 	return nil
+}
+
+// edge is how long before that time the loop stops to sleep: a while before a promotion,
+// which does not wait for a processor to wake up then.
+func (l *loop) edge(until time.Duration) time.Duration {
+	if l.queue.next() != until || l.queue[0].m.State() != vrrp.Backup || until-l.t <= awake {
+		return 0
+	}
+	return awake
+}
+
+// watch looks at what arrives without sleeping, until that time or until a promotion is
+// off. It reports what the last drain did.
+func (l *loop) watch(until time.Duration) bool {
+	drained := true
+	for drained && l.t < until && until-l.t <= awake && l.queue.next() == until {
+		before := l.t
+		if l.pass(); l.t == before {
+			break // a clock that stands still
+		}
+		drained = l.drain()
+	}
+	return drained
 }
 
 // pass lets time pass, and looks whether too much has.
