@@ -40,7 +40,8 @@ type simCheck struct {
 	failed  string
 	quiet   [simMaxRouters][simMaxNodes][simMaxNodes]time.Duration // router, from, to: undisturbed since
 	watches [simMaxNodes][simMaxRouters]simWatch
-	judged  [simMaxNodes]time.Duration // when a process first looked at the clock after its last wait
+	looked  [simMaxNodes]time.Duration // when a process last looked at the clock
+	judged  [simMaxNodes]time.Duration // by which look it may judge timers
 	moves   int                        // transitions so far
 }
 
@@ -57,7 +58,8 @@ type simWatch struct {
 	master    int           // whose advert was accepted last; -1 for nobody's
 	mustBy    time.Duration // MASTER by then
 	notBefore time.Duration // not MASTER before then
-	early     time.Duration // notBefore when the process last looked at the clock
+	early     time.Duration // notBefore at the look by which the process may judge timers
+	atLook    time.Duration // notBefore, when the process last looked at the clock
 	resigned  time.Duration // when a priority 0 arrived last
 	rivalAt   time.Duration // when an advert of another master arrived last, since the last pause
 	metAt     time.Duration // when one arrived last, perhaps in time for the pause
@@ -107,6 +109,7 @@ func (c *simCheck) booted(h *simHost) {
 		*s = simWatch{state: vrrp.Init, claim: s.claim, lastSent: s.lastSent, resumed: c.w.t, mustBy: never, master: -1}
 		s.notBefore = c.w.t + c.down(h.id, r, h.config[r].interval)
 	})
+	c.looks(h)
 	c.judges(h)
 }
 
@@ -176,7 +179,7 @@ func (c *simCheck) reconfigured(h *simHost, r int, old time.Duration) {
 	if d := c.down(h.id, r, c.w.plan.longest(r)) - old; d > 0 && s.mustBy != never {
 		s.mustBy += d
 	}
-	s.notBefore, s.early, s.unread = 0, 0, true
+	s.notBefore, s.atLook, s.early, s.unread = 0, 0, 0, true
 	for n := range c.w.hosts {
 		c.quiet[r][n][h.id], c.quiet[r][h.id][n] = c.w.t, c.w.t
 	}
@@ -248,10 +251,17 @@ func (c *simCheck) promoted(h *simHost, r int, s *simWatch) {
 	}
 }
 
-// judges notes that a process looks at the clock after a wait.
+// looks notes that a process looks at the clock.
+func (c *simCheck) looks(h *simHost) {
+	c.looked[h.id] = c.w.t
+	c.each(h, func(_ int, s *simWatch) { s.atLook = s.notBefore })
+}
+
+// judges notes that a process may judge timers by its last look at the clock: the first
+// after a wait, or one after which it has read everything.
 func (c *simCheck) judges(h *simHost) {
-	c.judged[h.id] = c.w.t
-	c.each(h, func(_ int, s *simWatch) { s.early = s.notBefore })
+	c.judged[h.id] = c.looked[h.id]
+	c.each(h, func(_ int, s *simWatch) { s.early = s.atLook })
 }
 
 // waits looks at a host at the end of a round.

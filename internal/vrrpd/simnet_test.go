@@ -50,6 +50,8 @@ type simHost struct {
 	blow   func()        // what happens then
 	busy   bool          // it does not wait
 	fresh  bool          // the process has not looked at the clock since it waited
+	empty  bool          // it has not looked at the clock since it read everything
+	looked bool          // it has, and has not read everything again
 	quit   bool          // the last process ended as it was told to
 }
 
@@ -156,10 +158,16 @@ func (h *simHost) checkpoint() {
 // now, wait, next and send are the kernel.
 func (h *simHost) now() time.Duration {
 	h.checkpoint()
-	if h.fresh {
-		h.fresh = false
+	switch {
+	case h.fresh:
+		h.w.check.looks(h)
 		h.w.check.judges(h)
+		h.looked = false
+	case h.empty:
+		h.w.check.looks(h)
+		h.looked = true
 	}
+	h.fresh, h.empty = false, false
 	return h.w.t
 }
 
@@ -187,7 +195,11 @@ func (h *simHost) next(in *simInput) bool {
 		*in, h.orders, h.quiet = h.orders[0], h.orders[1:], true
 		return true
 	}
-	h.quiet = false
+	h.quiet, h.empty = false, true
+	if h.looked { // and read everything that had arrived by then
+		h.looked = false
+		h.w.check.judges(h)
+	}
 	return false
 }
 
