@@ -64,6 +64,7 @@ type simWatch struct {
 	rivalAt   time.Duration // when an advert of another master arrived last, since the last pause
 	metAt     time.Duration // when one arrived last, perhaps in time for the pause
 	slept     time.Duration // until then, for longer than down; 0 if it did not lately
+	dozed     time.Duration // when that sleep began
 	torn      bool          // in the middle of a round
 	better    bool          // an advert that outranks it arrived in this round
 	unread    bool          // an order that matters was given and perhaps not read
@@ -150,7 +151,7 @@ func (c *simCheck) disturbed(h *simHost) {
 func (c *simCheck) stopped(h *simHost, d time.Duration) {
 	c.each(h, func(r int, s *simWatch) {
 		if s.slept = 0; d > c.down(h.id, r, c.w.plan.longest(r)) {
-			s.slept, s.torn, s.rivalAt = c.w.t+d, h.busy, 0
+			s.slept, s.dozed, s.torn, s.rivalAt = c.w.t+d, c.w.t, h.busy, 0
 		}
 	})
 	c.disturbed(h)
@@ -297,7 +298,7 @@ func (c *simCheck) rests(h *simHost, r int, s *simWatch, state vrrp.State, whole
 		c.fail("%v is %v for router %d: gate down %v", h, state, r, c.faulty(h, r))
 	case whole && state == vrrp.Init:
 		c.fail("%v did not start router %d", h, r)
-	case c.woke(h, s) && s.state == vrrp.Master && s.since < s.slept && h.gated < s.rested && s.rivalAt > 0 && (state == vrrp.Master || !s.torn && s.lastSent >= s.slept):
+	case c.woke(h, s) && s.state == vrrp.Master && s.since < s.slept && h.gated < min(s.rested, s.dozed) && s.rivalAt > 0 && (state == vrrp.Master || !s.torn && s.lastSent >= s.slept):
 		c.fail("%v woke to another master of router %d and sent %v ago, %v now", h, r, c.w.t-s.lastSent, state)
 	case s.state == vrrp.Master && state == vrrp.Backup && !s.better && c.unprovoked(h, r, s):
 		c.fail("%v left router %d to nobody better", h, r)
