@@ -2,7 +2,6 @@ package vrrpd
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -51,14 +50,11 @@ func CleanUp(ctx context.Context, o Options, patience time.Duration) error {
 	}
 }
 
-// errAbsent means that there is no lock, and so was no vrrpd.
-var errAbsent = errors.New("no vrrpd has run")
-
 // tryLock takes the lock of the one writer if it is there and free.
 func tryLock(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
-		return nil, errors.Join(errAbsent, err)
+		return nil, fmt.Errorf("open lock: %w", err)
 	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		_ = f.Close()

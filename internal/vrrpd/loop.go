@@ -66,8 +66,8 @@ type loop struct {
 	pollAt     time.Duration // when settings and filters, whose changes make no event, are looked at
 	everyRoute bool          // others' routes are heard of
 	changed    bool          // there is something new to publish and save
-	retell     bool          // a router has something else to announce
 	told       time.Duration // when that was last done
+	retell     bool          // a router has something else to announce
 	stopped    bool
 	in         input
 	advert     vrrp.Advert

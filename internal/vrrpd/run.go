@@ -106,7 +106,8 @@ func drive(ctx context.Context, l *loop, srv *server, w *watching, st *store, pr
 	if err != nil {
 		l.log.Error("router cannot run", "err", err)
 	}
-	ended := make(chan error, 1) // the loop's one result
+	w.sessions.Resume(prev.Sessions) // before the loop saves what there is
+	ended := make(chan error, 1)     // the loop's one result
 	resumed := make(chan struct{})
 	go func() {
 		runtime.LockOSThread()
@@ -122,7 +123,6 @@ func drive(ctx context.Context, l *loop, srv *server, w *watching, st *store, pr
 	serving, cancel := context.WithCancel(ctx)
 	defer chans.Wait()
 	defer cancel()
-	w.sessions.Resume(prev.Sessions)
 	chans.Go(func() { w.run(serving) })
 	<-resumed // nobody sees a router that is neither as it was nor as it will be
 	listening := make(chan struct{})
