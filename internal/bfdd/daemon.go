@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/hareconcile/hareconcile/internal/bfd"
+	"github.com/hareconcile/hareconcile/internal/vrrpd/roster"
 	"github.com/hareconcile/hareconcile/reconcile/resource"
 )
 
@@ -40,12 +41,10 @@ type Daemon struct {
 	report func(Result)
 	log    *slog.Logger
 
+	wanted *roster.Roster
+
 	mu    sync.Mutex
-	cfgs  []resource.VRRPTracker
-	set   bool
-	unset map[resource.TrackerKey]bool  // what a Set left out since the loop last looked
 	saved map[resource.TrackerKey]Saved // what Saved returns, and at first what Resume was given
-	wake  func()                        // while Run runs
 }
 
 // Saved is what a successor needs to go on with a session that is up.
@@ -60,27 +59,14 @@ type Saved struct {
 // New returns a Daemon that reports every change of a result. The function may be called
 // until Run returns, and does not block.
 func New(report func(Result), log *slog.Logger) *Daemon {
-	return &Daemon{report: report, log: log, unset: map[resource.TrackerKey]bool{}, saved: map[resource.TrackerKey]Saved{}}
+	return &Daemon{report: report, log: log, wanted: roster.New(), saved: map[resource.TrackerKey]Saved{}}
 }
 
 // Set replaces the sessions; trackers of other types are left alone. A session whose key
 // stays is changed in place; what is known of one that was away is reported again. It may
 // be called from any goroutine.
 func (d *Daemon) Set(cfgs []resource.VRRPTracker) {
-	cfgs = slices.DeleteFunc(slices.Clone(cfgs), func(c resource.VRRPTracker) bool { return c.Type != resource.TrackBFD })
-	wanted := make(map[resource.TrackerKey]bool, len(cfgs))
-	for _, c := range cfgs {
-		wanted[c.Key()] = true
-	}
-	d.mu.Lock()
-	for _, c := range d.cfgs {
-		if key := c.Key(); !wanted[key] {
-			d.unset[key] = true
-		}
-	}
-	d.cfgs, d.set = cfgs, true
-	d.mu.Unlock()
-	d.rouse()
+	d.wanted.Set(slices.DeleteFunc(slices.Clone(cfgs), func(c resource.VRRPTracker) bool { return c.Type != resource.TrackBFD }))
 }
 
 // Saved returns the sessions that are up. It may be called from any goroutine.
@@ -111,30 +97,6 @@ func (d *Daemon) save(key resource.TrackerKey, s Saved) {
 	d.saved[key] = s
 }
 
-// taken returns what was set since the last call, and which of it was away meanwhile.
-func (d *Daemon) taken() (cfgs []resource.VRRPTracker, unset map[resource.TrackerKey]bool, set bool) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	set, unset = d.set, d.unset
-	d.set, d.unset = false, map[resource.TrackerKey]bool{}
-	return d.cfgs, unset, set
-}
-
-// rouse wakes the loop if there is one.
-func (d *Daemon) rouse() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.wake != nil {
-		d.wake()
-	}
-}
-
-func (d *Daemon) wakeBy(wake func()) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.wake = wake
-}
-
 // Run runs the sessions until ctx ends, and then tells the peers that it was on purpose.
 func (d *Daemon) Run(ctx context.Context) error {
 	runtime.LockOSThread()
@@ -145,14 +107,14 @@ func (d *Daemon) Run(ctx context.Context) error {
 		return fmt.Errorf("run BFD: %w", err)
 	}
 	defer k.close()
-	d.wakeBy(k.waits.Wake)
-	defer d.wakeBy(nil)
-	stop := context.AfterFunc(ctx, d.rouse)
+	d.wanted.WakeBy(k.waits.Wake)
+	defer d.wanted.WakeBy(nil)
+	stop := context.AfterFunc(ctx, d.wanted.Rouse)
 	defer stop()
 	l := newLoop(k, d.report, d.save, d.Saved(), d.log)
 	defer l.close()
 	for ctx.Err() == nil {
-		if cfgs, unset, set := d.taken(); set {
+		if cfgs, unset, set := d.wanted.Taken(); set {
 			l.configure(cfgs)
 			l.remind(unset)
 		}

@@ -6,10 +6,9 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"slices"
-	"sync"
 	"time"
 
+	"github.com/hareconcile/hareconcile/internal/vrrpd/roster"
 	"github.com/hareconcile/hareconcile/internal/vrrpd/wait"
 	"github.com/hareconcile/hareconcile/reconcile/resource"
 )
@@ -46,62 +45,19 @@ const (
 type Watcher struct {
 	report func(Result)
 	log    *slog.Logger
-
-	mu    sync.Mutex
-	cfgs  []resource.VRRPTracker
-	set   bool
-	unset map[resource.TrackerKey]bool // what a Set left out since the loop last looked
-	wake  func()                       // while Run runs
+	wanted *roster.Roster
 }
 
 // New returns a Watcher that reports every change of a result. The function may be called
 // until Run returns, and does not block.
 func New(report func(Result), log *slog.Logger) *Watcher {
-	return &Watcher{report: report, log: log, unset: map[resource.TrackerKey]bool{}}
+	return &Watcher{report: report, log: log, wanted: roster.New()}
 }
 
 // Set replaces the trackers; those of other types are left alone. A tracker whose key
 // stays keeps what is known of it; what is known of one that was away is reported again. It
 // may be called from any goroutine.
-func (w *Watcher) Set(cfgs []resource.VRRPTracker) {
-	wanted := make(map[resource.TrackerKey]bool, len(cfgs))
-	for _, c := range cfgs {
-		wanted[c.Key()] = true
-	}
-	w.mu.Lock()
-	for _, c := range w.cfgs {
-		if key := c.Key(); !wanted[key] {
-			w.unset[key] = true
-		}
-	}
-	w.cfgs, w.set = slices.Clone(cfgs), true
-	w.mu.Unlock()
-	w.rouse()
-}
-
-// taken returns what was set since the last call, and which of it was away meanwhile.
-func (w *Watcher) taken() (cfgs []resource.VRRPTracker, unset map[resource.TrackerKey]bool, set bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	set, unset = w.set, w.unset
-	w.set, w.unset = false, map[resource.TrackerKey]bool{}
-	return w.cfgs, unset, set
-}
-
-// rouse wakes the loop if there is one.
-func (w *Watcher) rouse() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.wake != nil {
-		w.wake()
-	}
-}
-
-func (w *Watcher) wakeBy(wake func()) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.wake = wake
-}
+func (w *Watcher) Set(cfgs []resource.VRRPTracker) { w.wanted.Set(cfgs) }
 
 // A watch watches the trackers of one type. All methods are for the loop's goroutine.
 type watch interface {
@@ -201,9 +157,9 @@ func (w *Watcher) Run(ctx context.Context) error {
 			x.close()
 		}
 	}()
-	w.wakeBy(l.waits.Wake)
-	defer w.wakeBy(nil)
-	stop := context.AfterFunc(ctx, w.rouse)
+	w.wanted.WakeBy(l.waits.Wake)
+	defer w.wanted.WakeBy(nil)
+	stop := context.AfterFunc(ctx, w.wanted.Rouse)
 	defer stop()
 	for next := time.Duration(0); ctx.Err() == nil; {
 		if err := l.waits.Until(next); err != nil {
@@ -218,7 +174,7 @@ func (w *Watcher) Run(ctx context.Context) error {
 // judged by the time from before, so that an answer that waited for us is not a missing one.
 func (w *Watcher) round(l *loop, watches map[string]watch) (next time.Duration) {
 	now := wait.Now()
-	if cfgs, unset, set := w.taken(); set {
+	if cfgs, unset, set := w.wanted.Taken(); set {
 		for kind, x := range watches {
 			x.configure(ofType(cfgs, kind), now)
 		}
