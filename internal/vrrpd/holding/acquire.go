@@ -53,22 +53,10 @@ func (t *Table) Release(name string) {
 	accepted := t.lower(o)
 	o.active = false
 	for i := len(o.rules) - 1; i >= 0; i-- {
-		key := o.rules[i].spec
-		if it := t.rules[key]; it != nil && it.refs == 0 {
-			if it.state == holds {
-				t.ask(rtnl.Request{Op: rtnl.DeleteRule, Rule: it.spec}, it)
-			}
-			delete(t.rules, key)
-		}
+		dropThing(t, t.rules, o.rules[i].spec, func(r rtnl.Rule) rtnl.Request { return rtnl.Request{Op: rtnl.DeleteRule, Rule: r} })
 	}
 	for i := len(o.routes) - 1; i >= 0; i-- {
-		key := o.routes[i].key
-		if it := t.routes[key]; it != nil && it.refs == 0 {
-			if it.state == holds {
-				t.ask(rtnl.Request{Op: rtnl.DeleteRoute, Route: it.spec}, it)
-			}
-			delete(t.routes, key)
-		}
+		dropThing(t, t.routes, o.routes[i].key, func(r rtnl.Route) rtnl.Request { return rtnl.Request{Op: rtnl.DeleteRoute, Route: r} })
 	}
 	for i := len(o.addrs) - 1; i >= 0; i-- {
 		key := o.addrs[i].place

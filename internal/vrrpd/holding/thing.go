@@ -33,6 +33,18 @@ func raiseThing[K comparable, S comparable](m map[K]*thing[S], key K, spec S) {
 	it.refs++
 }
 
+// dropThing forgets a thing that no active owner wants, and asks for its end if we hold it.
+func dropThing[K comparable, S comparable](t *Table, m map[K]*thing[S], key K, end func(S) rtnl.Request) {
+	it := m[key]
+	if it == nil || it.refs > 0 {
+		return
+	}
+	if it.state == holds {
+		t.ask(end(it.spec), it)
+	}
+	delete(m, key)
+}
+
 // settle notes what became of a request about it.
 func (it *thing[S]) settle(t *Table, op rtnl.Op, err error) {
 	switch {
