@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/hareconcile/hareconcile/internal/spec"
 )
 
 // small is a cluster that the tests add to.
@@ -41,7 +43,7 @@ tracker "p" { plugin = "probe" }
 		t.Errorf("instance = %+v, want 1s, version 3, preempt", i)
 	}
 	ch := p.Checks[0]
-	if ch.Path != "/" || ch.Method != "GET" || ch.Host != "" || !cmp.Equal(ch.Status, []int{200}) || ch.Interval != 2*time.Second || ch.Timeout != time.Second || ch.Rise != 2 || ch.Fall != 2 {
+	if ch.HTTP.Path != "/" || ch.HTTP.Method != "GET" || ch.HTTP.Host != "" || !cmp.Equal(ch.HTTP.Status, []spec.StatusRange{{Low: 200, High: 200}}) || ch.Interval != 2*time.Second || ch.Timeout != time.Second || ch.Rise != 2 || ch.Fall != 2 {
 		t.Errorf("check = %+v", ch)
 	}
 	if p.OnFail != "weight_zero" || p.Servers[0].Weight != 1 || p.Servers[0].Port != 80 {
@@ -91,7 +93,7 @@ virtual_server "extra" {
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("virtual servers (-want +got):\n%s", d)
 	}
-	if p := c.VirtualServers[2].Port; p != 443 {
+	if p := c.VirtualServers[2].Services[0].Port; p != 443 {
 		t.Errorf("port of extra = %d, want 443", p)
 	}
 }

@@ -40,7 +40,7 @@ func (v *view) rules() {
 	}
 	taken := map[string]spec.VirtualServer{}
 	for _, s := range c.VirtualServers {
-		key := fmt.Sprintf("%s %s", s.Protocol, netip.AddrPortFrom(s.Address, s.Port))
+		key := fmt.Sprintf("%s %s", s.Services[0].Protocol, netip.AddrPortFrom(s.Services[0].Address, s.Services[0].Port))
 		if other, dup := taken[key]; dup {
 			v.fail(s.Origin, "address", "The service is taken", "%s is %s, too.", other.Origin.Address, key)
 		}
@@ -95,8 +95,8 @@ func (v *view) serviceRules(s spec.VirtualServer) {
 	}
 	i, _ := v.cluster.Instance(s.On)
 	pool, _ := v.cluster.Pool(s.Pool)
-	if !slices.ContainsFunc(i.All(), func(a spec.VirtualAddress) bool { return a.Prefix.Addr() == s.Address }) {
-		v.fail(s.Origin, "address", "The address is not the instance's", "%s does not have %s, so no packet for it would arrive at a director.", i.Origin.Address, s.Address)
+	if !slices.ContainsFunc(i.All(), func(a spec.VirtualAddress) bool { return a.Prefix.Addr() == s.Services[0].Address }) {
+		v.fail(s.Origin, "address", "The address is not the instance's", "%s does not have %s, so no packet for it would arrive at a director.", i.Origin.Address, s.Services[0].Address)
 	}
 	if i.NoAccept {
 		v.fail(s.Origin, "on", "The instance accepts no packets", "%s has accept = false, which drops packets to its addresses before IPVS sees them.", i.Origin.Address)
@@ -131,11 +131,11 @@ func (v *view) serverRules(s spec.VirtualServer, i spec.VRRPInstance, p spec.Poo
 		}
 	}
 	for _, r := range p.Servers {
-		if r.Port != s.Port {
-			v.fail(s.Origin, attr, "Direct routing cannot map ports", "%s has port %d and its server %s has port %d. The packet is passed on unchanged, so they have to be equal.", s.Origin.Address, s.Port, r.Origin.Address, r.Port)
+		if r.Port != s.Services[0].Port {
+			v.fail(s.Origin, attr, "Direct routing cannot map ports", "%s has port %d and its server %s has port %d. The packet is passed on unchanged, so they have to be equal.", s.Origin.Address, s.Services[0].Port, r.Origin.Address, r.Port)
 		}
-		if r.Address == s.Address {
-			v.fail(s.Origin, attr, "The server is the service", "Server %q has the virtual address %s itself.", r.Name, s.Address)
+		if r.Address == s.Services[0].Address {
+			v.fail(s.Origin, attr, "The server is the service", "Server %q has the virtual address %s itself.", r.Name, s.Services[0].Address)
 		}
 		if name, ok := directors[r.Address]; ok {
 			v.fail(s.Origin, attr, "The server is a director", "Server %q is node %q, a member of %s. A director cannot be a real server of its own service in this version; 127.0.0.1 stands for whichever director has the address.", r.Name, name, i.Origin.Address)

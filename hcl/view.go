@@ -115,9 +115,7 @@ func (v *view) virtualServer(in *instance) spec.VirtualServer {
 	return spec.VirtualServer{
 		Origin: v.note(in), Name: in.name,
 		On:        in.string("on"),
-		Address:   in.addr("address"),
-		Port:      uint16(in.int("port")),
-		Protocol:  in.string("protocol"),
+		Services:  []spec.Service{{Protocol: in.string("protocol"), Address: in.addr("address"), Port: uint16(in.int("port"))}},
 		Scheduler: in.string("scheduler"),
 		Forward:   in.string("forward"),
 		Pool:      in.string("pool"),

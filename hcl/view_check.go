@@ -22,8 +22,10 @@ func (v *view) check(in *instance) spec.Check {
 	}
 	switch c.Type {
 	case "http":
-		c.Path, c.Method, c.Host = in.string("path"), in.string("method"), in.string("host")
-		c.Status = v.expect(in)
+		c.HTTP = &spec.HTTPCheck{Path: in.string("path"), Method: in.string("method"), Host: in.string("host")}
+		for _, code := range v.expect(in) {
+			c.HTTP.Status = append(c.HTTP.Status, spec.StatusRange{Low: code, High: code})
+		}
 		v.httpText(in)
 	case "tcp":
 		for _, name := range httpOnly {

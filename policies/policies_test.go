@@ -44,7 +44,7 @@ func cluster(vip string, weights ...int) *spec.Cluster {
 		}}
 		c.VirtualServers = []spec.VirtualServer{{
 			Origin: spec.Origin{Address: "virtual_server.http", File: "cluster.hcl", Line: 9},
-			Name:   "http", On: "web", Address: a, Port: 80, Protocol: "tcp", Pool: "web",
+			Name:   "http", On: "web", Services: []spec.Service{{Protocol: "tcp", Address: a, Port: 80}}, Pool: "web",
 		}}
 	}
 	return c

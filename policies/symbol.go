@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 	"reflect"
-	"slices"
 
 	"github.com/zclconf/go-cty/cty"
 	ctyjson "github.com/zclconf/go-cty/cty/json"
@@ -215,8 +214,12 @@ func texts(list []netip.Addr) []string {
 
 func namesOf(before, after []string) sides {
 	s := sides{Before: before, After: after, Removed: []string{}}
+	stays := map[string]bool{}
+	for _, n := range after {
+		stays[n] = true
+	}
 	for _, n := range before {
-		if !slices.Contains(after, n) {
+		if !stays[n] {
 			s.Removed = append(s.Removed, n)
 		}
 	}
@@ -227,13 +230,11 @@ func namesOf(before, after []string) sides {
 func services(c *spec.Cluster) []string {
 	out := []string{}
 	for _, vs := range c.VirtualServers {
-		out = append(out, serviceOf(vs))
+		for _, s := range vs.Services {
+			out = append(out, reconcile.Key(s).String())
+		}
 	}
 	return out
-}
-
-func serviceOf(vs spec.VirtualServer) string {
-	return resource.ServiceKey{Protocol: vs.Protocol, Address: netip.AddrPortFrom(vs.Address, vs.Port)}.String()
 }
 
 // virtualSubjects returns the virtual servers that a push makes, changes or removes. They
@@ -247,21 +248,22 @@ func virtualSubjects(in Input) ([]subject, error) {
 		out = append(out, s)
 		return err
 	}
+	was, is := byService(before), byService(after)
 	for _, v := range after {
-		i := slices.IndexFunc(before, func(b located) bool { return b.Service == v.Service })
+		b, existed := was[v.Service]
 		var err error
 		switch {
-		case i < 0:
+		case !existed:
 			err = add("create", v.origin, v.virtual, nil, v.Service)
-		case !reflect.DeepEqual(before[i].virtual, v.virtual):
-			err = add("update", v.origin, v.virtual, before[i].virtual, v.Service)
+		case !reflect.DeepEqual(b.virtual, v.virtual):
+			err = add("update", v.origin, v.virtual, b.virtual, v.Service)
 		}
 		if err != nil {
 			return nil, err
 		}
 	}
 	for _, v := range before {
-		if slices.ContainsFunc(after, func(a located) bool { return a.Service == v.Service }) {
+		if _, stays := is[v.Service]; stays {
 			continue
 		}
 		if err := add("delete", v.origin, nil, v.virtual, v.Service); err != nil {
@@ -284,11 +286,22 @@ func virtuals(c *spec.Cluster) []located {
 	var out []located
 	for _, vs := range c.VirtualServers {
 		pool, _ := c.Pool(vs.Pool)
-		v := virtual{Service: serviceOf(vs), Pool: vs.Pool, Sorry: vs.Sorry, Checks: len(pool.Checks), Servers: []server{}}
+		v := virtual{Pool: vs.Pool, Sorry: vs.Sorry, Checks: len(pool.Checks), Servers: []server{}}
 		for _, s := range pool.Servers {
 			v.Servers = append(v.Servers, server{s.Name, netip.AddrPortFrom(s.Address, s.Port).String(), s.Weight})
 		}
-		out = append(out, located{v, vs.Origin})
+		for _, s := range vs.Services {
+			v.Service = reconcile.Key(s).String()
+			out = append(out, located{v, vs.Origin})
+		}
+	}
+	return out
+}
+
+func byService(list []located) map[string]located {
+	out := make(map[string]located, len(list))
+	for _, v := range list {
+		out[v.Service] = v
 	}
 	return out
 }

@@ -44,14 +44,14 @@ func (b *builder) realServer(vs spec.VirtualServer) {
 		b.add(s, vs.Origin)
 	}
 	b.add(resource.Address{
-		Prefix: netip.PrefixFrom(vs.Address, vs.Address.BitLen()), Device: "lo",
+		Prefix: netip.PrefixFrom(vs.Services[0].Address, vs.Services[0].Address.BitLen()), Device: "lo",
 	}, vs.Origin)
-	b.t.Adopt[resource.Address{Prefix: netip.PrefixFrom(vs.Address, vs.Address.BitLen())}.ID()] = vs.Adopt
+	b.t.Adopt[resource.Address{Prefix: netip.PrefixFrom(vs.Services[0].Address, vs.Services[0].Address.BitLen())}.ID()] = vs.Adopt
 }
 
 // director adds the virtual service and those of its servers that should be in the table.
 func (b *builder) director(vs spec.VirtualServer, pool spec.Pool) {
-	key := resource.ServiceKey{Protocol: vs.Protocol, Address: netip.AddrPortFrom(vs.Address, vs.Port)}
+	key := Key(vs.Services[0])
 	service := resource.IPVSService{ServiceKey: key, Scheduler: vs.Scheduler}
 	b.add(service, vs.Origin)
 	b.t.Adopt[service.ID()] = vs.Adopt

@@ -233,7 +233,8 @@ func TestAFailureBreaksNothing(t *testing.T) {
 func TestWhatAFailureBlocks(t *testing.T) {
 	c := lvsDR()
 	second := c.VirtualServers[0]
-	second.Name, second.Port = "https", 443
+	second.Name, second.Services = "https", slices.Clone(second.Services)
+	second.Services[0].Port = 443
 	c.VirtualServers = append(c.VirtualServers, second)
 	service := resource.ID{Kind: resource.KindIPVSService, Name: "tcp 172.25.254.100:443"}
 	server := resource.ID{Kind: resource.KindIPVSServer, Name: "tcp 172.25.254.100:443 -> 172.25.254.110:80"}

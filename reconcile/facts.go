@@ -1,5 +1,7 @@
 package reconcile
 
+import "time"
+
 // A Verdict is what checks say of one server of a pool.
 type Verdict string
 
@@ -8,6 +10,8 @@ const (
 	Unknown Verdict = ""
 	Up      Verdict = "up"
 	Down    Verdict = "down"
+	// Degraded is up, and worth less than others: what a pool makes of it is its own affair.
+	Degraded Verdict = "degraded"
 )
 
 // A ServerRef names a server of a pool: "pool/server".
@@ -21,8 +25,28 @@ func NewServerRef(pool, server string) ServerRef { return ServerRef(pool + "/" +
 type Facts struct {
 	// Servers holds the verdicts of checks; a server that is missing is Unknown.
 	Servers map[ServerRef]Verdict `json:"servers"`
-	// Roles holds the VRRP state (MASTER, BACKUP, FAULT, INIT) by vrrp_instance ID name, for display.
+	// Weights are what dynamic checks say instead of the written weight.
+	Weights map[ServerRef]int `json:"weights,omitempty"`
+	// Shares are the percentages of their weight that servers in slow start have reached.
+	Shares map[ServerRef]int `json:"shares,omitempty"`
+	// Drains are the servers that `hareconcile drain` takes out, and how long each may keep
+	// its connections.
+	Drains map[ServerRef]time.Duration `json:"drains,omitempty"`
+	// Drained are the servers in the table, by the name of their ID, whose connections have
+	// ended or whose time is over since they were to leave.
+	Drained map[string]bool `json:"drained,omitempty"`
+	// Quorum says of virtual servers whether they had their quorum when it was last asked.
+	// Between losing and gaining it lies the hysteresis, where this is what counts.
+	Quorum map[string]bool `json:"quorum,omitempty"`
+	// Roles holds the VRRP state (MASTER, BACKUP, FAULT, INIT) by vrrp_instance ID name.
 	Roles map[string]string `json:"roles"`
 	// Trackers holds the states of plugin trackers by name, for display.
 	Trackers map[string]Verdict `json:"trackers"`
+}
+
+// An Alarm is something that needs a person though the node does what it can.
+type Alarm struct {
+	Subject string `json:"subject"` // block address, such as pool.web
+	Kind    string `json:"kind"`    // "panic" or "no_quorum"
+	Message string `json:"message"`
 }

@@ -17,6 +17,8 @@ type Live struct {
 	Foreign resource.Set
 	// Unobserved are the kinds that could not be read; Diff plans nothing for them.
 	Unobserved []resource.Kind
+	// Connections counts those that keep a server in the table busy, by ID, where there are any.
+	Connections map[resource.ID]int
 }
 
 // A Handler observes and changes every resource of one Kind on this host.
@@ -34,10 +36,18 @@ type Batcher interface {
 	ApplyAll(ctx context.Context, cs []Change) error
 }
 
+// A Preflighter is a Handler that can tell before anything is touched that a change could
+// never work on this host, such as for want of a kernel module.
+type Preflighter interface {
+	Handler
+	// Preflight returns a reason for each of cs that cannot work, and nil for the others.
+	Preflight(ctx context.Context, cs []Change) []error
+}
+
 // Observe collects the live state of all the handlers' kinds. A kind that cannot be read
 // is listed in Live.Unobserved and in the error; the rest of Live is good all the same.
 func Observe(ctx context.Context, hs []Handler) (Live, error) {
-	all := Live{Owned: resource.Set{}, Foreign: resource.Set{}}
+	all := Live{Owned: resource.Set{}, Foreign: resource.Set{}, Connections: map[resource.ID]int{}}
 	var errs []error
 	for _, h := range hs {
 		l, err := h.Observe(ctx)
@@ -48,6 +58,7 @@ func Observe(ctx context.Context, hs []Handler) (Live, error) {
 		}
 		maps.Copy(all.Owned, l.Owned)
 		maps.Copy(all.Foreign, l.Foreign)
+		maps.Copy(all.Connections, l.Connections)
 	}
 	return all, errors.Join(errs...)
 }

@@ -132,7 +132,7 @@ func lvsDR() *spec.Cluster {
 					{Origin: at("pool.web.server.rs1", 56), Name: "rs1", Address: addr("172.25.254.110"), Port: 80, Weight: 2},
 					{Origin: at("pool.web.server.rs2", 56), Name: "rs2", Address: addr("172.25.254.120"), Port: 80, Weight: 1},
 				},
-				Checks: []spec.Check{{Type: "http", Path: "/", Interval: time.Second, Rise: 2, Fall: 2}},
+				Checks: []spec.Check{{Type: "http", HTTP: &spec.HTTPCheck{Path: "/"}, Interval: time.Second, Rise: 2, Fall: 2}},
 			},
 			{
 				Origin: at("pool.sorry", 76), Name: "sorry", Port: 80, OnFail: "weight_zero",
@@ -140,8 +140,8 @@ func lvsDR() *spec.Cluster {
 			},
 		},
 		VirtualServers: []spec.VirtualServer{{
-			Origin: at("virtual_server.http", 82), Name: "http", On: "web", Address: vip, Port: 80,
-			Protocol: "tcp", Scheduler: "wrr", Forward: "dr", Pool: "web", Sorry: "sorry",
+			Origin: at("virtual_server.http", 82), Name: "http", On: "web", Services: []spec.Service{{Protocol: "tcp", Address: vip, Port: 80}},
+			Scheduler: "wrr", Forward: "dr", Pool: "web", Sorry: "sorry",
 		}},
 	}
 }

@@ -14,7 +14,7 @@ import (
 func SeedVerdicts(c *spec.Cluster, live resource.Set) map[ServerRef]Verdict {
 	out := map[ServerRef]Verdict{}
 	for _, vs := range c.VirtualServers {
-		key := resource.ServiceKey{Protocol: vs.Protocol, Address: netip.AddrPortFrom(vs.Address, vs.Port)}
+		key := Key(vs.Services[0])
 		if _, ok := live[resource.IPVSService{ServiceKey: key}.ID()]; !ok {
 			continue
 		}

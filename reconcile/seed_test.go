@@ -2,6 +2,7 @@ package reconcile_test
 
 import (
 	"maps"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -51,7 +52,8 @@ func TestSeedTakesNothingOut(t *testing.T) {
 	for _, first := range []string{"http", "https"} {
 		c := lvsDR()
 		second := c.VirtualServers[0]
-		second.Name, second.Port = "https", 443
+		second.Name, second.Services = "https", slices.Clone(second.Services)
+		second.Services[0].Port = 443
 		c.VirtualServers = append(c.VirtualServers, second)
 		live := desired(t, c, "ka1", facts(reconcile.Up, reconcile.Up)).Set
 		for id, v := range live {

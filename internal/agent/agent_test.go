@@ -3,6 +3,7 @@ package agent
 import (
 	"errors"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -161,7 +162,7 @@ func TestRefusalKeepsTheOldRevision(t *testing.T) {
 		}, "cluster.hcl:1,1"},
 		{"object in the way", func(w *world) {
 			r := lab("bbbbbbb", 5)
-			r.Cluster.VirtualServers[0].Port = 8080
+			r.Cluster.VirtualServers[0].Services[0].Port = 8080
 			want := resource.IPVSService{ServiceKey: resource.ServiceKey{Protocol: "tcp", Address: netip.AddrPortFrom(r.Cluster.Instances[0].Addresses[0].Prefix.Addr(), 8080)}, Scheduler: "rr"}
 			w.host.foreign[want.ID()] = want
 			w.origin.push(r)
@@ -193,9 +194,10 @@ func TestAnOldConflictKeepsNoPushOut(t *testing.T) {
 		w := newWorld(t)
 		first := lab("aaaaaaa", 2)
 		vs := first.Cluster.VirtualServers[0]
-		vs.Name, vs.Port = "alt", 8080
+		vs.Name, vs.Services = "alt", slices.Clone(vs.Services)
+		vs.Services[0].Port = 8080
 		first.Cluster.VirtualServers = append(first.Cluster.VirtualServers, vs)
-		taken := resource.IPVSService{ServiceKey: resource.ServiceKey{Protocol: "tcp", Address: netip.AddrPortFrom(vs.Address, 8080)}, Scheduler: "rr"}
+		taken := resource.IPVSService{ServiceKey: resource.ServiceKey{Protocol: "tcp", Address: netip.AddrPortFrom(vs.Services[0].Address, 8080)}, Scheduler: "rr"}
 		w.host.foreign[taken.ID()] = taken
 		w.origin.push(first)
 		defer w.start(t)()
@@ -217,8 +219,8 @@ func TestAdoptTakesOverWhatIsInTheWay(t *testing.T) {
 		defer converged(t, w)()
 		r := lab("bbbbbbb", 2)
 		vs := &r.Cluster.VirtualServers[0]
-		vs.Port, vs.Adopt = 8080, true
-		want := resource.IPVSService{ServiceKey: resource.ServiceKey{Protocol: "tcp", Address: netip.AddrPortFrom(vs.Address, 8080)}, Scheduler: "wrr"}
+		vs.Services[0].Port, vs.Adopt = 8080, true
+		want := resource.IPVSService{ServiceKey: resource.ServiceKey{Protocol: "tcp", Address: netip.AddrPortFrom(vs.Services[0].Address, 8080)}, Scheduler: "wrr"}
 		other := want
 		other.Scheduler = "rr"
 		w.host.foreign[want.ID()] = other

@@ -248,7 +248,7 @@ func lab(commit string, weight int) *revision.Revision {
 			Checks: []spec.Check{{Type: "http", Interval: time.Second, Timeout: time.Second, Rise: 2, Fall: 2}},
 		}},
 		VirtualServers: []spec.VirtualServer{{
-			Name: "http", On: "web", Address: vip, Port: 80, Protocol: "tcp", Scheduler: "wrr", Forward: "dr", Pool: "web",
+			Name: "http", On: "web", Services: []spec.Service{{Protocol: "tcp", Address: vip, Port: 80}}, Scheduler: "wrr", Forward: "dr", Pool: "web",
 		}},
 	}
 	return &revision.Revision{Ref: "main", Commit: commit, Subject: "test", Digest: "sha256:" + commit, Cluster: c}

@@ -116,7 +116,7 @@ func (a *Agent) clusterStatus(s *control.Status, c *spec.Cluster) {
 }
 
 func (a *Agent) service(c *spec.Cluster, vs spec.VirtualServer) control.Service {
-	key := resource.ServiceKey{Protocol: vs.Protocol, Address: netip.AddrPortFrom(vs.Address, vs.Port)}
+	key := reconcile.Key(vs.Services[0])
 	out := control.Service{Name: vs.Name, Service: key.String(), Servers: []control.Server{}}
 	add := func(pool string, sorry bool) {
 		p, _ := c.Pool(pool)

@@ -3,6 +3,7 @@ package checker
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -79,7 +80,12 @@ func (e *Engine) Set(jobs []Job) {
 
 // fingerprint is everything that makes c the check that it is, wherever it was written.
 func fingerprint(c spec.Check) string {
-	return fmt.Sprintf("%s %q %q %q %v %v", c.Type, c.Method, c.Host, c.Path, c.Status, c.Timeout)
+	c.Origin, c.Interval, c.Rise, c.Fall = spec.Origin{}, 0, 0, 0
+	b, err := json.Marshal(c)
+	if err != nil {
+		panic("checker: a check always marshals: " + err.Error())
+	}
+	return string(b)
 }
 
 // late is how far beyond its timeout a probe may fail and still tell of the server. This

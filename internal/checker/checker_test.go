@@ -78,7 +78,7 @@ func job(ref, addr string, initial reconcile.Verdict, types ...string) Job {
 	j := Job{Ref: reconcile.ServerRef(ref), Address: netip.MustParseAddrPort(addr), Initial: initial}
 	for _, kind := range types {
 		j.Checks = append(j.Checks, spec.Check{
-			Type: kind, Interval: time.Second, Timeout: time.Second / 2, Rise: 2, Fall: 2,
+			Type: kind, Interval: time.Second, Timeout: time.Second / 2, Rise: 2, Fall: 2, HTTP: &spec.HTTPCheck{},
 		})
 	}
 	return j

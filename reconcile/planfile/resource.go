@@ -20,6 +20,9 @@ var decoders = map[resource.Kind]func([]byte) (identified, error){
 	resource.KindAddress:      decodeAs[resource.Address],
 	resource.KindIPVSService:  decodeAs[resource.IPVSService],
 	resource.KindIPVSServer:   decodeAs[resource.IPVSServer],
+	resource.KindIPVSTimeouts: decodeAs[resource.IPVSTimeouts],
+	resource.KindIPVSSync:     decodeAs[resource.IPVSSync],
+	resource.KindTunnel:       decodeAs[resource.Tunnel],
 	resource.KindVRRPTracker:  decodeAs[resource.VRRPTracker],
 	resource.KindVRRPInstance: decodeAs[resource.VRRPInstance],
 }

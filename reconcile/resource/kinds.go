@@ -1,22 +1,30 @@
 package resource
 
-import "net/netip"
+import (
+	"fmt"
+	"net/netip"
+)
 
 // The kinds of this release.
 const (
+	KindTunnel       Kind = "tunnel"
 	KindSysctl       Kind = "sysctl"
 	KindAddress      Kind = "address"
+	KindIPVSTimeouts Kind = "ipvs_timeouts"
 	KindIPVSService  Kind = "ipvs_service"
 	KindIPVSServer   Kind = "ipvs_server"
+	KindIPVSSync     Kind = "ipvs_sync"
 	KindVRRPTracker  Kind = "vrrp_tracker"
 	KindVRRPInstance Kind = "vrrp_instance"
 )
 
 // Order is the order in which kinds are created and updated; deletions go in reverse.
 // What answers for an address is in place before the address can arrive: sysctls before
-// real servers' addresses, the IPVS table before the VRRP instance.
+// real servers' addresses, the IPVS table before the VRRP instance. Sysctls of a tunnel
+// come after the tunnel, and an address on it after both.
 var Order = []Kind{
-	KindSysctl, KindAddress, KindIPVSService, KindIPVSServer, KindVRRPTracker, KindVRRPInstance,
+	KindTunnel, KindSysctl, KindAddress, KindIPVSTimeouts, KindIPVSService, KindIPVSServer, KindIPVSSync,
+	KindVRRPTracker, KindVRRPInstance,
 }
 
 // A Sysctl is one value under /proc/sys (sysctl.d(5)).
@@ -40,44 +48,19 @@ type Address struct {
 // address on another device is a conflict and not a second resource.
 func (a Address) ID() ID { return ID{KindAddress, a.Prefix.Addr().String()} }
 
-// A Forward is how IPVS hands a packet to a real server (ip_vs.h, IP_VS_CONN_F_*).
-type Forward string
-
-// The forwarding methods of this release.
-const (
-	// ForwardDR rewrites the frame's destination only (ipvsadm -g).
-	ForwardDR Forward = "dr"
-	// ForwardLocal delivers to this very host (IP_VS_CONN_F_LOCALNODE).
-	ForwardLocal Forward = "local"
-)
-
-// A ServiceKey is the kernel's key of a virtual service.
-type ServiceKey struct {
-	Protocol string         `json:"protocol"` // "tcp" or "udp"
-	Address  netip.AddrPort `json:"address"`
+// A Tunnel is a device on which a real server gets the packets that a director wrapped. It
+// is the kernel's fallback device of its type, which is up, and for gue a receiving port.
+type Tunnel struct {
+	Device string `json:"device"`         // "tunl0", "ip6tnl0", "gre0" or "ip6gre0"
+	Type   string `json:"type"`           // "ipip", "gue" or "gre"
+	Port   uint16 `json:"port,omitempty"` // gue: the UDP port that is unwrapped (ip-fou(8))
 }
 
-// String returns "tcp 192.0.2.1:80".
-func (k ServiceKey) String() string { return k.Protocol + " " + k.Address.String() }
-
-// An IPVSService is one virtual service in the kernel's table (ipvsadm(8)).
-type IPVSService struct {
-	ServiceKey
-	Scheduler string `json:"scheduler"`
-}
-
-// ID returns the key under which a Set holds s.
-func (s IPVSService) ID() ID { return ID{KindIPVSService, s.ServiceKey.String()} }
-
-// An IPVSServer is one destination of a virtual service.
-type IPVSServer struct {
-	Service ServiceKey     `json:"service"`
-	Address netip.AddrPort `json:"address"`
-	Forward Forward        `json:"forward"`
-	Weight  int            `json:"weight"` // 0 keeps connections and takes no new ones
-}
-
-// ID returns the key under which a Set holds s.
-func (s IPVSServer) ID() ID {
-	return ID{KindIPVSServer, s.Service.String() + " -> " + s.Address.String()}
+// ID returns the key under which a Set holds t: the device, with the port where one device
+// takes packets of several.
+func (t Tunnel) ID() ID {
+	if t.Port != 0 {
+		return ID{KindTunnel, fmt.Sprintf("%s:%d", t.Device, t.Port)}
+	}
+	return ID{KindTunnel, t.Device}
 }

@@ -42,8 +42,8 @@ func HTTP(c spec.Check) Prober {
 			return "", err
 		}
 		defer func() { _ = resp.Body.Close() }() // the connection goes with it
-		if !passes(resp.StatusCode, c.Status) {
-			return "", fmt.Errorf("status %d, want %s", resp.StatusCode, list(c.Status))
+		if !passes(resp.StatusCode, c.HTTP.Status) {
+			return "", fmt.Errorf("status %d, want %s", resp.StatusCode, list(c.HTTP.Status))
 		}
 		if _, err := io.Copy(io.Discard, io.LimitReader(resp.Body, maxBody)); err != nil {
 			return "", err
@@ -54,16 +54,16 @@ func HTTP(c spec.Check) Prober {
 
 // request builds the request. Path may have a query; it is sent as it was written.
 func request(ctx context.Context, c spec.Check, target netip.AddrPort) (*http.Request, error) {
-	path := c.Path
+	path := c.HTTP.Path
 	if !strings.HasPrefix(path, "/") {
 		path = "/" + path
 	}
 	u, err := url.ParseRequestURI(path)
 	if err != nil {
-		return nil, fmt.Errorf("path %q: %w", c.Path, err)
+		return nil, fmt.Errorf("path %q: %w", c.HTTP.Path, err)
 	}
 	u.Scheme, u.Host = "http", target.String()
-	method := c.Method
+	method := c.HTTP.Method
 	if method == "" {
 		method = http.MethodGet
 	}
@@ -71,22 +71,22 @@ func request(ctx context.Context, c spec.Check, target netip.AddrPort) (*http.Re
 	if err != nil {
 		return nil, err
 	}
-	if c.Host != "" {
-		req.Host = c.Host
+	if c.HTTP.Host != "" {
+		req.Host = c.HTTP.Host
 	}
 	req.Header.Set("User-Agent", "hareconcile-check")
 	return req, nil
 }
 
-func passes(status int, want []int) bool {
+func passes(status int, want []spec.StatusRange) bool {
 	if len(want) == 0 {
 		return status >= 200 && status <= 299
 	}
-	return slices.Contains(want, status)
+	return slices.ContainsFunc(want, func(r spec.StatusRange) bool { return r.Low <= status && status <= r.High })
 }
 
 // list writes status codes for people: "200", "200 or 204".
-func list(want []int) string {
+func list(want []spec.StatusRange) string {
 	if len(want) == 0 {
 		return "2xx"
 	}
@@ -98,7 +98,10 @@ func list(want []int) string {
 		case i > 0:
 			b.WriteString(", ")
 		}
-		fmt.Fprint(&b, s)
+		fmt.Fprint(&b, s.Low)
+		if s.High > s.Low {
+			fmt.Fprintf(&b, "-%d", s.High)
+		}
 	}
 	return b.String()
 }

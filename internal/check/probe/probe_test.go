@@ -91,9 +91,16 @@ func hang(c net.Conn) {
 
 const timeout = 300 * time.Millisecond
 
+func codes(list ...int) (out []spec.StatusRange) {
+	for _, c := range list {
+		out = append(out, spec.StatusRange{Low: c, High: c})
+	}
+	return out
+}
+
 func TestHTTP(t *testing.T) {
-	http := spec.Check{Type: "http", Path: "/health", Timeout: timeout, Status: []int{200}}
-	with := func(f func(*spec.Check)) spec.Check { c := http; f(&c); return c }
+	http := spec.Check{Type: "http", Timeout: timeout, HTTP: &spec.HTTPCheck{Path: "/health", Status: codes(200)}}
+	with := func(f func(*spec.HTTPCheck)) spec.Check { c, h := http, *http.HTTP; f(&h); c.HTTP = &h; return c }
 	long := strings.Repeat("x", 1<<20)
 	for _, tt := range []struct {
 		name    string
@@ -105,11 +112,11 @@ func TestHTTP(t *testing.T) {
 		{"a status of the list passes", http, answer("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"), "status 200", ""},
 		{"an HTTP/1.0 server will do", http, answer("HTTP/1.0 200 OK\r\n\r\nok"), "status 200", ""},
 		{"another status fails", http, answer("HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n"), "", "status 503, want 200"},
-		{"several statuses may pass", with(func(c *spec.Check) { c.Status = []int{200, 204, 301} }), answer("HTTP/1.1 500 No\r\n\r\n"), "", "status 500, want 200, 204 or 301"},
-		{"without a list every 2xx passes", with(func(c *spec.Check) { c.Status = nil }), answer("HTTP/1.1 204 Empty\r\n\r\n"), "status 204", ""},
-		{"without a list a redirect fails", with(func(c *spec.Check) { c.Status = nil }), answer("HTTP/1.1 302 Go\r\nLocation: /\r\n\r\n"), "", "status 302, want 2xx"},
-		{"a redirect is not followed", with(func(c *spec.Check) { c.Status = []int{301} }), answer("HTTP/1.1 301 Go\r\nLocation: http://192.0.2.1/\r\nContent-Length: 0\r\n\r\n"), "status 301", ""},
-		{"HEAD has no body", with(func(c *spec.Check) { c.Method = "HEAD" }), answer("HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n"), "status 200", ""},
+		{"several statuses may pass", with(func(c *spec.HTTPCheck) { c.Status = codes(200, 204, 301) }), answer("HTTP/1.1 500 No\r\n\r\n"), "", "status 500, want 200, 204 or 301"},
+		{"without a list every 2xx passes", with(func(c *spec.HTTPCheck) { c.Status = nil }), answer("HTTP/1.1 204 Empty\r\n\r\n"), "status 204", ""},
+		{"without a list a redirect fails", with(func(c *spec.HTTPCheck) { c.Status = nil }), answer("HTTP/1.1 302 Go\r\nLocation: /\r\n\r\n"), "", "status 302, want 2xx"},
+		{"a redirect is not followed", with(func(c *spec.HTTPCheck) { c.Status = codes(301) }), answer("HTTP/1.1 301 Go\r\nLocation: http://192.0.2.1/\r\nContent-Length: 0\r\n\r\n"), "status 301", ""},
+		{"HEAD has no body", with(func(c *spec.HTTPCheck) { c.Method = "HEAD" }), answer("HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n"), "status 200", ""},
 		{"an endless body is cut", http, forever("HTTP/1.1 200 OK\r\n\r\n", long, 0), "status 200", ""},
 		{"an endless header is refused", http, forever("HTTP/1.1 200 OK\r\n", "X: "+long[:1000]+"\r\n", 0), "", "server response headers exceeded 65536 bytes"},
 		{"one endless header line is refused", http, forever("HTTP/1.1 200 OK\r\nX: ", long, 0), "", "server response headers exceeded 65536 bytes"},
@@ -123,7 +130,7 @@ func TestHTTP(t *testing.T) {
 		{"no answer is a failure", http, answer(""), "", "connection closed without an answer"},
 		{"half a body is a failure", http, answer("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nok"), "", "connection closed in the middle of the answer"},
 		{"a bad chunk is a failure", http, answer("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzzz\r\n"), "", "invalid byte in chunk length"},
-		{"a path that is none is a failure", with(func(c *spec.Check) { c.Path = "/\x7f" }), hang, "", "path "},
+		{"a path that is none is a failure", with(func(c *spec.HTTPCheck) { c.Path = "/\x7f" }), hang, "", "path "},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -164,7 +171,7 @@ func TestHTTPSendsWhatWasWritten(t *testing.T) {
 		{"two slashes are no authority", "", "//x/y", "GET //x/y HTTP/1.1\r\n"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			probe := HTTP(spec.Check{Path: tt.path, Host: tt.host, Timeout: 5 * time.Second})
+			probe := HTTP(spec.Check{HTTP: &spec.HTTPCheck{Path: tt.path, Host: tt.host}, Timeout: 5 * time.Second})
 			if _, err := probe(t.Context(), addr); err != nil {
 				t.Fatal(err)
 			}
@@ -189,7 +196,7 @@ func TestTCP(t *testing.T) {
 	compare(t, message, err, "connected", "")
 	message, err = TCP(timeout)(t.Context(), refused)
 	compare(t, message, err, "", "connect: connection refused")
-	message, err = HTTP(spec.Check{Timeout: timeout})(t.Context(), refused)
+	message, err = HTTP(spec.Check{HTTP: &spec.HTTPCheck{}, Timeout: timeout})(t.Context(), refused)
 	compare(t, message, err, "", "connect: connection refused")
 	message, err = TCP(time.Nanosecond)(t.Context(), open)
 	compare(t, message, err, "", "timed out after 1ns")
@@ -198,14 +205,14 @@ func TestTCP(t *testing.T) {
 func TestCancelledProbeSaysSo(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	addr := serve(t, func(c net.Conn) { cancel(); hang(c) })
-	if _, err := HTTP(spec.Check{Timeout: time.Minute})(ctx, addr); !errors.Is(err, context.Canceled) {
+	if _, err := HTTP(spec.Check{HTTP: &spec.HTTPCheck{}, Timeout: time.Minute})(ctx, addr); !errors.Is(err, context.Canceled) {
 		t.Errorf("probe: error %v, want context.Canceled", err)
 	}
 }
 
 func TestNew(t *testing.T) {
 	for _, kind := range []string{"http", "tcp"} {
-		if p, err := New(spec.Check{Type: kind, Timeout: timeout}); p == nil || err != nil {
+		if p, err := New(spec.Check{Type: kind, HTTP: &spec.HTTPCheck{}, Timeout: timeout}); p == nil || err != nil {
 			t.Errorf("New(%s) = %v", kind, err)
 		}
 	}

@@ -1,0 +1,20 @@
+package reconcile
+
+import (
+	"net/netip"
+
+	"github.com/hareconcile/hareconcile/internal/spec"
+	"github.com/hareconcile/hareconcile/reconcile/resource"
+)
+
+// Key returns the kernel's key of a service.
+func Key(s spec.Service) resource.ServiceKey {
+	if s.Mark != 0 {
+		k := resource.ServiceKey{Mark: s.Mark, Family: resource.IPv4}
+		if s.IPv6 {
+			k.Family = resource.IPv6
+		}
+		return k
+	}
+	return resource.ServiceKey{Protocol: s.Protocol, Address: netip.AddrPortFrom(s.Address, s.Port)}
+}
