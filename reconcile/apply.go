@@ -52,13 +52,17 @@ func (a *application) leaves(c Change) bool {
 	return a.blocked[s] || a.blocked[resource.ID{Kind: needs[c.ID.Kind]}] || (breaks && len(a.errs) > 0)
 }
 
+// maxBatch bounds what is made at once, so that whoever watches sees it go on, and an error
+// puts no more than that in doubt.
+const maxBatch = 1024
+
 // run returns how many changes at the front of cs a Batcher can make together.
 func (a *application) run(cs []Change) int {
 	if _, ok := a.handlers[cs[0].ID.Kind].(Batcher); !ok {
 		return 0
 	}
 	n := 0
-	for n < len(cs) && cs[n].ID.Kind == cs[0].ID.Kind && !a.leaves(cs[n]) {
+	for n < min(len(cs), maxBatch) && cs[n].ID.Kind == cs[0].ID.Kind && !a.leaves(cs[n]) {
 		n++
 	}
 	return n

@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/hareconcile/hareconcile/internal/spec"
 	"github.com/hareconcile/hareconcile/reconcile/resource"
@@ -13,94 +14,133 @@ type Target struct {
 	Origins map[resource.ID]spec.Origin
 	// FactsKnown says whether Set was made with Facts.
 	FactsKnown bool
-	// Runtime marks resources that checks drive, with the value for each verdict.
+	// Runtime marks resources of Set on which facts decide that are not known.
 	Runtime map[resource.ID]Runtime
 	// Adopt marks resources that are taken over even from an object that differs.
 	Adopt map[resource.ID]bool
+	// Grace is how long a server that is not in Set may keep its connections: by the ID of
+	// the server, or of its service for all others. It gets weight 0 until it is Drained.
+	Grace   map[resource.ID]time.Duration
+	Drained map[string]bool // by the name of the server's ID
+	// AtOnce marks servers that leave without Grace, since they are dead or stood in for others.
+	AtOnce map[resource.ID]bool
+	// Quorum is what Facts.Quorum is to be from now on.
+	Quorum map[string]bool
+	// Alarms are what needs a person, in the order of the cluster's virtual servers.
+	Alarms []Alarm
 }
 
-// A Runtime says which part of a resource checks decide on.
+// A Runtime is a set of parts of a resource on which facts decide.
 type Runtime uint8
 
-// The runtime-owned parts.
+// The parts that facts decide on.
 const (
 	// RuntimeWeight may be 0 or the written weight.
-	RuntimeWeight Runtime = iota + 1
+	RuntimeWeight Runtime = 1 << iota
+	// RuntimeAnyWeight may be any: checks or slow start set it.
+	RuntimeAnyWeight
 	// RuntimePresence may be there or not; in a new service it is.
 	RuntimePresence
 	// RuntimeSorry may be there or not; in a new service it is not.
 	RuntimeSorry
+	// RuntimeRole may be there or not, with all that depends on it.
+	RuntimeRole
 )
 
 // Desired returns what node should be according to c. Without facts (nil) every server
-// counts as in service, and Diff leaves out what checks decide on.
+// counts as in service, and Diff leaves out what checks and roles decide on.
 func Desired(c *spec.Cluster, node string, facts *Facts) (Target, error) {
 	n, ok := c.NodeByName(node)
 	if !ok {
 		return Target{}, fmt.Errorf("node %q is not in cluster %q", node, c.Name)
 	}
-	b := &builder{cluster: c, node: n, facts: facts, t: Target{
-		Set:        resource.Set{},
-		Origins:    map[resource.ID]spec.Origin{},
-		FactsKnown: facts != nil,
-		Runtime:    map[resource.ID]Runtime{},
-		Adopt:      map[resource.ID]bool{},
-	}}
+	b := &builder{
+		cluster: c, node: n, facts: facts, t: newTarget(facts),
+		pools: map[string]spec.Pool{}, instances: map[string]spec.VRRPInstance{},
+	}
+	for _, p := range c.Pools {
+		b.pools[p.Name] = p
+	}
 	for _, i := range c.Instances {
+		b.instances[i.Name] = i
 		b.vrrpInstance(i)
 	}
 	for _, vs := range c.VirtualServers {
 		b.virtualServer(vs)
 	}
+	b.ipvs()
 	return b.t, nil
+}
+
+func newTarget(facts *Facts) Target {
+	t := Target{
+		Set:        resource.Set{},
+		Origins:    map[resource.ID]spec.Origin{},
+		FactsKnown: facts != nil,
+		Runtime:    map[resource.ID]Runtime{},
+		Adopt:      map[resource.ID]bool{},
+		Grace:      map[resource.ID]time.Duration{},
+		AtOnce:     map[resource.ID]bool{},
+		Quorum:     map[string]bool{},
+	}
+	if facts != nil {
+		t.Drained = facts.Drained
+	}
+	return t
 }
 
 // A builder collects one node's Target.
 type builder struct {
-	cluster *spec.Cluster
-	node    spec.Node
-	facts   *Facts
-	t       Target
+	cluster   *spec.Cluster
+	node      spec.Node
+	facts     *Facts
+	t         Target
+	pools     map[string]spec.Pool
+	instances map[string]spec.VRRPInstance
+	directs   bool // some virtual server is programmed on this node
 }
 
 // A resourceValue is one of the structs of package resource.
 type resourceValue interface{ ID() resource.ID }
 
-func (b *builder) add(v resourceValue, o spec.Origin) {
+// add puts v into the target and returns its ID.
+func (b *builder) add(v resourceValue, o spec.Origin) resource.ID {
 	id := v.ID()
 	if _, ok := b.t.Set[id]; ok {
-		return // the first block that asks is named; package hcl refuses contradictions
+		return id // the first block that asks is named; package hcl refuses contradictions
 	}
 	b.t.Set[id] = v
 	b.t.Origins[id] = o
+	return id
 }
 
-// assumeRuntime returns t's set with what checks decide on taken from live, and how many
-// resources that touched.
-func (t Target) assumeRuntime(live Live) (resource.Set, int) {
+// assumeRuntime returns t's set with what unknown facts decide on taken from live.
+func (t Target) assumeRuntime(live Live) resource.Set {
+	if len(t.Runtime) == 0 {
+		return t.Set
+	}
 	out := make(resource.Set, len(t.Set))
 	for id, v := range t.Set {
 		have, exists := live.Owned[id]
-		switch t.Runtime[id] {
-		case RuntimeWeight:
-			if s, ok := have.(resource.IPVSServer); ok && s.Weight == 0 {
+		open := t.Runtime[id]
+		service, isServer := parent(v)
+		if isServer {
+			_, served := live.Owned[service]
+			if !served && t.Runtime[service]&RuntimeRole != 0 || served && !exists && open&RuntimePresence != 0 {
+				continue
+			}
+			if s, ok := have.(resource.IPVSServer); ok && (open&RuntimeAnyWeight != 0 || open&RuntimeWeight != 0 && s.Weight == 0) {
 				w := v.(resource.IPVSServer)
-				w.Weight = 0
+				w.Weight = s.Weight
 				v = w
 			}
-		case RuntimePresence:
-			service, _ := parent(v)
-			if _, known := live.Owned[service]; known && !exists {
-				continue
-			}
-		case RuntimeSorry:
-			if !exists {
-				continue
-			}
+		}
+		if !exists && open&(RuntimeSorry|RuntimeRole) != 0 {
+			continue
 		}
 		out[id] = v
 	}
-	return out, len(t.Runtime)
+	return out
 }
 
 // parent returns the resource without which v cannot be.

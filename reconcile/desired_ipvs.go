@@ -1,6 +1,8 @@
 package reconcile
 
 import (
+	"cmp"
+	"maps"
 	"net/netip"
 	"slices"
 
@@ -8,115 +10,165 @@ import (
 	"github.com/hareconcile/hareconcile/reconcile/resource"
 )
 
-// virtualServer adds the table of a director, or the address of a real server, or nothing.
+// virtualServer adds the table of a director, or what a real server needs, or nothing.
 func (b *builder) virtualServer(vs spec.VirtualServer) {
-	pool, ok := b.cluster.Pool(vs.Pool)
+	pool, ok := b.pools[vs.Pool]
 	if !ok {
 		return // package hcl refuses a pool that does not exist
 	}
-	instance, _ := b.cluster.Instance(vs.On)
+	instance := b.instances[vs.On]
 	if _, director := instance.Priority[b.node.Name]; director {
-		b.director(vs, pool)
+		b.directs = true
+		b.director(vs, instance, pool)
 		return
 	}
-	sorry, _ := b.cluster.Pool(vs.Sorry)
-	here := func(s spec.Server) bool { return s.Address == b.node.Address }
-	if vs.Forward == string(resource.ForwardDR) &&
-		(slices.ContainsFunc(pool.Servers, here) || slices.ContainsFunc(sorry.Servers, here)) {
-		b.realServer(vs)
-	}
+	b.realServer(vs, instance, pool)
 }
 
-// arpSysctls keep a real server silent about an address on lo: it answers ARP only for
-// addresses of the interface asked (arp_ignore 1) and announces only those (arp_announce 2).
-// Source: Documentation/networking/ip-sysctl.rst; all and lo are both set because the
-// kernel takes the larger of "all" and the interface's own value.
-var arpSysctls = []resource.Sysctl{
-	{Key: "net/ipv4/conf/all/arp_ignore", Value: "1"},
-	{Key: "net/ipv4/conf/all/arp_announce", Value: "2"},
-	{Key: "net/ipv4/conf/lo/arp_ignore", Value: "1"},
-	{Key: "net/ipv4/conf/lo/arp_announce", Value: "2"},
-}
-
-// realServer makes this node accept packets for the virtual address (LVS-DR).
-func (b *builder) realServer(vs spec.VirtualServer) {
-	for _, s := range arpSysctls {
-		b.add(s, vs.Origin)
-	}
-	b.add(resource.Address{
-		Prefix: netip.PrefixFrom(vs.Services[0].Address, vs.Services[0].Address.BitLen()), Device: "lo",
-	}, vs.Origin)
-	b.t.Adopt[resource.Address{Prefix: netip.PrefixFrom(vs.Services[0].Address, vs.Services[0].Address.BitLen())}.ID()] = vs.Adopt
-}
-
-// director adds the virtual service and those of its servers that should be in the table.
-func (b *builder) director(vs spec.VirtualServer, pool spec.Pool) {
-	key := Key(vs.Services[0])
-	service := resource.IPVSService{ServiceKey: key, Scheduler: vs.Scheduler}
-	b.add(service, vs.Origin)
-	b.t.Adopt[service.ID()] = vs.Adopt
-
-	serving := 0
-	for _, s := range pool.Servers {
-		up := b.inService(pool, s)
-		if up && s.Weight > 0 {
-			serving++
-		}
-		runtime := RuntimeWeight
-		weight := s.Weight
-		if pool.OnFail == "remove" {
-			runtime = RuntimePresence
-			if !up {
-				continue
-			}
-		} else if !up {
-			weight = 0
-		}
-		id := b.server(vs, key, s, weight)
-		if len(pool.Checks) > 0 {
-			b.t.Runtime[id] = runtime
-		}
-	}
-
-	sorry, ok := b.cluster.Pool(vs.Sorry)
-	if !ok {
+// director adds the services of vs and those of their servers that should be in the table.
+func (b *builder) director(vs spec.VirtualServer, i spec.VRRPInstance, pool spec.Pool) {
+	role := b.role(i)
+	if vs.Program == "master" && role != "" && role != roleMaster {
 		return
 	}
-	// Without facts the sorry servers are listed, and Diff accepts them present or absent.
-	if serving > 0 && b.facts != nil {
-		return
-	}
-	for _, s := range sorry.Servers {
-		if !b.inService(sorry, s) {
-			continue
+	members := b.members(vs, pool)
+	for _, s := range vs.Services {
+		service := service(vs, s)
+		id := b.add(service, vs.Origin)
+		b.t.Adopt[id] = vs.Adopt
+		if vs.Program == "master" && role == "" {
+			b.t.Runtime[id] |= RuntimeRole
 		}
-		id := b.server(vs, key, s, s.Weight)
-		if b.t.Origins[id] == s.Origin { // and not a server of the pool as well
-			b.t.Runtime[id] = RuntimeSorry
+		if pool.Drain > 0 {
+			b.t.Grace[id] = pool.Drain
+		}
+		for _, m := range members {
+			b.server(vs, service.ServiceKey, m)
 		}
 	}
 }
 
-func (b *builder) server(vs spec.VirtualServer, key resource.ServiceKey, s spec.Server, weight int) resource.ID {
+// The states of VRRP on which the table depends.
+const roleMaster = "MASTER"
+
+// role returns this node's state in i, or "" where it is not known.
+func (b *builder) role(i spec.VRRPInstance) string {
+	if b.facts == nil {
+		return ""
+	}
+	v := resource.VRRPInstance{Interface: i.Interface, VRID: i.VRID, Family: resource.IPv4}
+	if i.IPv6() {
+		v.Family = resource.IPv6
+	}
+	return b.facts.Roles[v.ID().Name]
+}
+
+func service(vs spec.VirtualServer, s spec.Service) resource.IPVSService {
+	return resource.IPVSService{
+		ServiceKey: Key(s), Scheduler: vs.Scheduler,
+		Flags: resource.NewList(vs.Flags...), OnePacket: vs.OnePacket,
+		Persistence:     resource.Duration(vs.Persistence.Timeout),
+		PersistenceBits: vs.Persistence.Bits, PersistenceEngine: vs.Persistence.Engine,
+	}
+}
+
+// server adds one member of a pool to one service, or says how it leaves.
+func (b *builder) server(vs spec.VirtualServer, key resource.ServiceKey, m member) {
+	v := b.destination(vs, key, m.Server)
+	v.Weight = m.weight
+	id := v.ID()
+	switch {
+	case m.draining:
+		b.t.Grace[id] = m.grace
+		return
+	case m.absent:
+		if _, wanted := b.t.Set[id]; !wanted {
+			b.t.AtOnce[id] = true
+		}
+		return
+	}
+	b.add(v, m.Origin)
+	delete(b.t.AtOnce, id)
+	b.t.Adopt[id] = vs.Adopt
+	if m.runtime != 0 && b.t.Origins[id] == m.Origin { // and not a server of another pool as well
+		b.t.Runtime[id] = m.runtime
+	}
+	if v.Forward == resource.ForwardNAT {
+		b.add(forwarding[v.Address.Addr().Is6()], vs.Origin)
+	}
+}
+
+// forwarding lets answers through that a director with NAT sends on, by whether they are of IPv6.
+var forwarding = map[bool]resource.Sysctl{
+	false: {Key: "net/ipv4/ip_forward", Value: "1"},
+	true:  {Key: "net/ipv6/conf/all/forwarding", Value: "1"},
+}
+
+// destination returns the entry of a server, without its weight.
+func (b *builder) destination(vs spec.VirtualServer, key resource.ServiceKey, s spec.Server) resource.IPVSServer {
 	v := resource.IPVSServer{
-		Service: key,
-		Address: netip.AddrPortFrom(s.Address, s.Port),
-		Forward: resource.Forward(vs.Forward),
-		Weight:  weight,
+		Service: key, Address: netip.AddrPortFrom(s.Address, cmp.Or(s.Port, key.Address.Port())),
+		Forward: resource.Forward(cmp.Or(s.Forward, vs.Forward)), Upper: s.Upper, Lower: s.Lower,
 	}
 	if s.Address.IsLoopback() || s.Address == b.node.Address {
 		v.Forward = resource.ForwardLocal
 	}
-	b.add(v, s.Origin)
-	b.t.Adopt[v.ID()] = vs.Adopt
-	return v.ID()
+	if v.Forward == resource.ForwardTunnel {
+		t := tunnel(vs, s)
+		if t.Type != "ipip" {
+			v.Tunnel, v.TunnelPort = t.Type, t.Port
+		}
+		if t.Checksum != "none" {
+			v.TunnelChecksum = t.Checksum
+		}
+	}
+	return v
 }
 
-// inService reports whether checks let a server take connections. A server with checks
-// and no verdict is not in service.
-func (b *builder) inService(p spec.Pool, s spec.Server) bool {
-	if len(p.Checks) == 0 || b.facts == nil {
-		return true
+// tunnel returns how packets to s are wrapped.
+func tunnel(vs spec.VirtualServer, s spec.Server) spec.Tunnel {
+	return cmp.Or(s.Tunnel, vs.Tunnel)
+}
+
+// ipvs adds what the table of a director has beside services.
+func (b *builder) ipvs() {
+	v := b.cluster.IPVS
+	if v == nil || !b.directs {
+		return
 	}
-	return b.facts.Servers[NewServerRef(p.Name, s.Name)] == Up
+	for _, name := range slices.Sorted(maps.Keys(v.Sysctls)) {
+		b.add(resource.Sysctl{Key: "net/ipv4/vs/" + name, Value: v.Sysctls[name]}, v.Origin)
+	}
+	timeouts := resource.IPVSTimeouts{TCP: resource.Duration(v.TCP), TCPFin: resource.Duration(v.TCPFin), UDP: resource.Duration(v.UDP)}
+	if timeouts != (resource.IPVSTimeouts{}) {
+		b.add(timeouts, v.Origin)
+	}
+	for _, s := range v.Syncs {
+		b.sync(s)
+	}
+}
+
+// The roles of a synchronisation daemon (ipvsadm --start-daemon).
+const (
+	syncMaster = "master"
+	syncBackup = "backup"
+)
+
+// sync adds the daemon of the node's role in the instance, or leaves the one that runs
+// where the role is not known.
+func (b *builder) sync(s spec.Sync) {
+	i := b.instances[s.On]
+	if _, member := i.Priority[b.node.Name]; !member {
+		return
+	}
+	v := resource.IPVSSync{Interface: s.Interface, SyncID: s.ID, MaxLen: s.MaxLen, Group: s.Group, Port: s.Port, TTL: s.TTL}
+	role := b.role(i)
+	for _, daemon := range []string{syncMaster, syncBackup} {
+		v.Role = daemon
+		if role == "" {
+			b.t.Runtime[b.add(v, s.Origin)] |= RuntimeRole
+		} else if (role == roleMaster) == (daemon == syncMaster) {
+			b.add(v, s.Origin)
+		}
+	}
 }

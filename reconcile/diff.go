@@ -8,16 +8,17 @@ import (
 )
 
 // Diff returns the plan from live to t. Kinds are created and updated in resource.Order;
-// deletions come last and in the reverse order. Where t was made without Facts, fields
-// that checks and roles drive are not compared, and Plan.Uncompared counts them. While a
+// deletions come last and in the reverse order. Fields that facts drive which t does not
+// know are not compared; where t was made without any, Plan.Uncompared counts them. A server
+// that leaves a service gets weight 0 for as long as Target.Grace says. While a
 // wanted kind is unobserved nothing is deleted but servers of services that stay.
 func Diff(live Live, t Target) Plan {
 	var p Plan
 	var del []Change
 	unsure := false // whether something wanted could not be looked at
-	want := t.Set
+	want := t.assumeRuntime(live)
 	if !t.FactsKnown {
-		want, p.Uncompared = t.assumeRuntime(live)
+		p.Uncompared = len(t.Runtime)
 	}
 	for id, after := range want {
 		have, owned := live.Owned[id]
@@ -52,10 +53,20 @@ func Diff(live Live, t Target) Plan {
 			continue
 		}
 		up, _ := parent(have)
-		if _, stays := want[up]; unsure && !stays {
+		_, stays := want[up]
+		if unsure && !stays {
 			continue // what replaces it may not be there yet
 		}
-		del = append(del, Change{Action: Delete, ID: id, Before: have})
+		c, now := Change{Action: Delete, ID: id, Before: have}, true
+		if s, ok := have.(resource.IPVSServer); ok && stays {
+			c, now = t.leave(id, up, s)
+		}
+		switch {
+		case c.Action == Update:
+			p.Changes = append(p.Changes, c)
+		case now:
+			del = append(del, c)
+		}
 	}
 	slices.SortFunc(p.Changes, func(a, b Change) int { return compareIDs(a.ID, b.ID) })
 	slices.SortFunc(del, func(a, b Change) int { return compareIDs(b.ID, a.ID) })

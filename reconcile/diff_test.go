@@ -43,6 +43,12 @@ func anyResource(t *rapid.T) identified {
 	case resource.KindIPVSServer:
 		to := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(rapid.IntRange(1, 3).Draw(t, "server"))}), 80)
 		return resource.IPVSServer{Service: key, Address: to, Forward: resource.ForwardDR, Weight: value}
+	case resource.KindTunnel:
+		return resource.Tunnel{Device: "tunl0", Type: "gue", Port: uint16(n)}
+	case resource.KindIPVSTimeouts:
+		return resource.IPVSTimeouts{TCP: resource.Duration(value)}
+	case resource.KindIPVSSync:
+		return resource.IPVSSync{Role: fmt.Sprint("role", n), SyncID: uint8(value)}
 	case resource.KindVRRPTracker:
 		return resource.VRRPTracker{Type: "plugin", Target: fmt.Sprint(n), Hold: resource.Duration(value)}
 	}
@@ -361,9 +367,10 @@ func TestObserveGoesOnAfterAFailure(t *testing.T) {
 	h := newHost()
 	converge(t, h, desired(t, lvsDR(), "rs1", nil))
 	hs := h.handlers()
-	hs[0] = unreadable{hs[0]}
+	k := slices.Index(resource.Order, resource.KindSysctl)
+	hs[k] = unreadable{hs[k]}
 	live, err := reconcile.Observe(t.Context(), hs)
-	if err == nil || !slices.Equal(live.Unobserved, []resource.Kind{hs[0].Kind()}) || len(live.Owned) != 1 {
+	if err == nil || !slices.Equal(live.Unobserved, []resource.Kind{hs[k].Kind()}) || len(live.Owned) != 1 {
 		t.Errorf("Observe() = %+v, %v, want the address, and sysctls unobserved", live, err)
 	}
 }

@@ -41,6 +41,8 @@ type Change struct {
 	Before, After any
 	// Origin is where the cluster file asks for After; zero for Delete.
 	Origin spec.Origin
+	// Drain says that a server is on its way out: After has weight 0, and its deletion follows.
+	Drain bool
 }
 
 // A Conflict is an object that we want, that exists otherwise, and that is not ours.

@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"net/netip"
 
 	"github.com/hareconcile/hareconcile/internal/spec"
@@ -10,27 +11,36 @@ import (
 // SeedVerdicts reads the verdicts that the table of an earlier agent stands for: a server
 // of ours that takes connections was up, one that takes none was down. A new agent starts
 // from them, so that its start takes nothing out of service. Servers of services that are
-// not in the table are missing: they wait for their first check.
+// not in the table, and those that are being drained, are missing: they wait for their first
+// check.
 func SeedVerdicts(c *spec.Cluster, live resource.Set) map[ServerRef]Verdict {
+	pools := map[string]spec.Pool{}
+	for _, p := range c.Pools {
+		pools[p.Name] = p
+	}
 	out := map[ServerRef]Verdict{}
 	for _, vs := range c.VirtualServers {
-		key := Key(vs.Services[0])
-		if _, ok := live[resource.IPVSService{ServiceKey: key}.ID()]; !ok {
-			continue
-		}
-		pool, _ := c.Pool(vs.Pool)
-		for _, s := range pool.Servers {
-			id := resource.IPVSServer{Service: key, Address: netip.AddrPortFrom(s.Address, s.Port)}.ID()
-			have, ok := live[id].(resource.IPVSServer)
-			switch ref := NewServerRef(pool.Name, s.Name); {
-			case ok && (have.Weight > 0 || pool.OnFail == "remove"):
-				out[ref] = Up
-			case out[ref] == Up:
-				// Another virtual server sends it connections.
-			case ok && s.Weight > 0, pool.OnFail == "remove":
-				out[ref] = Down
+		for _, s := range vs.Services {
+			if _, ok := live[resource.IPVSService{ServiceKey: Key(s)}.ID()]; ok {
+				seedPool(pools[vs.Pool], Key(s), live, out)
 			}
 		}
 	}
 	return out
+}
+
+func seedPool(p spec.Pool, key resource.ServiceKey, live resource.Set, out map[ServerRef]Verdict) {
+	for _, s := range p.Servers {
+		at := netip.AddrPortFrom(s.Address, cmp.Or(s.Port, key.Address.Port()))
+		have, ok := live[resource.IPVSServer{Service: key, Address: at}.ID()].(resource.IPVSServer)
+		switch ref := NewServerRef(p.Name, s.Name); {
+		case ok && (have.Weight > 0 || p.OnFail == "remove"):
+			out[ref] = Up
+		case out[ref] == Up:
+			// Another service sends it connections.
+		case s.Draining:
+		case ok && s.Weight > 0, p.OnFail == "remove":
+			out[ref] = Down
+		}
+	}
 }
