@@ -24,6 +24,7 @@ type fakeAgent struct {
 	changes  []reconcile.Change
 	findings []reconcile.Finding
 	refusal  error
+	drained  []control.DrainRequest
 	status   control.Status
 	changed  chan struct{}
 }
@@ -83,6 +84,16 @@ func (a *fakeAgent) Apply(ctx context.Context, r control.ApplyRequest) (control.
 func (a *fakeAgent) Snapshot(context.Context) (control.Snapshot, error) {
 	live := reconcile.Live{Owned: resource.Set{}, Foreign: resource.Set{}}
 	return control.NewSnapshot("rs1", time.Unix(0, 0).UTC(), live, &reconcile.Facts{})
+}
+
+func (a *fakeAgent) Drain(_ context.Context, r control.DrainRequest) (control.DrainResult, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.drained = append(a.drained, r)
+	if a.refusal != nil {
+		return control.DrainResult{}, a.refusal
+	}
+	return control.DrainResult{Drains: a.status.Drains}, nil
 }
 
 var broken = resource.Sysctl{Key: "net/broken", Value: "1"}

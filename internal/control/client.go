@@ -94,18 +94,54 @@ func (c *Client) Apply(ctx context.Context, r ApplyRequest) (ApplyResult, error)
 	return res, c.do(ctx, http.MethodPost, "apply", body, decodeInto(&res))
 }
 
+// Drain has the agent take a server out of its pool, or back. A refusal is an *APIError.
+func (c *Client) Drain(ctx context.Context, r DrainRequest) ([]Drain, error) {
+	body, err := json.Marshal(r)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, askWait)
+	defer cancel()
+	var res DrainResult
+	err = c.do(ctx, http.MethodPost, "drain", body, decodeInto(&res))
+	return res.Drains, err
+}
+
+// Drains returns the drains that the agent knows of.
+func (c *Client) Drains(ctx context.Context) ([]Drain, error) {
+	ctx, cancel := context.WithTimeout(ctx, statusWait)
+	defer cancel()
+	var res DrainResult
+	err := c.ask(ctx, "drains", &res)
+	return res.Drains, err
+}
+
 // Watch calls f with the status now and after every change, until f fails, ctx ends (then
 // it returns nil) or the agent goes away.
 func (c *Client) Watch(ctx context.Context, f func(Status) error) error {
-	err := c.do(ctx, http.MethodGet, "events", nil, func(r io.Reader) error {
+	return watch(ctx, c, "events", f)
+}
+
+// WatchDrains is Watch for the drains alone.
+func (c *Client) WatchDrains(ctx context.Context, f func([]Drain) error) error {
+	return watch(ctx, c, "events?of=drains", func(r DrainResult) error { return f(r.Drains) })
+}
+
+// WatchProgress is Watch for how far an application is, alone; of none it is zero.
+func (c *Client) WatchProgress(ctx context.Context, f func(Progress) error) error {
+	return watch(ctx, c, "events?of=progress", f)
+}
+
+func watch[T any](ctx context.Context, c *Client, what string, f func(T) error) error {
+	err := c.do(ctx, http.MethodGet, what, nil, func(r io.Reader) error {
 		lines := bufio.NewScanner(r)
 		lines.Buffer(nil, maxBody)
 		for lines.Scan() {
-			var s Status
-			if err := json.Unmarshal(lines.Bytes(), &s); err != nil {
+			var v T
+			if err := json.Unmarshal(lines.Bytes(), &v); err != nil {
 				return fmt.Errorf("read the agent's events: %w", err)
 			}
-			if err := f(s); err != nil {
+			if err := f(v); err != nil {
 				return err
 			}
 		}

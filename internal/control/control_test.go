@@ -77,6 +77,23 @@ func (b *backend) Snapshot(context.Context) (Snapshot, error) {
 	return Snapshot{}, errors.New("observe ipvs_service: no such module")
 }
 
+func (b *backend) Drain(_ context.Context, r DrainRequest) (DrainResult, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	pool, _, err := JudgeDrain(r, twoServers, b.status.Drains, func(reconcile.ServerRef) bool { return true })
+	if err != nil {
+		return DrainResult{}, err
+	}
+	d := Drain{Server: r.Server, State: Draining, Connections: 3, Since: noon, Until: noon.Add(r.Patience(pool))}
+	if r.Cancel {
+		d.State = Cancelled
+	}
+	b.status.Drains = []Drain{d}
+	close(b.changed)
+	b.changed = make(chan struct{})
+	return DrainResult{b.status.Drains}, nil
+}
+
 // serve starts the API in a folder of its own and returns the socket's path.
 func serve(t *testing.T, b Backend, log io.Writer) string {
 	t.Helper()

@@ -34,6 +34,9 @@ type Backend interface {
 	// Apply carries out an approved plan, or refuses it with an *APIError.
 	Apply(ctx context.Context, r ApplyRequest) (ApplyResult, error)
 	Snapshot(ctx context.Context) (Snapshot, error)
+	// Drain takes a server out of its pool or back, or refuses that with an *APIError
+	// (JudgeDrain). Status.Drains tells how it goes on.
+	Drain(ctx context.Context, r DrainRequest) (DrainResult, error)
 }
 
 // Serve answers requests on l until ctx ends, and closes l.
@@ -76,14 +79,16 @@ func (s *server) routes() http.Handler {
 	mux.HandleFunc("GET /v1/status", s.one(func(context.Context) (any, error) { return s.b.Status(), nil }))
 	mux.HandleFunc("GET /v1/plan", s.one(func(ctx context.Context) (any, error) { return s.b.Plan(ctx) }))
 	mux.HandleFunc("GET /v1/snapshot", s.one(func(ctx context.Context) (any, error) { return s.b.Snapshot(ctx) }))
+	mux.HandleFunc("GET /v1/drains", s.one(func(context.Context) (any, error) { return DrainResult{s.drains()}, nil }))
 	mux.HandleFunc("GET /v1/events", s.events)
 	mux.HandleFunc("POST /v1/apply", s.apply)
+	mux.HandleFunc("POST /v1/drain", s.drain)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		reply(w, http.StatusNotFound, &APIError{"invalid", "there is no " + r.Method + " " + r.URL.Path})
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ContentLength != 0 {
-			hangUp(http.NewResponseController(w)) // only apply has a use for a body, and its own patience
+			hangUp(http.NewResponseController(w)) // what has a use for a body has its own patience
 		}
 		mux.ServeHTTP(w, r)
 	})
@@ -102,34 +107,6 @@ func (s *server) one(get func(context.Context) (any, error)) http.HandlerFunc {
 			return
 		}
 		reply(w, http.StatusOK, v)
-	}
-}
-
-// events writes the status now and after every change; a slow reader skips some.
-func (s *server) events(w http.ResponseWriter, r *http.Request) {
-	select {
-	case s.streams <- struct{}{}:
-		defer func() { <-s.streams }()
-	default:
-		refuse(w, &APIError{"not_ready", fmt.Sprintf("%d clients follow the events already", maxStreams)})
-		return
-	}
-	rc := http.NewResponseController(w)
-	w.Header().Set("Content-Type", "application/x-ndjson")
-	for {
-		changed := s.b.Changed()
-		b, err := json.Marshal(s.b.Status())
-		if err != nil || rc.SetWriteDeadline(time.Now().Add(writeWait)) != nil {
-			return
-		}
-		if _, err := w.Write(append(b, '\n')); err != nil || rc.Flush() != nil {
-			return
-		}
-		select {
-		case <-changed:
-		case <-r.Context().Done():
-			return
-		}
 	}
 }
 

@@ -1,9 +1,12 @@
 // Package control is the agent's API: JSON over HTTP on a Unix socket, its server and its client.
 //
 //	GET  /v1/status    Status
-//	GET  /v1/events    a stream of Status, one JSON document a line, now and after every change
+//	GET  /v1/events    a stream of Status, one JSON document a line, now and after every change;
+//	                   with ?of=progress or ?of=drains of that part of it alone
 //	GET  /v1/plan      planfile.File for the agent's target revision
 //	POST /v1/apply     ApplyRequest -> ApplyResult
+//	GET  /v1/drains    DrainResult
+//	POST /v1/drain     DrainRequest -> DrainResult
 //	GET  /v1/snapshot  Snapshot
 package control
 
@@ -43,13 +46,19 @@ type Status struct {
 	Message  string            `json:"message,omitempty"`
 	Revision planfile.Revision `json:"revision"`
 	// ConvergedAt is when the revision in force was first seen to be fully applied.
-	ConvergedAt time.Time         `json:"converged_at,omitzero"`
-	Source      Source            `json:"source"`
-	Refused     *revision.Refused `json:"refused,omitempty"` // the newest commit, if it was refused
+	ConvergedAt time.Time `json:"converged_at,omitzero"`
+	// Alarms need a person; the node does what it can meanwhile.
+	Alarms []reconcile.Alarm `json:"alarms,omitempty"`
+	// Progress is how far an application of many changes is; nil while there is none.
+	Progress *Progress         `json:"progress,omitempty"`
+	Source   Source            `json:"source"`
+	Refused  *revision.Refused `json:"refused,omitempty"` // the newest commit, if it was refused
 	// StoreError says why the last good revision is not on disk.
 	StoreError string     `json:"store_error,omitempty"`
 	Instances  []Instance `json:"vrrp_instances"`
 	Services   []Service  `json:"virtual_servers"`
+	Drains     []Drain    `json:"drains,omitempty"`
+	Checks     *Checks    `json:"checks,omitempty"` // nil where nothing is checked
 	Trackers   []Tracker  `json:"trackers"`
 	Drift      Drift      `json:"drift"`
 	Conflicts  []Conflict `json:"conflicts"`
@@ -74,10 +83,18 @@ type Instance struct {
 
 // A Service is a virtual server of this node with its servers' verdicts.
 type Service struct {
-	Name    string   `json:"name"`
-	Service string   `json:"service"` // "tcp 192.0.2.1:80"
+	Name string `json:"name"`
+	// Service is what clients ask for, such as "tcp 192.0.2.1:80" or "mark 7 ipv4"; of
+	// several the first, and then Services has them all.
+	Service  string   `json:"service"`
+	Services []string `json:"services,omitempty"`
+	// Program says why the services are not in the table now, such as "this node is BACKUP";
+	// empty if they are.
+	Program string   `json:"not_programmed,omitempty"`
 	Servers []Server `json:"servers"`
-	Sorry   bool     `json:"sorry"` // the sorry pool is in service
+	// Quorum says whether the pool has the weights that the virtual server needs.
+	Quorum bool `json:"quorum"`
+	Sorry  bool `json:"sorry"` // the sorry pool is in service
 }
 
 // A Server is one server of a Service.
@@ -88,6 +105,29 @@ type Server struct {
 	Verdict reconcile.Verdict `json:"verdict"`
 	Message string            `json:"message,omitempty"`
 	Since   time.Time         `json:"since,omitzero"`
+	// Share is the percentage of its weight that a server in slow start has reached; 0 of all others.
+	Share int `json:"share,omitempty"`
+	// Dynamic is the weight that a check gives instead of the written one.
+	Dynamic *int `json:"dynamic_weight,omitempty"`
+	// Draining servers take no new connections and leave when Connections have ended.
+	Draining    bool `json:"draining,omitempty"`
+	Connections int  `json:"connections,omitempty"`
+}
+
+// Checks is what the checker has to do, and how it copes.
+type Checks struct {
+	Targets  int    `json:"targets"` // what is checked: a server with two checks counts twice
+	Made     uint64 `json:"made"`
+	InFlight int    `json:"in_flight"`
+	// LatenessP99 is how long after their time checks started, all but one in a hundred.
+	LatenessP99 time.Duration `json:"lateness_p99"`
+}
+
+// Progress is how far an application is.
+type Progress struct {
+	Done  int           `json:"done"`
+	Total int           `json:"total"`
+	Kind  resource.Kind `json:"kind"` // of the change that was made last
 }
 
 // A Tracker is a tracker with its name in the cluster file.

@@ -1,0 +1,170 @@
+package control
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/hareconcile/hareconcile/internal/spec"
+	"github.com/hareconcile/hareconcile/reconcile"
+	"github.com/hareconcile/hareconcile/reconcile/resource"
+)
+
+var (
+	noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
+	// twoServers has pool web with rs1 and rs2, and pool mail with mx1, which the file drains.
+	twoServers = &spec.Cluster{Pools: []spec.Pool{
+		{Name: "web", Drain: 2 * time.Minute, Servers: []spec.Server{{Name: "rs1", Weight: 1}, {Name: "rs2", Weight: 1}}},
+		{Name: "mail", Servers: []spec.Server{{Name: "mx1", Draining: true, Origin: spec.Origin{File: "cluster.hcl", Line: 9}}}},
+	}}
+)
+
+func TestJudgeDrain(t *testing.T) {
+	none := []Drain(nil)
+	ends := []Drain{{Server: "web/rs1", State: Draining, Until: noon}}
+	gone := []Drain{{Server: "web/rs1", State: Drained}}
+	back := []Drain{{Server: "web/rs1", State: Cancelled}}
+	both, one := []reconcile.ServerRef{"web/rs1", "web/rs2"}, []reconcile.ServerRef{"web/rs1"}
+	for _, tt := range []struct {
+		name   string
+		r      DrainRequest
+		drains []Drain
+		up     []reconcile.ServerRef
+		want   string // empty: allowed
+	}{
+		{"one of two", DrainRequest{Server: "web/rs1"}, none, both, ""},
+		{"one that is down", DrainRequest{Server: "web/rs2"}, none, one, ""},
+		{"the last one", DrainRequest{Server: "web/rs1"}, none, one, "rs1 is the last server in service of pool web; to drain it nevertheless, add -force"},
+		{"the last one by force", DrainRequest{Server: "web/rs1", Force: true}, none, one, ""},
+		{"a slip", DrainRequest{Server: "web/rs11"}, none, both, `there is no server "web/rs11", as POOL/SERVER. Did you mean "web/rs1"?`},
+		{"a server without a pool", DrainRequest{Server: "rs1"}, none, both, `"rs1" lacks its pool: there is web/rs1`},
+		{"a pool", DrainRequest{Server: "web"}, none, both, `"web" is a pool: name one of its servers, as in web/rs1`},
+		{"nothing", DrainRequest{}, none, both, `there is no server ""`},
+		{"twice", DrainRequest{Server: "web/rs1"}, ends, both, "web/rs1 is draining already, until 2026-01-02T12:00:00Z; give a -deadline to change that"},
+		{"another deadline", DrainRequest{Server: "web/rs1", Deadline: 1}, ends, one, ""},
+		{"what is gone", DrainRequest{Server: "web/rs1", Deadline: 1}, gone, both, "web/rs1 is drained already; to take it back, run: hareconcile undrain web/rs1"},
+		{"what came back", DrainRequest{Server: "web/rs1"}, back, both, ""},
+		{"what the file drains", DrainRequest{Server: "mail/mx1"}, none, both, "the cluster file drains mail/mx1 already (cluster.hcl:9)"},
+		{"back", DrainRequest{Server: "web/rs1", Cancel: true}, gone, both, ""},
+		{"back without being away", DrainRequest{Server: "web/rs1", Cancel: true}, back, both, "web/rs1 is not drained"},
+		{"back against the file", DrainRequest{Server: "mail/mx1", Cancel: true}, none, both, "take draining = true out there"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			serving := func(ref reconcile.ServerRef) bool {
+				for _, up := range tt.up {
+					if up == ref {
+						return true
+					}
+				}
+				return false
+			}
+			p, s, err := JudgeDrain(tt.r, twoServers, tt.drains, serving)
+			if tt.want == "" {
+				if err != nil || reconcile.NewServerRef(p.Name, s.Name) != tt.r.Server {
+					t.Errorf("JudgeDrain(%+v) = %s/%s, %v, want it allowed", tt.r, p.Name, s.Name, err)
+				}
+				return
+			}
+			var api *APIError
+			if !errors.As(err, &api) || api.Code != "invalid" || !strings.Contains(api.Message, tt.want) {
+				t.Errorf("JudgeDrain(%+v) = %v, want %q", tt.r, err, tt.want)
+			}
+		})
+	}
+}
+
+func TestPatienceIsTheRequestsOrThePools(t *testing.T) {
+	for _, tt := range []struct{ deadline, pool, want time.Duration }{
+		{time.Second, time.Minute, time.Second}, {0, time.Minute, time.Minute}, {0, 0, 5 * time.Minute},
+	} {
+		got := DrainRequest{Deadline: resource.Duration(tt.deadline)}.Patience(spec.Pool{Drain: tt.pool})
+		if got != tt.want {
+			t.Errorf("Patience of %v with a pool's %v = %v, want %v", tt.deadline, tt.pool, got, tt.want)
+		}
+	}
+}
+
+func TestADrainGoesThereAndBack(t *testing.T) {
+	b := newBackend()
+	var log bytes.Buffer
+	c := dial(t, serve(t, b, &log))
+	if ds, err := c.Drains(t.Context()); err != nil || ds == nil || len(ds) != 0 {
+		t.Errorf("Drains before any = %v, %v, want an empty list", ds, err)
+	}
+	ds, err := c.Drain(t.Context(), DrainRequest{Server: "web/rs1"})
+	want := []Drain{{Server: "web/rs1", State: Draining, Connections: 3, Since: noon, Until: noon.Add(2 * time.Minute)}}
+	if d := cmp.Diff(want, ds); err != nil || d != "" {
+		t.Fatalf("Drain: %v (-want +got):\n%s", err, d)
+	}
+	_, err = c.Drain(t.Context(), DrainRequest{Server: "web/rs3"})
+	var api *APIError
+	if !errors.As(err, &api) || api.Code != "invalid" || !strings.Contains(api.Message, "Did you mean") {
+		t.Errorf("Drain of a server that is none = %v, want a suggestion", err)
+	}
+	enough := errors.New("enough")
+	var states []DrainState
+	err = c.WatchDrains(t.Context(), func(ds []Drain) error {
+		states = append(states, ds[0].State)
+		if len(states) == 2 {
+			return enough
+		}
+		b.set(Applying) // changes the status and not its drains
+		_, err := b.Drain(t.Context(), DrainRequest{Server: "web/rs1", Cancel: true})
+		return err
+	})
+	if d := cmp.Diff([]DrainState{Draining, Cancelled}, states); !errors.Is(err, enough) || d != "" {
+		t.Errorf("WatchDrains: %v (-want +got):\n%s", err, d)
+	}
+}
+
+func TestProgressIsFollowedAlone(t *testing.T) {
+	b := newBackend()
+	c := dial(t, serve(t, b, io.Discard))
+	enough := errors.New("enough")
+	var got []Progress
+	err := c.WatchProgress(t.Context(), func(p Progress) error {
+		got = append(got, p)
+		if len(got) == 2 {
+			return enough
+		}
+		b.mu.Lock()
+		b.status.Progress = &Progress{Done: 1, Total: 2, Kind: resource.KindIPVSServer}
+		b.mu.Unlock()
+		b.set(Applying)
+		return nil
+	})
+	if d := cmp.Diff([]Progress{{}, {1, 2, resource.KindIPVSServer}}, got); !errors.Is(err, enough) || d != "" {
+		t.Errorf("WatchProgress: %v (-want +got):\n%s", err, d)
+	}
+}
+
+func FuzzDrainRequest(f *testing.F) {
+	f.Add(`{"server":"web/rs1","deadline":"5m0s","cancel":false}`)
+	f.Add(`{"server":"web/rs1","deadline":"-1s"}`)
+	f.Add(`{"server":"web/rs1","deadline":"25h"}`)
+	f.Add(`{"server":1}`)
+	f.Add(`{"server":"a"} {}`)
+	f.Add(`{"sever":"a"}`)
+	f.Fuzz(func(t *testing.T, text string) {
+		r, err := readDrain(strings.NewReader(text))
+		if err != nil {
+			return
+		}
+		if r.Deadline < 0 || time.Duration(r.Deadline) > maxDrain {
+			t.Errorf("readDrain accepts a deadline of %v", r.Deadline)
+		}
+		b, err := json.Marshal(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again, err := readDrain(bytes.NewReader(b)); err != nil || again != r {
+			t.Errorf("round trip of %+v = %+v, %v", r, again, err)
+		}
+	})
+}
