@@ -6,9 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"path/filepath"
+
+	"github.com/hareconcile/hareconcile/internal/disk"
 )
 
 const (
@@ -41,60 +41,16 @@ func (s *Store) SaveGood(r *Revision) error {
 	if err != nil {
 		return fmt.Errorf("encode revision %s: %w", r.Short(), err)
 	}
-	if err := os.MkdirAll(s.dir, 0o700); err != nil {
-		return err
-	}
-	return s.replace(append(b, '\n'))
-}
-
-// replace writes b beside good.json and renames it, each step on the disk before the next.
-func (s *Store) replace(b []byte) (err error) {
-	// One name, so that what a kill leaves behind is written over.
-	f, err := os.OpenFile(filepath.Join(s.dir, storeFile+".new"), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			_ = f.Close()
-			_ = os.Remove(f.Name())
-		}
-	}()
-	if _, err = f.Write(b); err != nil {
-		return err
-	}
-	if err = f.Sync(); err != nil {
-		return err
-	}
-	if err = f.Close(); err != nil {
-		return err
-	}
-	if err = os.Rename(f.Name(), filepath.Join(s.dir, storeFile)); err != nil {
-		return err
-	}
-	d, err := os.Open(s.dir)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = d.Close() }()
-	return d.Sync()
+	return disk.Replace(filepath.Join(s.dir, storeFile), append(b, '\n'))
 }
 
 // LoadGood returns the last good revision, or nil if none was ever saved. A file that is
 // torn, was edited or has another format is an error that says so.
 func (s *Store) LoadGood() (*Revision, error) {
 	name := filepath.Join(s.dir, storeFile)
-	f, err := os.Open(name)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
+	b, err := disk.Read(name, maxStored)
+	if b == nil || err != nil {
 		return nil, err
-	}
-	defer func() { _ = f.Close() }()
-	b, err := io.ReadAll(io.LimitReader(f, maxStored+1))
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", name, err)
 	}
 	r, err := decode(b)
 	if err != nil {
@@ -104,9 +60,6 @@ func (s *Store) LoadGood() (*Revision, error) {
 }
 
 func decode(b []byte) (*Revision, error) {
-	if len(b) > maxStored {
-		return nil, fmt.Errorf("is longer than %d bytes", maxStored)
-	}
 	var s stored
 	if err := json.Unmarshal(b, &s); err != nil {
 		return nil, fmt.Errorf("is damaged: %w", err)
