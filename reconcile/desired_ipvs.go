@@ -31,6 +31,8 @@ func (b *builder) director(vs spec.VirtualServer, i spec.VRRPInstance, pool spec
 	if vs.Program == "master" && role != "" && role != roleMaster {
 		return
 	}
+	b.sessions(pool)
+	b.sessions(b.pools[vs.Sorry])
 	members := b.members(vs, pool)
 	for _, s := range vs.Services {
 		service := service(vs, s)
@@ -44,6 +46,21 @@ func (b *builder) director(vs spec.VirtualServer, i spec.VRRPInstance, pool spec
 		}
 		for _, m := range members {
 			b.server(vs, service.ServiceKey, m)
+		}
+	}
+}
+
+// sessions adds the BFD sessions that a pool's checks ask vrrpd for.
+func (b *builder) sessions(p spec.Pool) {
+	for _, c := range p.Checks {
+		if c.Type != "bfd" {
+			continue
+		}
+		for _, s := range p.Servers {
+			b.add(resource.VRRPTracker{
+				Type: resource.TrackBFD, Target: cmp.Or(c.Address, s.Address).String(), Device: c.Device, Source: c.Source,
+				Interval: resource.Duration(c.Interval), Fall: c.Fall,
+			}, c.Origin)
 		}
 	}
 }

@@ -19,9 +19,11 @@ import (
 	"github.com/hareconcile/hareconcile/internal/checker"
 	"github.com/hareconcile/hareconcile/internal/compile"
 	"github.com/hareconcile/hareconcile/internal/control"
+	"github.com/hareconcile/hareconcile/internal/drain"
 	"github.com/hareconcile/hareconcile/internal/pluginhost"
 	"github.com/hareconcile/hareconcile/internal/revision"
 	"github.com/hareconcile/hareconcile/internal/vrrpd"
+	"github.com/hareconcile/hareconcile/reconcile"
 	"github.com/hareconcile/hareconcile/reconcile/kind/address"
 	"golang.org/x/sync/errgroup"
 )
@@ -105,7 +107,10 @@ func runParts(ctx context.Context, h *host, listener net.Listener, log *slog.Log
 		Handlers:  hs,
 		Source:    compile.New(cfg, log.With("kind", "source")),
 		Store:     revision.NewStore(cfg.DataDir),
+		Drains:    drain.NewStore(filepath.Join(cfg.DataDir, "drains.json")),
 		SetChecks: checks.Set, SetTrackers: plugins.Set,
+		ReportCheck: func(reconcile.ServerRef, int, reconcile.Verdict, string) {},
+		CheckStats:  func() control.Checks { return control.Checks{} },
 		SendTrack: func(ctx context.Context, t channel.Track) error {
 			_, err := kept.Do(ctx, channel.Request{Track: &t})
 			return err

@@ -6,12 +6,14 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/hareconcile/hareconcile/internal/channel"
 	"github.com/hareconcile/hareconcile/internal/checker"
 	"github.com/hareconcile/hareconcile/internal/control"
+	"github.com/hareconcile/hareconcile/internal/drain"
 	"github.com/hareconcile/hareconcile/internal/revision"
 	"github.com/hareconcile/hareconcile/internal/spec"
 	"github.com/hareconcile/hareconcile/reconcile"
@@ -34,6 +36,12 @@ type Store interface {
 	LoadGood() (*revision.Revision, error)
 }
 
+// A DrainStore keeps the drains that people ordered.
+type DrainStore interface {
+	Save([]drain.Order) error
+	Load() ([]drain.Order, error)
+}
+
 // Config is what an Agent is made of.
 type Config struct {
 	Node     string
@@ -44,9 +52,14 @@ type Config struct {
 	Handlers []reconcile.Handler
 	Source   Source
 	Store    Store
+	Drains   DrainStore
 	// SetChecks and SetTrackers replace what is probed; they must not block.
 	SetChecks   func([]checker.Job)
 	SetTrackers func([]spec.Tracker)
+	// ReportCheck hands the checker the word of those who look in its stead; CheckStats tells
+	// how it copes. They must not block.
+	ReportCheck func(ref reconcile.ServerRef, check int, v reconcile.Verdict, message string)
+	CheckStats  func() control.Checks
 	// SendTrack tells vrrpd how plugin trackers are, over a connection that it keeps.
 	SendTrack func(context.Context, channel.Track) error
 	Log       *slog.Logger
@@ -66,6 +79,7 @@ type Agent struct {
 	// track has room for one set of states, the newest wins; never closed.
 	track  chan map[resource.TrackerKey]string
 	status atomic.Pointer[published]
+	saving sync.Mutex // orders one Drain after the other
 
 	// The fields below belong to the loop's goroutine.
 
@@ -96,6 +110,12 @@ type Agent struct {
 	drift      control.Drift
 	vrrpRepair uint64 // the part of vrrpd's repair counter that is in drift already
 	told       map[resource.TrackerKey]string
+	outside    outside
+	alarms     []reconcile.Alarm
+	upSince    map[reconcile.ServerRef]time.Time // servers in slow start
+	orders     map[reconcile.ServerRef]drain.Order
+	departures map[resource.ID]reconcile.Departure
+	quiet      time.Time // until when a status that is dear to make is not made again
 }
 
 type trackerState struct {
@@ -116,7 +136,13 @@ func New(cfg Config) *Agent {
 			Servers:  map[reconcile.ServerRef]reconcile.Verdict{},
 			Roles:    map[string]string{},
 			Trackers: map[string]reconcile.Verdict{},
+			Weights:  map[reconcile.ServerRef]int{},
+			Shares:   map[reconcile.ServerRef]int{},
+			Drains:   map[reconcile.ServerRef]time.Duration{},
+			Quorum:   map[string]bool{},
 		},
+		upSince:  map[reconcile.ServerRef]time.Time{},
+		orders:   map[reconcile.ServerRef]drain.Order{},
 		results:  map[reconcile.ServerRef]checker.Result{},
 		trackers: map[string]trackerState{},
 		phase:    control.Starting,
@@ -130,6 +156,9 @@ func New(cfg Config) *Agent {
 // Run reconciles until ctx ends. It leaves the data plane as it is.
 func (a *Agent) Run(ctx context.Context) error {
 	a.started = time.Now()
+	if err := a.loadDrains(); err != nil {
+		return err
+	}
 	a.loadGood(ctx)
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return a.loop(ctx) })

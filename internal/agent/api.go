@@ -3,7 +3,6 @@ package agent
 import (
 	"context"
 	"fmt"
-	"maps"
 	"time"
 
 	"github.com/hareconcile/hareconcile/internal/control"
@@ -42,7 +41,7 @@ func (a *Agent) plan(ctx context.Context) (planfile.File, reconcile.Plan, reconc
 	if a.rev == nil {
 		return planfile.File{}, reconcile.Plan{}, reconcile.Target{}, errNotReady
 	}
-	target, err := reconcile.Desired(a.rev.Cluster, a.cfg.Node, &a.facts)
+	target, err := a.desired()
 	if err != nil {
 		return planfile.File{}, reconcile.Plan{}, target, err
 	}
@@ -87,9 +86,7 @@ func (a *Agent) Snapshot(ctx context.Context) (control.Snapshot, error) {
 	)
 	e := a.do(ctx, func(ctx context.Context) {
 		live, err = a.look(ctx, a.cfg.Handlers)
-		facts = reconcile.Facts{
-			Servers: maps.Clone(a.facts.Servers), Roles: maps.Clone(a.facts.Roles), Trackers: maps.Clone(a.facts.Trackers),
-		}
+		facts = a.copyFacts()
 	})
 	if e != nil { // the loop may still be at work on the rest
 		return control.Snapshot{}, e

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"net/netip"
@@ -12,6 +13,8 @@ import (
 
 	"github.com/hareconcile/hareconcile/internal/channel"
 	"github.com/hareconcile/hareconcile/internal/checker"
+	"github.com/hareconcile/hareconcile/internal/control"
+	"github.com/hareconcile/hareconcile/internal/drain"
 	"github.com/hareconcile/hareconcile/internal/revision"
 	"github.com/hareconcile/hareconcile/internal/spec"
 	"github.com/hareconcile/hareconcile/reconcile"
@@ -28,6 +31,7 @@ type host struct {
 	applies int
 	slow    time.Duration // Observe of IPVS services takes that long
 	hangs   resource.Kind // Observe of it ends with its context
+	busy    map[resource.ID]int
 }
 
 func newHost() *host {
@@ -81,7 +85,7 @@ func (k *kind) Observe(ctx context.Context) (reconcile.Live, error) {
 		maps.DeleteFunc(s, func(id resource.ID, _ any) bool { return id.Kind != k.kind })
 		return s
 	}
-	return reconcile.Live{Owned: only(k.host.owned), Foreign: only(k.host.foreign)}, k.host.blind[k.kind]
+	return reconcile.Live{Owned: only(k.host.owned), Foreign: only(k.host.foreign), Connections: maps.Clone(k.host.busy)}, k.host.blind[k.kind]
 }
 
 func (k *kind) Apply(_ context.Context, c reconcile.Change) error {
@@ -179,32 +183,67 @@ func (s *shelf) LoadGood() (*revision.Revision, error) {
 	return s.good, s.err
 }
 
+// orders is a DrainStore in memory.
+type orders struct {
+	mu   sync.Mutex
+	list []drain.Order
+	err  error // Save fails
+}
+
+func (o *orders) Save(list []drain.Order) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.err == nil {
+		o.list = list
+	}
+	return o.err
+}
+
+func (o *orders) Load() ([]drain.Order, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.list, nil
+}
+
 // A world is one agent with everything around it.
 type world struct {
 	*Agent
-	host   *host
-	origin *origin
-	shelf  *shelf
-	jobs   []checker.Job
-	tracks []channel.Track
+	host     *host
+	origin   *origin
+	shelf    *shelf
+	orders   *orders
+	reports  []string
+	trackers []spec.Tracker
+	jobs     []checker.Job
+	tracks   []channel.Track
 }
 
 // newWorld returns the agent of node ka1, ready to run.
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{host: newHost(), origin: &origin{}, shelf: &shelf{}}
-	w.Agent = New(Config{
+	w := &world{host: newHost(), origin: &origin{}, shelf: &shelf{}, orders: &orders{}}
+	w.Agent = New(w.config())
+	return w
+}
+
+// config is what the agent of w is made of.
+func (w *world) config() Config {
+	return Config{
 		Node: "ka1", Version: "test", BootID: "boot",
-		Git:         spec.GitSource{URL: "file:///lab.git", Branch: "main", Interval: 10 * time.Second},
-		Handlers:    w.host.handlers(),
-		Source:      w.origin,
-		Store:       w.shelf,
+		Git:      spec.GitSource{URL: "file:///lab.git", Branch: "main", Interval: 10 * time.Second},
+		Handlers: w.host.handlers(),
+		Source:   w.origin,
+		Store:    w.shelf,
+		Drains:   w.orders,
+		ReportCheck: func(ref reconcile.ServerRef, check int, v reconcile.Verdict, message string) {
+			w.reports = append(w.reports, fmt.Sprintf("%s %d %q %s", ref, check, v, message))
+		},
+		CheckStats:  func() control.Checks { return control.Checks{} },
 		SetChecks:   func(j []checker.Job) { w.jobs = j },
-		SetTrackers: func([]spec.Tracker) {},
+		SetTrackers: func(ts []spec.Tracker) { w.trackers = ts },
 		SendTrack:   func(_ context.Context, tr channel.Track) error { w.tracks = append(w.tracks, tr); return nil },
 		Log:         slog.New(slog.DiscardHandler),
-	})
-	return w
+	}
 }
 
 // start runs the agent until the returned function is called.

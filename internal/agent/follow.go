@@ -148,7 +148,23 @@ func (a *Agent) preview(ctx context.Context, rev *revision.Revision) (reconcile.
 	if err == nil && a.rev != nil {
 		err = a.newConflict(plan)
 	}
+	if err == nil {
+		err = impossible(plan.Preflight(ctx, a.cfg.Handlers))
+	}
 	return plan, len(a.live.Owned), err
+}
+
+// impossible returns an error for the changes that this host can never make.
+func impossible(problems []reconcile.Problem) error {
+	var errs []error
+	for _, p := range problems {
+		if errors.Is(p.Err, reconcile.ErrNotHere) {
+			continue // addresses move nevertheless
+		}
+		o := p.Change.Origin
+		errs = append(errs, fmt.Errorf("%s:%d: %s: %w", o.File, o.Line, o.Address, p.Err))
+	}
+	return errors.Join(errs...)
 }
 
 // newConflict returns an error for an object that would stand in plan's way and does not
@@ -177,8 +193,9 @@ func (a *Agent) install(ctx context.Context, rev *revision.Revision, findings []
 		a.seed(ctx, rev.Cluster)
 	}
 	a.forget(rev.Cluster)
+	a.outside = outsideOf(rev.Cluster, a.cfg.Node)
 	a.cfg.SetChecks(jobs(rev.Cluster, a.cfg.Node, a.facts))
-	a.cfg.SetTrackers(pluginTrackers(rev.Cluster, a.cfg.Node))
+	a.cfg.SetTrackers(append(pluginTrackers(rev.Cluster, a.cfg.Node), a.outside.trackers...))
 }
 
 // seed takes the verdicts over that an earlier agent left in the kernel's table.

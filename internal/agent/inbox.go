@@ -90,11 +90,14 @@ func (a *Agent) KernelChanged() {
 
 // absorb makes the news part of the loop's state.
 func (a *Agent) absorb(n news) {
-	for ref, r := range n.servers {
-		a.results[ref] = r
-		a.facts.Servers[ref] = r.Verdict
+	for _, r := range n.servers {
+		a.absorbServer(r)
 	}
+	a.sessions(n.vrrp)
 	for name, s := range n.trackers {
+		if a.tracked(name, s) {
+			continue
+		}
 		a.trackers[name] = s
 		a.facts.Trackers[name] = s.verdict
 	}

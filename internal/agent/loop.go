@@ -28,6 +28,8 @@ const (
 func (a *Agent) loop(ctx context.Context) error {
 	poll := time.NewTimer(0)
 	defer poll.Stop()
+	show := time.NewTimer(time.Hour) // a status that had to wait
+	defer show.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -35,7 +37,12 @@ func (a *Agent) loop(ctx context.Context) error {
 		case <-a.inbox.wake:
 			n := a.inbox.take()
 			a.absorb(n)
-			if n.matters() {
+			switch {
+			case !n.matters():
+			case !n.kernel && a.dear():
+				a.failures = 0
+				a.react(ctx) // and the look that is due corrects it
+			default:
 				a.failures = 0
 				if n.kernel {
 					a.mend(ctx)
@@ -48,8 +55,11 @@ func (a *Agent) loop(ctx context.Context) error {
 			poll.Reset(a.nextPoll())
 		case f := <-a.requests: // does not put polling off, however many come
 			f(ctx)
+		case <-show.C:
 		}
-		a.publish()
+		if wait := a.publish(); wait > 0 {
+			show.Reset(wait)
+		}
 	}
 }
 
@@ -80,12 +90,13 @@ func (a *Agent) pass(ctx context.Context) {
 	if a.rev == nil {
 		return
 	}
-	target, err := reconcile.Desired(a.rev.Cluster, a.cfg.Node, &a.facts)
+	target, err := a.desired()
 	if err != nil {
 		a.fail(err)
 		return
 	}
 	plan, observeErr := a.observe(ctx, target)
+	a.follows(target)
 	a.conflicts = plan.Conflicts
 	switch {
 	case a.cfg.PlanOnly:
@@ -95,6 +106,28 @@ func (a *Agent) pass(ctx context.Context) {
 	default:
 		err := a.carryOut(ctx, plan, target.Set, func(reconcile.Change) {})
 		a.settle(nil, errors.Join(observeErr, err))
+	}
+}
+
+// dear reports whether a look at the whole takes so long that a fact should not wait for it.
+func (a *Agent) dear() bool { return a.live.Owned != nil && a.nextPoll() > pollInterval }
+
+// react brings the node from what it was at the last look to what it should be now.
+func (a *Agent) react(ctx context.Context) {
+	if a.rev == nil || a.cfg.PlanOnly {
+		return
+	}
+	target, err := a.desired()
+	if err != nil {
+		a.fail(err)
+		return
+	}
+	plan := reconcile.Diff(a.live, target)
+	if len(plan.Changes) == 0 || a.tooEarly(plan) {
+		return
+	}
+	if err := a.carryOut(ctx, plan, target.Set, func(reconcile.Change) {}); err != nil {
+		a.fail(err)
 	}
 }
 
@@ -127,7 +160,7 @@ func (a *Agent) mend(ctx context.Context) {
 	if a.rev == nil || a.cfg.PlanOnly || a.live.Owned == nil {
 		return // the first pass is still to come
 	}
-	target, err := reconcile.Desired(a.rev.Cluster, a.cfg.Node, &a.facts)
+	target, err := a.desired()
 	if err != nil {
 		return
 	}
@@ -162,10 +195,15 @@ func (b bounded) Observe(ctx context.Context) (reconcile.Live, error) {
 // later, ever more slowly.
 func (a *Agent) carryOut(ctx context.Context, plan reconcile.Plan, want resource.Set, made func(reconcile.Change)) error {
 	done := map[resource.ID]bool{}
+	told := time.Now()
 	err := plan.Apply(ctx, a.cfg.Handlers, func(c reconcile.Change) {
 		done[c.ID] = true
 		a.applied(c)
 		made(c)
+		if time.Since(told) > progressStep {
+			told = time.Now()
+			a.tellProgress(&control.Progress{Done: len(done), Total: len(plan.Changes), Kind: c.ID.Kind})
+		}
 	})
 	a.stuckErr = err
 	a.stuck = slices.DeleteFunc(slices.Clone(plan.Changes), func(c reconcile.Change) bool { return done[c.ID] })

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"maps"
 	"net/netip"
 	"slices"
@@ -15,30 +16,57 @@ import (
 // that it directs, one for each member however many services share the pool.
 func jobs(c *spec.Cluster, node string, f reconcile.Facts) []checker.Job {
 	seen := map[reconcile.ServerRef]checker.Job{}
-	for _, vs := range c.VirtualServers {
-		i, _ := c.Instance(vs.On)
-		if _, director := i.Priority[node]; !director {
-			continue
-		}
-		for _, name := range []string{vs.Pool, vs.Sorry} {
-			p, ok := c.Pool(name)
-			if !ok || len(p.Checks) == 0 {
-				continue
+	for _, u := range used(c, node) {
+		for _, s := range u.pool.Servers {
+			ref := reconcile.NewServerRef(u.pool.Name, s.Name)
+			initial := f.Servers[ref]
+			if initial == reconcile.Unknown && u.pool.InitiallyUp {
+				initial = reconcile.Up
 			}
-			for _, s := range p.Servers {
-				ref := reconcile.NewServerRef(p.Name, s.Name)
-				seen[ref] = checker.Job{
-					Ref:     ref,
-					Address: netip.AddrPortFrom(s.Address, s.Port),
-					Checks:  p.Checks,
-					Initial: f.Servers[ref],
-				}
+			seen[ref] = checker.Job{
+				Ref:     ref,
+				Address: netip.AddrPortFrom(s.Address, cmp.Or(s.Port, u.port)),
+				Checks:  u.pool.Checks,
+				Any:     u.pool.Any,
+				Initial: initial,
 			}
 		}
 	}
 	out := make([]checker.Job, 0, len(seen))
 	for _, ref := range slices.Sorted(maps.Keys(seen)) {
 		out = append(out, seen[ref])
+	}
+	return out
+}
+
+// A usedPool is a pool with checks, and the port of servers that have none of their own: the
+// first service's.
+type usedPool struct {
+	pool spec.Pool
+	port uint16
+}
+
+// used returns the pools that node has to check, each once.
+func used(c *spec.Cluster, node string) []usedPool {
+	pools, directs := map[string]spec.Pool{}, map[string]bool{}
+	for _, p := range c.Pools {
+		pools[p.Name] = p
+	}
+	for _, i := range c.Instances {
+		_, directs[i.Name] = i.Priority[node]
+	}
+	var out []usedPool
+	seen := map[string]bool{}
+	for _, vs := range c.VirtualServers {
+		if !directs[vs.On] {
+			continue
+		}
+		for _, name := range []string{vs.Pool, vs.Sorry} {
+			if p, ok := pools[name]; ok && len(p.Checks) > 0 && !seen[name] {
+				seen[name] = true
+				out = append(out, usedPool{p, vs.Services[0].Port})
+			}
+		}
 	}
 	return out
 }
@@ -66,13 +94,9 @@ func (a *Agent) move(moves []spec.Moved) {
 		_, to, _ := strings.Cut(m.To, ".")
 		switch kind {
 		case "pool":
-			for ref, v := range maps.Clone(a.facts.Servers) {
-				if server, ok := strings.CutPrefix(string(ref), from+"/"); ok {
-					next := reconcile.NewServerRef(to, server)
-					a.facts.Servers[next] = v
-					a.results[next] = a.results[ref]
-				}
-			}
+			a.renameServers(a.rev.Cluster, from, to)
+		case "virtual_server":
+			rename(a.facts.Quorum, from, to)
 		case "tracker":
 			if v, ok := a.facts.Trackers[from]; ok {
 				a.facts.Trackers[to] = v
@@ -89,10 +113,14 @@ func (a *Agent) dropMovedServers(before, after *spec.Cluster) {
 	for _, m := range after.Moved {
 		names[m.To] = m.From
 	}
+	pools := map[string]spec.Pool{}
+	for _, p := range before.Pools {
+		pools[p.Name] = p
+	}
 	for _, p := range after.Pools {
-		old, ok := before.Pool(p.Name)
+		old, ok := pools[p.Name]
 		if !ok {
-			old, _ = before.Pool(strings.TrimPrefix(names["pool."+p.Name], "pool."))
+			old = pools[strings.TrimPrefix(names["pool."+p.Name], "pool.")]
 		}
 		for _, was := range old.Servers {
 			for _, is := range p.Servers {
@@ -113,6 +141,7 @@ func (a *Agent) forget(c *spec.Cluster) {
 		}
 	}
 	maps.DeleteFunc(a.facts.Servers, func(r reconcile.ServerRef, _ reconcile.Verdict) bool { return !servers[r] })
+	maps.DeleteFunc(a.facts.Weights, func(r reconcile.ServerRef, _ int) bool { return !servers[r] })
 	maps.DeleteFunc(a.results, func(r reconcile.ServerRef, _ checker.Result) bool { return !servers[r] })
 	gone := func(name string) bool { _, ok := c.Tracker(name); return !ok }
 	maps.DeleteFunc(a.facts.Trackers, func(n string, _ reconcile.Verdict) bool { return gone(n) })

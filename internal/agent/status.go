@@ -3,9 +3,9 @@ package agent
 import (
 	"cmp"
 	"fmt"
-	"net/netip"
 	"reflect"
 	"slices"
+	"time"
 
 	"github.com/hareconcile/hareconcile/internal/channel"
 	"github.com/hareconcile/hareconcile/internal/control"
@@ -27,15 +27,40 @@ func (a *Agent) Status() control.Status { return a.status.Load().status }
 // Changed returns a channel that is closed when Status next returns something else.
 func (a *Agent) Changed() <-chan struct{} { return a.status.Load().changed }
 
-// publish makes the loop's state visible, if it differs from what is.
-func (a *Agent) publish() {
+// statusShare bounds what the status may cost: one part in so many of the loop's time.
+const statusShare = 20
+
+// publish makes the loop's state visible, if it differs from what is. It returns how long the
+// next time has to wait, where a status is dear to make.
+func (a *Agent) publish() time.Duration {
 	a.offerTrack()
-	next := a.snapshotStatus()
-	if reflect.DeepEqual(next, a.Status()) {
-		return
+	start := time.Now()
+	if wait := a.quiet.Sub(start); wait > 0 {
+		return wait
 	}
+	next := a.snapshotStatus()
+	if !reflect.DeepEqual(next, a.Status()) {
+		a.show(next)
+	}
+	if cost := time.Since(start); cost > time.Millisecond {
+		a.quiet = time.Now().Add(statusShare * cost)
+	}
+	return 0
+}
+
+func (a *Agent) show(next control.Status) {
 	old := a.status.Swap(&published{status: next, changed: make(chan struct{})})
 	close(old.changed)
+}
+
+// progressStep is how often an application of many changes tells how far it is.
+const progressStep = 250 * time.Millisecond
+
+// tellProgress shows the status as it was, with how far the application is that goes on.
+func (a *Agent) tellProgress(p *control.Progress) {
+	next := a.Status()
+	next.Progress = p
+	a.show(next)
 }
 
 func (a *Agent) snapshotStatus() control.Status {
@@ -47,6 +72,7 @@ func (a *Agent) snapshotStatus() control.Status {
 		Phase:         a.phase,
 		Message:       a.message,
 		ConvergedAt:   a.converged,
+		Alarms:        a.alarms,
 		Source:        a.source,
 		Refused:       a.refused,
 		StoreError:    a.storeErr,
@@ -76,6 +102,10 @@ func (a *Agent) snapshotStatus() control.Status {
 	if a.rev != nil {
 		s.Cluster = a.rev.Cluster.Name
 		s.Revision = planRevision(a)
+		s.Drains = a.drains()
+		if n := a.cfg.CheckStats(); n.Targets > 0 {
+			s.Checks = &n
+		}
 		a.clusterStatus(&s, a.rev.Cluster)
 	}
 	return s
@@ -101,11 +131,7 @@ func (a *Agent) clusterStatus(s *control.Status, c *spec.Cluster) {
 			}
 		}
 	}
-	for _, vs := range c.VirtualServers {
-		if i, _ := c.Instance(vs.On); i.Priority[a.cfg.Node] != 0 {
-			s.Services = append(s.Services, a.service(c, vs))
-		}
-	}
+	a.servicesStatus(s, c)
 	for _, t := range c.Trackers {
 		if st, ok := a.trackers[t.Name]; ok {
 			s.Trackers = append(s.Trackers, control.Tracker{Name: t.Name, Verdict: st.verdict, Message: st.message})
@@ -113,33 +139,6 @@ func (a *Agent) clusterStatus(s *control.Status, c *spec.Cluster) {
 			s.Trackers = append(s.Trackers, control.Tracker{Name: t.Name, Verdict: st.verdict, Message: st.message})
 		}
 	}
-}
-
-func (a *Agent) service(c *spec.Cluster, vs spec.VirtualServer) control.Service {
-	key := reconcile.Key(vs.Services[0])
-	out := control.Service{Name: vs.Name, Service: key.String(), Servers: []control.Server{}}
-	add := func(pool string, sorry bool) {
-		p, _ := c.Pool(pool)
-		for _, srv := range p.Servers {
-			addr := netip.AddrPortFrom(srv.Address, srv.Port)
-			have, ok := a.live.Owned[resource.IPVSServer{Service: key, Address: addr}.ID()].(resource.IPVSServer)
-			if sorry && !ok {
-				continue
-			}
-			out.Sorry = out.Sorry || sorry
-			r := a.results[reconcile.NewServerRef(p.Name, srv.Name)]
-			v := a.facts.Servers[reconcile.NewServerRef(p.Name, srv.Name)]
-			if len(p.Checks) == 0 {
-				v = reconcile.Up
-			}
-			out.Servers = append(out.Servers, control.Server{
-				Name: srv.Name, Address: addr.String(), Weight: have.Weight, Verdict: v, Message: r.Message, Since: r.At,
-			})
-		}
-	}
-	add(vs.Pool, false)
-	add(vs.Sorry, true)
-	return out
 }
 
 // vrrpSilent reports whether the last look at vrrpd had no answer, though it was not found

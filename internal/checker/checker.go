@@ -22,6 +22,8 @@ type Job struct {
 	Ref     reconcile.ServerRef
 	Address netip.AddrPort
 	Checks  []spec.Check
+	// Any makes one passing check enough.
+	Any bool
 	// Initial counts from the first time that Ref is seen until samples say otherwise. A Job
 	// that is known keeps its verdict, and starts as Unknown if its address changed.
 	Initial reconcile.Verdict
@@ -31,8 +33,11 @@ type Job struct {
 type Result struct {
 	Ref     reconcile.ServerRef
 	Verdict reconcile.Verdict
-	Message string // what the deciding check saw, such as "http: status 503, want 200"
-	At      time.Time
+	// Weight is what a dynamic check says, where HasWeight.
+	Weight    int
+	HasWeight bool
+	Message   string // what the deciding check saw, such as "http: status 503, want 200"
+	At        time.Time
 }
 
 // concurrency bounds the probes under way: each costs a socket and, for its timeout, a goroutine.
@@ -122,7 +127,7 @@ func (e *Engine) forward(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case r := <-e.loop.Results():
-			out := Result{reconcile.ServerRef(r.Key), reconcile.Verdict(r.Verdict), r.Message, r.At}
+			out := Result{Ref: reconcile.ServerRef(r.Key), Verdict: reconcile.Verdict(r.Verdict), Message: r.Message, At: r.At}
 			e.log.Info("server verdict", "id", r.Key, "verdict", word(r.Verdict), "reason", r.Message)
 			select {
 			case <-ctx.Done():

@@ -1,0 +1,156 @@
+package agent
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/hareconcile/hareconcile/internal/control"
+	"github.com/hareconcile/hareconcile/reconcile"
+	"github.com/hareconcile/hareconcile/reconcile/resource"
+)
+
+// busy gives rs1 that many connections.
+func (w *world) busy(n int) {
+	w.host.mu.Lock()
+	defer w.host.mu.Unlock()
+	w.host.busy = map[resource.ID]int{rs1.ID(): n}
+}
+
+func drainState(w *world) string {
+	for _, d := range w.Status().Drains {
+		if d.Server == "web/rs1" {
+			return string(d.State)
+		}
+	}
+	return ""
+}
+
+func TestADrainWaitsForConnections(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		defer converged(t, w)()
+		w.busy(3)
+		if _, err := w.Drain(t.Context(), control.DrainRequest{Server: "web/rs1", Deadline: resource.Duration(time.Hour)}); err != nil {
+			t.Fatal(err)
+		}
+		if got := w.weight(); got != 0 {
+			t.Fatalf("weight right after the command = %d, want 0", got)
+		}
+		after(time.Minute)
+		if got, d := w.weight(), w.Status().Drains; got != 0 || len(d) != 1 || d[0].Connections != 3 || d[0].State != control.Draining {
+			t.Fatalf("weight = %d with drains %+v, want 0 and 3 connections", got, d)
+		}
+		w.busy(0)
+		after(3 * pollInterval)
+		if got := w.weight(); got != -1 || drainState(w) != "drained" || w.Status().Phase != control.Converged {
+			t.Fatalf("weight = %d, %s; want no entry, drained", got, drainState(w))
+		}
+		w.verdict("rs1", reconcile.Down)
+		w.verdict("rs1", reconcile.Up)
+		synctest.Wait()
+		if got := w.weight(); got != -1 {
+			t.Fatalf("a verdict put a drained server back with weight %d", got)
+		}
+		if _, err := w.Drain(t.Context(), control.DrainRequest{Server: "web/rs1", Cancel: true}); err != nil {
+			t.Fatal(err)
+		}
+		if got := w.weight(); got != 2 || drainState(w) != "" || w.Status().Drift.Total != 0 {
+			t.Errorf("after undrain weight = %d, state %q, drift %d", got, drainState(w), w.Status().Drift.Total)
+		}
+	})
+}
+
+func TestADrainEndsAtItsDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		defer converged(t, w)()
+		w.busy(1)
+		if _, err := w.Drain(t.Context(), control.DrainRequest{Server: "web/rs1", Deadline: resource.Duration(10 * time.Second)}); err != nil {
+			t.Fatal(err)
+		}
+		after(9 * time.Second)
+		if got := w.weight(); got != 0 {
+			t.Fatalf("weight before the deadline = %d, want 0", got)
+		}
+		after(3 * time.Second)
+		if got := w.weight(); got != -1 {
+			t.Errorf("weight after the deadline = %d, want no entry", got)
+		}
+	})
+}
+
+func TestDrainsOutliveTheAgent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		stop := converged(t, w)
+		if _, err := w.Drain(t.Context(), control.DrainRequest{Server: "web/rs1"}); err != nil {
+			t.Fatal(err)
+		}
+		after(time.Minute)
+		stop()
+		next := newWorld(t)
+		next.host, next.orders, next.shelf = w.host, w.orders, w.shelf
+		next.Agent = New(next.config())
+		defer next.start(t)()
+		after(time.Minute)
+		next.verdict("rs1", reconcile.Up)
+		synctest.Wait()
+		if got := next.weight(); got != -1 || drainState(next) != "drained" {
+			t.Errorf("weight under the next agent = %d (%s), want no entry", got, drainState(next))
+		}
+	})
+}
+
+func TestADrainThatCannotBeKeptIsNotBegun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		defer converged(t, w)()
+		w.orders.mu.Lock()
+		w.orders.err = errors.New("no space left on device")
+		w.orders.mu.Unlock()
+		_, err := w.Drain(t.Context(), control.DrainRequest{Server: "web/rs1"})
+		if err == nil || !strings.Contains(err.Error(), "no space left") || w.weight() != 2 {
+			t.Errorf("Drain() = %v with weight %d, want it to fail and change nothing", err, w.weight())
+		}
+	})
+}
+
+func TestTheLastServerIsNotDrainedByMistake(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		defer converged(t, w)()
+		w.verdict("rs2", reconcile.Down)
+		synctest.Wait()
+		if _, err := w.Drain(t.Context(), control.DrainRequest{Server: "web/rs1"}); err == nil || w.weight() != 2 {
+			t.Errorf("Drain() of the last server = %v with weight %d, want a refusal", err, w.weight())
+		}
+		if _, err := w.Drain(t.Context(), control.DrainRequest{Server: "web/rs1", Force: true}); err != nil || w.weight() != 0 {
+			t.Errorf("Drain() with force = %v with weight %d, want 0", err, w.weight())
+		}
+	})
+}
+
+// TestAPushDrainsWhoItDrops takes rs1 out of a pool that lets servers go in peace.
+func TestAPushDrainsWhoItDrops(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		defer converged(t, w)()
+		w.busy(2)
+		r := lab("bbbbbbb", 2)
+		r.Cluster.Pools[0].Drain = time.Hour
+		r.Cluster.Pools[0].Servers = r.Cluster.Pools[0].Servers[1:]
+		w.origin.push(r)
+		after(time.Minute)
+		if s := w.Status(); w.weight() != 0 || s.Phase != control.Converged {
+			t.Fatalf("weight = %d, %s (%s); want 0 and converged", w.weight(), s.Phase, s.Message)
+		}
+		w.busy(0)
+		after(3 * pollInterval)
+		if got := w.weight(); got != -1 {
+			t.Errorf("weight = %d after the last connection, want no entry", got)
+		}
+	})
+}

@@ -1,0 +1,138 @@
+package agent
+
+import (
+	"maps"
+	"time"
+
+	"github.com/hareconcile/hareconcile/internal/checker"
+	"github.com/hareconcile/hareconcile/internal/spec"
+	"github.com/hareconcile/hareconcile/reconcile"
+)
+
+// absorbServer makes a verdict a fact. A server that comes up starts slowly where its pool
+// says so.
+func (a *Agent) absorbServer(r checker.Result) {
+	was := a.facts.Servers[r.Ref]
+	a.results[r.Ref] = r
+	a.facts.Servers[r.Ref] = r.Verdict
+	if r.HasWeight {
+		a.facts.Weights[r.Ref] = r.Weight
+	} else {
+		delete(a.facts.Weights, r.Ref)
+	}
+	serves := func(v reconcile.Verdict) bool { return v == reconcile.Up || v == reconcile.Degraded }
+	switch {
+	case !serves(r.Verdict):
+		delete(a.upSince, r.Ref)
+	case !serves(was):
+		a.upSince[r.Ref] = time.Now()
+	}
+}
+
+// shareStep is by how many percent the weight of a server in slow start grows at a time: each
+// step is a change of the kernel's table.
+const shareStep = 5
+
+// ramp brings the shares of servers in slow start up to date.
+func (a *Agent) ramp(now time.Time) {
+	clear(a.facts.Shares)
+	if len(a.upSince) == 0 || a.rev == nil {
+		return
+	}
+	length := map[reconcile.ServerRef]time.Duration{}
+	for _, p := range a.rev.Cluster.Pools {
+		for _, s := range p.Servers {
+			if p.SlowStart > 0 {
+				length[reconcile.NewServerRef(p.Name, s.Name)] = p.SlowStart
+			}
+		}
+	}
+	maps.DeleteFunc(a.upSince, func(ref reconcile.ServerRef, since time.Time) bool {
+		whole := length[ref]
+		if now.Sub(since) >= whole {
+			return true
+		}
+		share := int(now.Sub(since) * 100 / whole)
+		a.facts.Shares[ref] = max(share-share%shareStep, 1)
+		return false
+	})
+}
+
+// desired returns what the node should be now, and keeps what later decisions depend on.
+func (a *Agent) desired() (reconcile.Target, error) {
+	a.ramp(time.Now())
+	t, err := reconcile.Desired(a.rev.Cluster, a.cfg.Node, &a.facts)
+	if err != nil {
+		return t, err
+	}
+	a.facts.Quorum = t.Quorum
+	for _, n := range t.Alarms {
+		if !contains(a.alarms, n) {
+			a.cfg.Log.Error("alarm", "id", n.Subject, "alarm", n.Kind, "err", n.Message)
+		}
+	}
+	for _, n := range a.alarms {
+		if !contains(t.Alarms, n) {
+			a.cfg.Log.Info("alarm is over", "id", n.Subject, "alarm", n.Kind)
+		}
+	}
+	a.alarms = t.Alarms
+	return t, nil
+}
+
+// contains compares subject and kind: an alarm whose figures change is the same alarm.
+func contains(list []reconcile.Alarm, n reconcile.Alarm) bool {
+	for _, have := range list {
+		if have.Subject == n.Subject && have.Kind == n.Kind {
+			return true
+		}
+	}
+	return false
+}
+
+// follows keeps track of servers that leave, after live state was read.
+func (a *Agent) follows(t reconcile.Target) {
+	a.departures = reconcile.Departures(a.live, t, a.departures, time.Now())
+	a.facts.Drained = map[string]bool{}
+	for id, d := range a.departures {
+		if d.Drained {
+			a.facts.Drained[id.Name] = true
+		}
+	}
+}
+
+// copyFacts returns facts that the loop will not touch again.
+func (a *Agent) copyFacts() reconcile.Facts {
+	f := a.facts
+	f.Servers, f.Weights, f.Shares = maps.Clone(f.Servers), maps.Clone(f.Weights), maps.Clone(f.Shares)
+	f.Drains, f.Drained, f.Quorum = maps.Clone(f.Drains), maps.Clone(f.Drained), maps.Clone(f.Quorum)
+	f.Roles, f.Trackers = maps.Clone(f.Roles), maps.Clone(f.Trackers)
+	return f
+}
+
+// renameServers carries what is known of a pool's servers over to its new name.
+func (a *Agent) renameServers(c *spec.Cluster, from, to string) {
+	old := spec.Pool{Name: from}
+	if p, ok := c.Pool(to); ok {
+		old.Servers = p.Servers
+	}
+	for _, s := range old.Servers {
+		was, is := reconcile.NewServerRef(from, s.Name), reconcile.NewServerRef(to, s.Name)
+		rename(a.facts.Servers, was, is)
+		rename(a.facts.Weights, was, is)
+		rename(a.results, was, is)
+		rename(a.upSince, was, is)
+		if o, ok := a.orders[was]; ok {
+			o.Server = is
+			a.orders[is] = o
+		}
+		rename(a.facts.Drains, was, is)
+	}
+}
+
+// rename copies: the old name may still be in the cluster, and forget drops what is not.
+func rename[K comparable, V any](m map[K]V, from, to K) {
+	if v, ok := m[from]; ok {
+		m[to] = v
+	}
+}

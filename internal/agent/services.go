@@ -1,0 +1,85 @@
+package agent
+
+import (
+	"cmp"
+	"net/netip"
+
+	"github.com/hareconcile/hareconcile/internal/control"
+	"github.com/hareconcile/hareconcile/internal/spec"
+	"github.com/hareconcile/hareconcile/reconcile"
+	"github.com/hareconcile/hareconcile/reconcile/resource"
+)
+
+// servicesStatus adds the virtual servers that this node directs.
+func (a *Agent) servicesStatus(s *control.Status, c *spec.Cluster) {
+	pools, instances := map[string]spec.Pool{}, map[string]spec.VRRPInstance{}
+	for _, p := range c.Pools {
+		pools[p.Name] = p
+	}
+	for _, i := range c.Instances {
+		instances[i.Name] = i
+	}
+	for _, vs := range c.VirtualServers {
+		if instances[vs.On].Priority[a.cfg.Node] != 0 && len(vs.Services) > 0 {
+			s.Services = append(s.Services, a.service(vs, pools[vs.Pool], pools[vs.Sorry], instances[vs.On]))
+		}
+	}
+}
+
+func (a *Agent) service(vs spec.VirtualServer, pool, sorry spec.Pool, i spec.VRRPInstance) control.Service {
+	first := reconcile.Key(vs.Services[0])
+	out := control.Service{
+		Name: vs.Name, Service: first.String(), Quorum: a.facts.Quorum[vs.Name],
+		Servers: make([]control.Server, 0, len(pool.Servers)),
+	}
+	if len(vs.Services) > 1 {
+		for _, s := range vs.Services {
+			out.Services = append(out.Services, reconcile.Key(s).String())
+		}
+	}
+	if role := a.roleIn(i); vs.Program == "master" && role != "MASTER" {
+		out.Program = "this node is " + cmp.Or(role, "not known to be MASTER")
+	}
+	for _, s := range pool.Servers {
+		server, _ := a.server(first, pool, s)
+		out.Servers = append(out.Servers, server)
+	}
+	for _, s := range sorry.Servers {
+		if server, there := a.server(first, sorry, s); there {
+			out.Sorry = true
+			out.Servers = append(out.Servers, server)
+		}
+	}
+	return out
+}
+
+// roleIn returns this node's last known state in i.
+func (a *Agent) roleIn(i spec.VRRPInstance) string {
+	v := resource.VRRPInstance{Interface: i.Interface, VRID: i.VRID, Family: resource.IPv4}
+	if i.IPv6() {
+		v.Family = resource.IPv6
+	}
+	return a.facts.Roles[v.ID().Name]
+}
+
+// server returns what is known of one server, as the first service of its virtual server has
+// it, and whether it is in the table.
+func (a *Agent) server(key resource.ServiceKey, p spec.Pool, s spec.Server) (control.Server, bool) {
+	addr := netip.AddrPortFrom(s.Address, cmp.Or(s.Port, key.Address.Port()))
+	id := resource.IPVSServer{Service: key, Address: addr}.ID()
+	have, there := a.live.Owned[id].(resource.IPVSServer)
+	ref := reconcile.NewServerRef(p.Name, s.Name)
+	r, v := a.results[ref], a.facts.Servers[ref]
+	if len(p.Checks) == 0 || v == reconcile.Unknown && p.InitiallyUp {
+		v = reconcile.Up
+	}
+	_, ordered := a.orders[ref]
+	out := control.Server{
+		Name: s.Name, Address: addr.String(), Weight: have.Weight, Verdict: v, Message: r.Message, Since: r.At,
+		Share: a.facts.Shares[ref], Draining: ordered || s.Draining, Connections: a.live.Connections[id],
+	}
+	if w, ok := a.facts.Weights[ref]; ok {
+		out.Dynamic = &w
+	}
+	return out, there
+}
