@@ -55,7 +55,7 @@ func Desired(c *spec.Cluster, node string, facts *Facts) (Target, error) {
 		return Target{}, fmt.Errorf("node %q is not in cluster %q", node, c.Name)
 	}
 	b := &builder{
-		cluster: c, node: n, facts: facts, t: newTarget(facts),
+		cluster: c, node: n, facts: facts, t: newTarget(facts, size(c)),
 		pools: map[string]spec.Pool{}, instances: map[string]spec.VRRPInstance{},
 	}
 	for _, p := range c.Pools {
@@ -72,10 +72,22 @@ func Desired(c *spec.Cluster, node string, facts *Facts) (Target, error) {
 	return b.t, nil
 }
 
-func newTarget(facts *Facts) Target {
+// size estimates how many objects c makes on a director.
+func size(c *spec.Cluster) int {
+	n, servers := 0, map[string]int{}
+	for _, p := range c.Pools {
+		servers[p.Name] = len(p.Servers)
+	}
+	for _, vs := range c.VirtualServers {
+		n += len(vs.Services) * (1 + servers[vs.Pool])
+	}
+	return n
+}
+
+func newTarget(facts *Facts, size int) Target {
 	t := Target{
-		Set:        resource.Set{},
-		Origins:    map[resource.ID]spec.Origin{},
+		Set:        make(resource.Set, size),
+		Origins:    make(map[resource.ID]spec.Origin, size),
 		FactsKnown: facts != nil,
 		Runtime:    map[resource.ID]Runtime{},
 		Adopt:      map[resource.ID]bool{},
@@ -106,12 +118,16 @@ type resourceValue interface{ ID() resource.ID }
 // add puts v into the target and returns its ID.
 func (b *builder) add(v resourceValue, o spec.Origin) resource.ID {
 	id := v.ID()
+	b.addAs(id, v, o)
+	return id
+}
+
+func (b *builder) addAs(id resource.ID, v resourceValue, o spec.Origin) {
 	if _, ok := b.t.Set[id]; ok {
-		return id // the first block that asks is named; package hcl refuses contradictions
+		return // the first block that asks is named; package hcl refuses contradictions
 	}
 	b.t.Set[id] = v
 	b.t.Origins[id] = o
-	return id
 }
 
 // assumeRuntime returns t's set with what unknown facts decide on taken from live.

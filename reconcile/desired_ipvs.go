@@ -104,9 +104,11 @@ func (b *builder) server(vs spec.VirtualServer, key resource.ServiceKey, m membe
 		}
 		return
 	}
-	b.add(v, m.Origin)
+	b.addAs(id, v, m.Origin)
 	delete(b.t.AtOnce, id)
-	b.t.Adopt[id] = vs.Adopt
+	if vs.Adopt {
+		b.t.Adopt[id] = true
+	}
 	if m.runtime != 0 && b.t.Origins[id] == m.Origin { // and not a server of another pool as well
 		b.t.Runtime[id] = m.runtime
 	}

@@ -26,7 +26,7 @@ func Diff(live Live, t Target) Plan {
 			unsure = true
 			continue
 		}
-		if up, ok := parent(after); ok && !owned && !t.Adopt[up] && inTheWay(live, want, up) {
+		if !owned && t.waits(live, want, after) {
 			continue // the conflict of the service speaks for its servers
 		}
 		foreign, exists := live.Foreign[id]
@@ -73,6 +73,12 @@ func Diff(live Live, t Target) Plan {
 	slices.SortFunc(p.Conflicts, func(a, b Conflict) int { return compareIDs(a.ID, b.ID) })
 	p.Changes = append(p.Changes, del...)
 	return p
+}
+
+// waits reports whether v is a server of a service that is somebody else's.
+func (t Target) waits(live Live, want resource.Set, v any) bool {
+	up, ok := parent(v)
+	return ok && !t.Adopt[up] && inTheWay(live, want, up)
 }
 
 // inTheWay reports whether id is wanted but held by somebody else's object that differs.
