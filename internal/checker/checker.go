@@ -48,7 +48,7 @@ type Engine struct {
 	log     *slog.Logger
 	loop    *rota.Loop
 	results chan Result // never closed; unbuffered: the loop keeps what waits
-	prober  func(spec.Check) (probe.Prober, error)
+	prober  func(spec.Check, probe.Target, probe.Options) (probe.Prober, error)
 }
 
 // New returns an Engine without Jobs.
@@ -67,15 +67,15 @@ func (e *Engine) Set(jobs []Job) {
 	for _, j := range jobs {
 		t := rota.Target{Key: string(j.Ref), Subject: j.Address.String(), Initial: check.State(j.Initial)}
 		for _, c := range j.Checks {
-			p, err := e.prober(c)
+			p, err := e.prober(c, probe.Target{Address: j.Address}, probe.Options{})
 			if err != nil {
-				p = func(context.Context, netip.AddrPort) (string, error) { return "", err }
+				p = func(context.Context) probe.Outcome { return probe.Outcome{Err: err} }
 			}
 			t.Checks = append(t.Checks, rota.Check{
 				Fingerprint: fingerprint(c),
 				Interval:    c.Interval,
 				Rules:       check.Rules{Rise: c.Rise, Fall: c.Fall},
-				Probe:       sample(c, p, j.Address),
+				Probe:       sample(c, p),
 			})
 		}
 		targets = append(targets, t)
@@ -98,17 +98,19 @@ func fingerprint(c spec.Check) string {
 // answers that came meanwhile lose against the timeout.
 const late = 500 * time.Millisecond
 
-func sample(c spec.Check, p probe.Prober, target netip.AddrPort) rota.Probe {
+func sample(c spec.Check, p probe.Prober) rota.Probe {
 	return func(ctx context.Context) (check.State, string) {
 		began := time.Now()
-		message, err := p(ctx, target)
+		out := p(ctx)
 		switch took := time.Since(began); {
-		case err == nil:
-			return check.Up, c.Type + ": " + message
+		case out.Err == nil:
+			return check.Up, c.Type + ": " + out.Message
+		case out.Unmeasured:
+			return check.Unknown, fmt.Sprintf("%s: could not measure: %v", c.Type, out.Err)
 		case took > c.Timeout+late:
 			return check.Unknown, fmt.Sprintf("%s: could not measure: this host was busy or stopped for %v", c.Type, took.Round(time.Millisecond))
 		}
-		return check.Down, c.Type + ": " + err.Error()
+		return check.Down, c.Type + ": " + out.Err.Error()
 	}
 }
 

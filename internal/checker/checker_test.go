@@ -24,12 +24,12 @@ import (
 // servers are fake servers by address: what a probe of each check type answers.
 type servers map[string]*atomic.Pointer[error]
 
-func (s servers) prober(c spec.Check) (probe.Prober, error) {
-	return func(_ context.Context, target netip.AddrPort) (string, error) {
-		if err := s[c.Type+" "+target.String()].Load(); *err != nil {
-			return "", *err
+func (s servers) prober(c spec.Check, t probe.Target, _ probe.Options) (probe.Prober, error) {
+	return func(context.Context) probe.Outcome {
+		if err := s[c.Type+" "+t.Address.String()].Load(); *err != nil {
+			return probe.Outcome{Err: *err}
 		}
-		return "fine", nil
+		return probe.Outcome{Message: "fine"}
 	}, nil
 }
 
@@ -90,15 +90,15 @@ func TestAPauseOfOursIsNoFailureOfTheirs(t *testing.T) {
 	for after, down := range map[time.Duration]bool{time.Second / 2: true, 30 * time.Second: false} {
 		synctest.Test(t, func(t *testing.T) {
 			e := New(slog.New(slog.DiscardHandler))
-			e.prober = func(spec.Check) (probe.Prober, error) {
-				return func(ctx context.Context, _ netip.AddrPort) (string, error) {
+			e.prober = func(spec.Check, probe.Target, probe.Options) (probe.Prober, error) {
+				return func(ctx context.Context) probe.Outcome {
 					timer := time.NewTimer(after)
 					defer timer.Stop()
 					select {
 					case <-ctx.Done():
-						return "", ctx.Err()
+						return probe.Outcome{Err: ctx.Err()}
 					case <-timer.C:
-						return "", context.DeadlineExceeded
+						return probe.Outcome{Err: context.DeadlineExceeded}
 					}
 				}, nil
 			}

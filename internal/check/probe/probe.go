@@ -1,88 +1,98 @@
-// Package probe looks at a server once, over the network, within a deadline and a bound on
-// what it reads.
+// Package probe looks at a server once, within a deadline and a bound on what it reads.
 package probe
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"net"
 	"net/netip"
-	"os"
-	"strings"
 	"time"
 
+	"github.com/hareconcile/hareconcile/internal/check/answer"
 	"github.com/hareconcile/hareconcile/internal/spec"
 )
 
-// A Prober looks at target once. The message of a success and the error's text are short
-// enough for a status line.
-type Prober func(ctx context.Context, target netip.AddrPort) (message string, err error)
+// A Target is the server that is looked at.
+type Target struct {
+	Address      netip.AddrPort
+	Pool, Server string // names
+}
 
-// New returns the Prober of a check.
-func New(c spec.Check) (Prober, error) {
+// Asked returns whom check c asks about t: the server itself unless the check says otherwise.
+func (t Target) Asked(c spec.Check) netip.AddrPort {
+	addr, port := t.Address.Addr(), t.Address.Port()
+	if c.Address.IsValid() {
+		addr = c.Address
+	}
+	if c.Port != 0 {
+		port = c.Port
+	}
+	return netip.AddrPortFrom(addr, port)
+}
+
+// An Outcome is what one look told. Err nil is a pass; Unmeasured is a fault of this host,
+// which says nothing of the server.
+type Outcome = answer.Outcome
+
+// A Prober looks once. It returns soon after ctx or the check's timeout ends, and its texts
+// are short enough for a status line.
+type Prober func(ctx context.Context) Outcome
+
+// Options are what this host lends to probes. The zero value lends nothing.
+type Options struct {
+	// Secret reads a secret of this host; nil knows none.
+	Secret func(name string) ([]byte, error)
+	// AllowExec lets checks run programs of this host.
+	AllowExec bool
+	// ExecUser is whom those run as where this process is root; empty is nobody.
+	ExecUser string
+}
+
+// New returns the Prober of a check of one server. It does not touch the server or the host.
+func New(c spec.Check, t Target, o Options) (Prober, error) {
+	look, err := newLook(c, t, o)
+	if err != nil {
+		return nil, err
+	}
+	return within(c, look), nil
+}
+
+// A look does what a Prober does, within the deadline of its context. Errors of this host
+// are an *ownError, or the kernel's for want of something.
+type look func(ctx context.Context) (Outcome, error)
+
+func newLook(c spec.Check, t Target, _ Options) (look, error) {
 	switch c.Type {
 	case "tcp":
-		return TCP(c.Timeout), nil
-	case "http":
-		return HTTP(c), nil
+		return newTCP(c, t)
+	case "http", "https":
+		return newHTTP(c, t)
+	case "plugin", "bfd":
+		return nil, fmt.Errorf("a %s check is told by others, not probed", c.Type)
 	}
 	return nil, fmt.Errorf("check of unknown type %q", c.Type)
 }
 
-// TCP returns a Prober that connects and closes.
-func TCP(timeout time.Duration) Prober {
-	return within(timeout, func(ctx context.Context, target netip.AddrPort) (string, error) {
-		var d net.Dialer
-		c, err := d.DialContext(ctx, "tcp", target.String())
-		if err != nil {
-			return "", err
-		}
-		_ = c.Close() // nothing was written that could be lost
-		return "connected", nil
-	})
-}
-
-// within gives p a deadline for all that it does, and its errors a plain text.
-func within(timeout time.Duration, p Prober) Prober {
-	return func(ctx context.Context, target netip.AddrPort) (string, error) {
-		bounded, cancel := context.WithTimeout(ctx, timeout)
+// within gives a look a deadline for all that it does, its errors plain texts, and slow
+// passes their name.
+func within(c spec.Check, l look) Prober {
+	return func(ctx context.Context) Outcome {
+		began := time.Now()
+		bounded, cancel := context.WithTimeout(ctx, c.Timeout)
 		defer cancel()
-		message, err := p(bounded, target)
-		if err == nil {
-			return message, nil
+		out, err := l(bounded)
+		if err != nil {
+			out = Outcome{Err: err}
 		}
-		if ctx.Err() != nil {
-			return "", ctx.Err()
+		switch took := time.Since(began); {
+		case out.Err != nil && ctx.Err() != nil:
+			return Outcome{Err: ctx.Err(), Unmeasured: true}
+		case out.Err != nil:
+			out.Unmeasured = out.Unmeasured || ours(out.Err)
+			out.Err = plain(out.Err, c.Timeout)
+		case c.DegradedAfter > 0 && took > c.DegradedAfter:
+			out.Degraded = true
+			out.Message += fmt.Sprintf(", after %v", took.Round(time.Millisecond))
 		}
-		return "", plain(err, timeout)
+		return out
 	}
-}
-
-// maxText bounds an error's text: some of it is the server's.
-const maxText = 200
-
-// plain says what went wrong without the layers that found out.
-func plain(err error, timeout time.Duration) error {
-	var syscallErr *os.SyscallError
-	var netErr net.Error
-	switch {
-	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &netErr) && netErr.Timeout():
-		return fmt.Errorf("timed out after %v", timeout)
-	case errors.As(err, &syscallErr):
-		return syscallErr
-	case errors.Is(err, io.ErrUnexpectedEOF):
-		return errors.New("connection closed in the middle of the answer")
-	case errors.Is(err, io.EOF):
-		return errors.New("connection closed without an answer")
-	}
-	text := err.Error()
-	for _, layer := range []string{"net/http: ", "HTTP/1.x transport connection broken: ", "net/http: ", "http: "} {
-		text = strings.TrimPrefix(text, layer)
-	}
-	if len(text) > maxText {
-		text = strings.ToValidUTF8(text[:maxText], "") + "..."
-	}
-	return errors.New(text)
 }

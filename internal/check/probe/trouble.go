@@ -1,0 +1,70 @@
+package probe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// An ownError is a fault of this host: it says nothing of the server.
+type ownError struct{ err error }
+
+func (e *ownError) Error() string { return e.err.Error() }
+func (e *ownError) Unwrap() error { return e.err }
+
+// own says that err is of this host.
+func own(err error) error { return &ownError{err} }
+
+// lacks are the kernel's errors for want of something here: descriptors, memory, ports, a
+// device, an address to send from, or the right to send.
+var lacks = []syscall.Errno{
+	syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.ENOBUFS, syscall.EADDRNOTAVAIL,
+	syscall.EADDRINUSE, syscall.ENODEV, syscall.EPERM, syscall.EAFNOSUPPORT,
+}
+
+// ours reports whether err is a fault of this host.
+func ours(err error) bool {
+	var mine *ownError
+	if errors.As(err, &mine) {
+		return true
+	}
+	for _, e := range lacks {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+// maxText bounds an error's text: some of it is the server's.
+const maxText = 200
+
+// plain says what went wrong without the layers that found out.
+func plain(err error, timeout time.Duration) error {
+	var syscallErr *os.SyscallError
+	var netErr net.Error
+	switch {
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &netErr) && netErr.Timeout():
+		return fmt.Errorf("timed out after %v", timeout)
+	case errors.As(err, &syscallErr):
+		return syscallErr
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return errors.New("connection closed in the middle of the answer")
+	case errors.Is(err, io.EOF):
+		return errors.New("connection closed without an answer")
+	}
+	text := err.Error()
+	for _, layer := range []string{"net/http: ", "HTTP/1.x transport connection broken: ", "net/http: ", "http: "} {
+		text = strings.TrimPrefix(text, layer)
+	}
+	if len(text) > maxText {
+		text = strings.ToValidUTF8(text[:maxText], "") + "..."
+	}
+	return errors.New(text)
+}
