@@ -3,7 +3,6 @@ package jail
 import (
 	"fmt"
 	"os"
-	"runtime"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -79,24 +78,4 @@ func clearInheritable() error {
 	}
 	data[0].Inheritable, data[1].Inheritable = 0, 0
 	return unix.Capset(&head, &data[0])
-}
-
-// onOwnThread calls f on a thread that nobody uses before or after: the goroutine stays
-// locked, so the runtime ends the thread with it and makes no thread in its image. The
-// thread outlives the child, whose death signal hangs on it (PR_SET_PDEATHSIG).
-func onOwnThread(f func()) {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		runtime.LockOSThread()
-		if unix.Gettid() == unix.Getpid() {
-			// The main thread never ends and shows for the process in /proc. Held here, it
-			// cannot be picked again.
-			onOwnThread(f)
-			runtime.UnlockOSThread()
-			return
-		}
-		f()
-	}()
-	<-done
 }

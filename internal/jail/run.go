@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/hareconcile/hareconcile/internal/spawn"
 )
 
 // self is the running program, also after its file was replaced by an upgrade. It must be
@@ -40,7 +42,7 @@ func Run(ctx context.Context, stage string, l Limits, in, out any) error {
 	wall, cancel := context.WithTimeoutCause(ctx, l.Wall, errWall)
 	defer cancel()
 	c := child{stage: stage, limits: l, input: input, stdout: limitedBuffer{cancel: cancel}}
-	onOwnThread(func() { err = c.run(wall) })
+	spawn.OnOwnThread(func() { err = c.run(wall) })
 	switch {
 	case ctx.Err() != nil:
 		return fmt.Errorf("%s: %w", stage, context.Cause(ctx))

@@ -5,8 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"syscall"
 
+	"github.com/hareconcile/hareconcile/internal/spawn"
 	"github.com/hareconcile/hareconcile/plugins/proto"
 )
 
@@ -25,7 +25,7 @@ func find(dir, name string) (string, error) {
 	if !folder.IsDir() {
 		return "", fmt.Errorf("plugin folder %s is no folder", dir)
 	}
-	if err := guarded(dir, folder); err != nil {
+	if err := spawn.Guarded(dir, folder); err != nil {
 		return "", err
 	}
 	path := filepath.Join(dir, proto.BinaryPrefix+name)
@@ -41,17 +41,5 @@ func find(dir, name string) (string, error) {
 	case file.Mode()&0o111 == 0:
 		return "", fmt.Errorf("binary %s is not executable", path)
 	}
-	return path, guarded(path, file)
-}
-
-// guarded returns an error if users other than root and the host's own can write to path.
-func guarded(path string, info os.FileInfo) error {
-	owner := info.Sys().(*syscall.Stat_t).Uid
-	if owner != 0 && int(owner) != os.Geteuid() {
-		return fmt.Errorf("%s belongs to user %d, want root", path, owner)
-	}
-	if info.Mode()&0o022 != 0 {
-		return fmt.Errorf("%s can be written by its group or by others (mode %04o)", path, info.Mode().Perm())
-	}
-	return nil
+	return path, spawn.Guarded(path, file)
 }

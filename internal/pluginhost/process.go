@@ -12,9 +12,10 @@ import (
 	"sync"
 	"syscall"
 	"time"
-	"unsafe"
 
 	"github.com/hashicorp/go-plugin/runner"
+
+	"github.com/hareconcile/hareconcile/internal/spawn"
 )
 
 // A process is a plugin's process with its process group.
@@ -37,14 +38,14 @@ var _ runner.Runner = (*process)(nil)
 
 // newProcess returns a process that has not been started. env is what go-plugin adds to
 // an environment that has nothing of the host's.
-func newProcess(path string, env []string, sockets string, who account, sp *spawner) *process {
+func newProcess(path string, env []string, sockets string, who spawn.Account, sp *spawner) *process {
 	cmd := exec.Command(path)
 	cmd.Env = append([]string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C"}, env...)
 	cmd.Dir = "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Setpgid:    true,
 		Pdeathsig:  syscall.SIGKILL,
-		Credential: who.credential(),
+		Credential: who.Credential(),
 	}
 	return &process{cmd: cmd, sockets: sockets, spawner: sp, exited: make(chan struct{})}
 }
@@ -81,7 +82,7 @@ func (p *process) Start(context.Context) error {
 // wait reaps the process when it ends, and kills what is left of its group before the pid
 // can belong to somebody else.
 func (p *process) wait() {
-	awaitExit(p.cmd.Process.Pid)
+	spawn.AwaitExit(p.cmd.Process.Pid)
 	p.mu.Lock()
 	_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL) // the zombie keeps the pid
 	if err := p.cmd.Wait(); err != nil {
@@ -204,17 +205,4 @@ func (p *process) PluginToHost(network, addr string) (string, string, error) {
 // HostToPlugin implements runner.Runner.
 func (p *process) HostToPlugin(network, addr string) (string, string, error) {
 	return network, addr, nil
-}
-
-// awaitExit returns when the child has ended and is not reaped yet (waitid(2)).
-func awaitExit(pid int) {
-	const idPid, exited, noWait = 1, 4, 0x01000000
-	var info [128]byte
-	for {
-		_, _, errno := syscall.Syscall6(syscall.SYS_WAITID, idPid, uintptr(pid),
-			uintptr(unsafe.Pointer(&info)), exited|noWait, 0, 0)
-		if errno != syscall.EINTR {
-			return
-		}
-	}
 }

@@ -3,7 +3,8 @@ package pluginhost
 import (
 	"os/exec"
 	"runtime"
-	"syscall"
+
+	"github.com/hareconcile/hareconcile/internal/spawn"
 )
 
 // A spawner starts processes from one thread that lives as long as the host: the kernel
@@ -20,29 +21,17 @@ type spawnRequest struct {
 
 func newSpawner() *spawner { return &spawner{requests: make(chan spawnRequest)} }
 
-// Arguments of prctl(2) that package syscall lacks.
-const (
-	prSetNoNewPrivs    = 38
-	prCapAmbient       = 47
-	prCapAmbientClrAll = 4
-)
-
 // run serves until requests is closed. What it gives up is the thread's alone, and the
-// children's: privileges through setuid files, and ambient capabilities. The runtime starts
-// no thread from a locked one, and the thread ends with run.
+// children's. The runtime starts no thread from a locked one, and the thread ends with run.
 func (s *spawner) run() {
 	runtime.LockOSThread()
-	_, _, noNewPrivs := syscall.RawSyscall6(syscall.SYS_PRCTL, prSetNoNewPrivs, 1, 0, 0, 0, 0)
-	_, _, ambient := syscall.RawSyscall6(syscall.SYS_PRCTL, prCapAmbient, prCapAmbientClrAll, 0, 0, 0, 0)
+	err := spawn.Humble()
 	for r := range s.requests {
-		switch {
-		case noNewPrivs != 0:
-			r.done <- noNewPrivs
-		case ambient != 0:
-			r.done <- ambient
-		default:
-			r.done <- r.cmd.Start()
+		if err != nil {
+			r.done <- err
+			continue
 		}
+		r.done <- r.cmd.Start()
 	}
 }
 

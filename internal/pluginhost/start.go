@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/go-plugin"
 	"github.com/hashicorp/go-plugin/runner"
 
+	"github.com/hareconcile/hareconcile/internal/spawn"
 	"github.com/hareconcile/hareconcile/plugins/proto"
 )
 
@@ -20,11 +21,11 @@ func (s *supervisor) start(ctx context.Context) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	who, err := accountFor(s.host.cfg.User)
+	who, err := spawn.AccountFor(s.host.cfg.User)
 	if err != nil {
 		return nil, err
 	}
-	if err := who.reaches(s.host.sockets); err != nil {
+	if err := who.Reaches(s.host.sockets); err != nil {
 		return nil, err
 	}
 	var p *process
@@ -44,7 +45,7 @@ func (s *supervisor) start(ctx context.Context) (*session, error) {
 		RunnerFunc: func(_ hclog.Logger, cmd *exec.Cmd, sockets string) (runner.Runner, error) {
 			p = newProcess(path, cmd.Env, sockets, who, s.spawner)
 			release = context.AfterFunc(ctx, p.end) // Start knows no context
-			return p, os.Chown(sockets, who.uid, who.gid)
+			return p, os.Chown(sockets, who.UID, who.GID)
 		},
 	}
 	client := plugin.NewClient(cfg)

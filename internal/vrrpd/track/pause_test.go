@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hareconcile/hareconcile/internal/echo"
 	"github.com/hareconcile/hareconcile/internal/nstest"
 	"github.com/hareconcile/hareconcile/internal/vrrpd/wait"
 	"github.com/hareconcile/hareconcile/reconcile/resource"
@@ -58,7 +59,7 @@ func TestAnswerThatWentAnotherWayDoesNotCount(t *testing.T) {
 	c := resource.VRRPTracker{Type: resource.TrackPing, Target: "192.0.2.1", Interval: resource.Duration(time.Minute)}
 	p.configure([]resource.VRRPTracker{c}, time.Hour)
 	x := p.trackers[c.Key()]
-	x.asked, x.request, x.due = true, echo{id: p.id, seq: 7}, time.Hour+time.Minute
+	x.asked, x.request, x.due = true, echo.Message{ID: p.id, Seq: 7}, time.Hour+time.Minute
 	p.out[7] = x
 	c.Device = "eth1"
 	p.configure([]resource.VRRPTracker{c}, time.Hour+time.Second)

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/hareconcile/hareconcile/internal/echo"
 	"github.com/hareconcile/hareconcile/internal/vrrpd/wait"
 	"github.com/hareconcile/hareconcile/reconcile/resource"
 )
@@ -31,7 +32,7 @@ type pinged struct {
 	streak  streak
 	due     time.Duration // of the next request, which waits for the answer to the last
 	asked   bool          // a request is out
-	request echo
+	request echo.Message
 	timeout time.Duration // of the request that is out
 }
 
@@ -43,7 +44,7 @@ type pings struct {
 	seq      uint16
 	trackers map[resource.TrackerKey]*pinged
 	out      map[uint16]*pinged // requests that are out, by their sequence numbers
-	sockets  [2]*icmp           // of IPv4 and IPv6
+	sockets  [2]*echo.Socket    // of IPv4 and IPv6
 	refused  [2]error           // why one could not be opened
 	retry    [2]time.Duration   // when that is tried again
 }
@@ -77,7 +78,7 @@ func (p *pings) configure(cfgs []resource.VRRPTracker, now time.Duration) {
 	}
 	for i, s := range p.sockets {
 		if s != nil && !p.wants(i == 1) {
-			s.close()
+			s.Close()
 			p.sockets[i] = nil
 		}
 	}
@@ -129,7 +130,7 @@ func (p *pings) ask(x *pinged, now time.Duration) {
 	switch err := p.send(x, now); {
 	case err == nil:
 		x.asked, x.timeout = true, now+timeout(x.cfg)
-		p.out[x.request.seq] = x
+		p.out[x.request.Seq] = x
 	case errors.Is(err, errUnmeasured):
 		x.streak = streak{}
 		x.tell(Unknown, 0, err.Error())
@@ -152,7 +153,7 @@ func (p *pings) send(x *pinged, now time.Duration) error {
 	}
 	device := 0
 	if x.device != "" {
-		if device, err = indexOf(s.fd, x.device); err != nil {
+		if device, err = s.IndexOf(x.device); err != nil {
 			return err
 		}
 	}
@@ -161,23 +162,23 @@ func (p *pings) send(x *pinged, now time.Duration) error {
 	}
 	for p.seq++; p.out[p.seq] != nil; p.seq++ {
 	}
-	x.request = echo{id: p.id, seq: p.seq}
-	_, _ = rand.Read(x.request.token[:]) // never fails
-	if err := s.send(&x.request, x.target, x.cfg.Source.WithZone(""), device); err != nil {
+	x.request = echo.Message{ID: p.id, Seq: p.seq}
+	_, _ = rand.Read(x.request.Token[:]) // never fails
+	if err := s.Send(&x.request, x.target, x.cfg.Source.WithZone(""), device); err != nil {
 		return fmt.Errorf("send: %w", err)
 	}
 	return nil
 }
 
 // socket returns a family's socket, which it opens on the first use.
-func (p *pings) socket(ipv6 bool, now time.Duration) (*icmp, error) {
+func (p *pings) socket(ipv6 bool, now time.Duration) (*echo.Socket, error) {
 	i := 0
 	if ipv6 {
 		i = 1
 	}
 	if p.sockets[i] == nil && p.retry[i] <= now {
 		p.retry[i] = now + reopenAfter
-		p.sockets[i], p.refused[i] = openICMP(ipv6, p.id)
+		p.sockets[i], p.refused[i] = echo.Open(ipv6, p.id)
 	}
 	return p.sockets[i], p.refused[i]
 }
@@ -194,7 +195,7 @@ func timeout(c resource.VRRPTracker) time.Duration {
 func (p *pings) settled(x *pinged) {
 	if x.asked {
 		x.asked = false
-		delete(p.out, x.request.seq)
+		delete(p.out, x.request.Seq)
 	}
 }
 
@@ -212,7 +213,7 @@ func (p *pings) observe(x *pinged, good bool, message string) {
 func (p *pings) drain(time.Duration) bool {
 	all := true
 	for _, s := range p.sockets {
-		if s != nil && !s.drain(p.answered) {
+		if s != nil && !s.Drain(p.answered) {
 			all = false
 		}
 	}
@@ -220,8 +221,8 @@ func (p *pings) drain(time.Duration) bool {
 }
 
 // answered takes a reply: it must be from the target and repeat what was sent to it.
-func (p *pings) answered(e echo, from netip.Addr) {
-	if x := p.out[e.seq]; x != nil && x.request == e && x.target == from.Unmap() {
+func (p *pings) answered(m echo.Message, from netip.Addr) {
+	if x := p.out[m.Seq]; x != nil && x.request == m && x.target == from.Unmap() {
 		p.settled(x)
 		p.observe(x, true, "")
 	}
@@ -230,7 +231,7 @@ func (p *pings) answered(e echo, from netip.Addr) {
 func (p *pings) descriptors() (fds []int) {
 	for _, s := range p.sockets {
 		if s != nil {
-			fds = append(fds, s.fd)
+			fds = append(fds, s.FD)
 		}
 	}
 	return fds
@@ -239,7 +240,7 @@ func (p *pings) descriptors() (fds []int) {
 func (p *pings) close() {
 	for _, s := range p.sockets {
 		if s != nil {
-			s.close()
+			s.Close()
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package pluginhost
+package spawn
 
 import (
 	"fmt"
@@ -9,22 +9,22 @@ import (
 	"syscall"
 )
 
-// An account is whom a plugin runs as.
-type account struct {
+// An Account is whom a program runs as.
+type Account struct {
 	name     string
-	uid, gid int
+	UID, GID int
 	groups   []uint32 // also the supplementary ones: a plugin may need a group to reach a socket
-	switched bool     // it is not the host's own
+	switched bool     // it is not this process's own
 }
 
 // fallback is used where the configured user does not exist.
 const fallback = "nobody"
 
-// accountFor returns the account to run plugins as: the named user's if the host is root,
-// the host's own otherwise.
-func accountFor(name string) (account, error) {
+// AccountFor returns the account to run programs as: the named user's, or else nobody's, if
+// this process is root, and its own otherwise.
+func AccountFor(name string) (Account, error) {
 	if os.Geteuid() != 0 {
-		return account{name: strconv.Itoa(os.Geteuid()), uid: os.Geteuid(), gid: os.Getegid()}, nil
+		return Account{name: strconv.Itoa(os.Geteuid()), UID: os.Geteuid(), GID: os.Getegid()}, nil
 	}
 	for _, n := range []string{name, fallback} {
 		u, err := osuser.Lookup(n)
@@ -33,48 +33,48 @@ func accountFor(name string) (account, error) {
 		}
 		a, err := fromUser(u)
 		if err != nil {
-			return account{}, fmt.Errorf("user %s: %w", n, err)
+			return Account{}, fmt.Errorf("user %s: %w", n, err)
 		}
 		return a, nil
 	}
-	return account{}, fmt.Errorf("there is neither a user %q nor %q to run plugins as", name, fallback)
+	return Account{}, fmt.Errorf("there is neither a user %q nor %q to run programs as", name, fallback)
 }
 
-func fromUser(u *osuser.User) (account, error) {
-	a := account{name: u.Username, switched: true}
+func fromUser(u *osuser.User) (Account, error) {
+	a := Account{name: u.Username, switched: true}
 	var err error
-	if a.uid, err = strconv.Atoi(u.Uid); err != nil {
-		return account{}, err
+	if a.UID, err = strconv.Atoi(u.Uid); err != nil {
+		return Account{}, err
 	}
-	if a.gid, err = strconv.Atoi(u.Gid); err != nil {
-		return account{}, err
+	if a.GID, err = strconv.Atoi(u.Gid); err != nil {
+		return Account{}, err
 	}
 	groups, err := u.GroupIds()
 	if err != nil {
-		return account{}, err
+		return Account{}, err
 	}
 	for _, g := range groups {
 		id, err := strconv.ParseUint(g, 10, 32)
 		if err != nil {
-			return account{}, err
+			return Account{}, err
 		}
 		a.groups = append(a.groups, uint32(id))
 	}
 	return a, nil
 }
 
-// credential returns what the child changes to, or nil if it stays who the host is.
-func (a account) credential() *syscall.Credential {
+// Credential returns what the child changes to, or nil if it stays who this process is.
+func (a Account) Credential() *syscall.Credential {
 	if !a.switched {
 		return nil
 	}
-	return &syscall.Credential{Uid: uint32(a.uid), Gid: uint32(a.gid), Groups: a.groups}
+	return &syscall.Credential{Uid: uint32(a.UID), Gid: uint32(a.GID), Groups: a.groups}
 }
 
-// reaches returns an error if the account may not pass through the folders above path, so
+// Reaches returns an error if the account may not pass through the folders above path, so
 // that a plugin's own failure to listen there does not have to be guessed at.
-func (a account) reaches(path string) error {
-	if !a.switched || a.uid == 0 {
+func (a Account) Reaches(path string) error {
+	if !a.switched || a.UID == 0 {
 		return nil
 	}
 	for dir := path; ; dir = filepath.Dir(dir) {
@@ -84,7 +84,7 @@ func (a account) reaches(path string) error {
 		}
 		st := info.Sys().(*syscall.Stat_t)
 		pass := info.Mode()&0o001 != 0
-		if int(st.Uid) == a.uid {
+		if int(st.Uid) == a.UID {
 			pass = info.Mode()&0o100 != 0
 		} else if a.inGroup(st.Gid) {
 			pass = info.Mode()&0o010 != 0
@@ -98,8 +98,8 @@ func (a account) reaches(path string) error {
 	}
 }
 
-func (a account) inGroup(gid uint32) bool {
-	if int(gid) == a.gid {
+func (a Account) inGroup(gid uint32) bool {
+	if int(gid) == a.GID {
 		return true
 	}
 	for _, g := range a.groups {
