@@ -7,11 +7,13 @@ import "time"
 // A State is what one sample saw, or what a Tracker concludes from many.
 type State string
 
-// The states. As a sample, Unknown means "could not measure".
+// The states. As a sample, Unknown means "could not measure". Degraded is what is concluded
+// of something that passes, and not well; no sample is Degraded by itself.
 const (
-	Unknown State = ""
-	Up      State = "up"
-	Down    State = "down"
+	Unknown  State = ""
+	Up       State = "up"
+	Down     State = "down"
+	Degraded State = "degraded"
 )
 
 // Rules say how samples become a verdict.
@@ -49,6 +51,12 @@ func (t *Tracker) Verdict() State { return t.verdict }
 // Measured reports whether the samples so far were enough for a verdict of their own, so
 // that Verdict is no longer merely the initial one.
 func (t *Tracker) Measured() bool { return t.measured }
+
+// Turning reports whether the next samples may change the verdict: the last ones were against
+// it, or there were not enough of them yet.
+func (t *Tracker) Turning() bool {
+	return !t.measured || t.runOf != Unknown && t.runOf != t.verdict
+}
 
 // Observe takes one sample, made at now, and reports whether the verdict changed.
 func (t *Tracker) Observe(s State, now time.Time) (changed bool) {

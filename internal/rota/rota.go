@@ -1,49 +1,26 @@
-// Package rota runs checks on their schedule and tells when a verdict changes.
+// Package rota runs checks on their schedule, each as a goroutine, and tells when a verdict
+// changes.
 package rota
 
 import (
-	"container/heap"
 	"context"
 	"sync"
 	"time"
 
 	"github.com/hareconcile/hareconcile/internal/check"
+	"github.com/hareconcile/hareconcile/internal/check/watch"
 )
 
 // A Probe makes one sample. It must return soon after ctx ends.
 type Probe func(ctx context.Context) (s check.State, message string)
 
-// A Check is one thing to look at, again and again.
-type Check struct {
-	// Fingerprint says what the check is: one with another fingerprint is another check.
-	Fingerprint string
-	Interval    time.Duration
-	Rules       check.Rules
-	Probe       Probe
-}
-
-// A Target is what one verdict is about: it is up while all of its checks are up, and
-// down while any of them is down.
-type Target struct {
-	Key string
-	// Subject is the thing itself. While it stays the same, a Target that Set finds again
-	// keeps its verdict even if its checks changed; another subject starts as unknown.
-	Subject string
-	Checks  []Check
-	// Initial is the verdict of a Target that Set sees for the first time.
-	Initial check.State
-}
-
-// A Result is a Target's verdict, sent when it changes and when it was first measured.
-type Result struct {
-	Key     string
-	Verdict check.State
-	Message string // of the sample that decided
-	At      time.Time
-}
-
-// maxMessage bounds the messages that are kept and sent.
-const maxMessage = 1024
+// What a Loop runs, and what it tells.
+type (
+	Check  = watch.Check[Probe]
+	Target = watch.Target[Probe]
+	Result = watch.Result
+	entry  = watch.Entry[Probe]
+)
 
 // A Loop runs the checks of a set of Targets. One goroutine, that of Run, owns its state.
 type Loop struct {
@@ -58,11 +35,10 @@ type Loop struct {
 
 	// The rest belongs to Run.
 	start   time.Time
-	targets map[string]*target
-	beats   beats
-	running int
+	list    *watch.List[Probe]
+	running map[*entry]context.CancelFunc
 	ready   []*entry // due, waiting for one of the limit's places
-	outbox  outbox
+	outbox  watch.Outbox
 }
 
 // New returns a Loop that makes at most limit samples at a time.
@@ -72,8 +48,8 @@ func New(limit int) *Loop {
 		results: make(chan Result),
 		done:    make(chan sample),
 		wake:    make(chan struct{}, 1), // one pending wake-up says all there is to say
-		targets: map[string]*target{},
-		outbox:  outbox{latest: map[string]Result{}},
+		list:    watch.New[Probe](),
+		running: map[*entry]context.CancelFunc{},
 	}
 }
 
@@ -104,7 +80,11 @@ func (l *Loop) Run(ctx context.Context) error {
 	for {
 		l.take()
 		timer.Reset(l.begin(probes))
-		out, first := l.outbox.head(l.results)
+		first, waiting := l.outbox.Head()
+		out := l.results
+		if !waiting {
+			out = nil
+		}
 		select {
 		case <-ctx.Done():
 			return nil
@@ -113,51 +93,64 @@ func (l *Loop) Run(ctx context.Context) error {
 		case s := <-l.done:
 			l.finish(s)
 		case out <- first:
-			l.outbox.pop()
+			l.outbox.Sent(first)
 		}
 	}
 }
 
 // drain waits for the probes that are under way; their contexts have ended.
 func (l *Loop) drain() {
-	for ; l.running > 0; l.running-- {
+	for range l.running {
 		<-l.done
 	}
 }
 
-// begin starts the samples that are due, as far as there are places, and returns how long
-// there is nothing more to start.
-func (l *Loop) begin(ctx context.Context) time.Duration {
-	now := time.Since(l.start)
-	for len(l.beats) > 0 && l.beats[0].due <= now {
-		e := l.beats[0]
-		e.due = e.beat.Next(now)
-		heap.Fix(&l.beats, 0)
-		if !e.busy { // a sample that outlasts its interval takes the place of the next
-			e.busy = true
-			l.ready = append(l.ready, e)
+// take puts the targets that Set asked for in force.
+func (l *Loop) take() {
+	l.mu.Lock()
+	next, set := l.next, l.set
+	l.next, l.set = nil, false
+	l.mu.Unlock()
+	if !set {
+		return
+	}
+	gone, news := l.list.Set(next, time.Since(l.start), time.Now())
+	for _, e := range gone {
+		if !l.list.Has(e.Key()) {
+			l.outbox.Forget(e.Key())
+		}
+		if cancel := l.running[e]; cancel != nil {
+			cancel()
 		}
 	}
-	for len(l.ready) > 0 && l.running < l.limit {
+	for _, r := range news {
+		l.outbox.Put(r)
+	}
+}
+
+// begin starts the samples that are due, as far as there are places, and returns how long
+// there is nothing more to start. Set wakes the loop, so it need not be exact about never.
+func (l *Loop) begin(ctx context.Context) time.Duration {
+	now := time.Since(l.start)
+	for e := l.list.Next(now); e != nil; e = l.list.Next(now) {
+		l.ready = append(l.ready, e)
+	}
+	for len(l.ready) > 0 && len(l.running) < l.limit {
 		e := l.ready[0]
 		l.ready[0] = nil
 		l.ready = l.ready[1:]
-		if e.gone {
+		if e.Gone() {
 			continue
 		}
-		l.running++
 		c, cancel := context.WithCancel(ctx)
-		e.cancel = cancel
+		l.running[e] = cancel
 		go func() {
 			defer cancel()
-			s, message := e.check.Probe(c)
+			s, message := e.Probe(c)
 			l.done <- sample{e, s, message, time.Now()}
 		}()
 	}
-	if len(l.beats) == 0 {
-		return time.Hour // Set wakes the loop
-	}
-	return l.beats[0].due - now
+	return l.list.Wait(now, time.Hour)
 }
 
 // A sample is what a probe saw.
@@ -169,22 +162,9 @@ type sample struct {
 }
 
 func (l *Loop) finish(s sample) {
-	l.running--
-	s.entry.busy, s.entry.cancel = false, nil
-	if s.entry.gone {
-		return
+	delete(l.running, s.entry)
+	seen := watch.Sample{State: s.state, Message: s.message}
+	if r, ok := l.list.Finish(s.entry, seen, time.Since(l.start), s.at); ok {
+		l.outbox.Put(r)
 	}
-	s.entry.tracker.Observe(s.state, s.at)
-	s.entry.message = clip(s.message)
-	l.report(s.entry.target, s.entry.message, s.at)
-}
-
-// report puts the target's verdict into the outbox if it is news.
-func (l *Loop) report(t *target, message string, at time.Time) {
-	verdict, measured := t.verdict()
-	if verdict == t.verdictSent && (!measured || t.measuredSent) {
-		return
-	}
-	t.verdictSent, t.measuredSent = verdict, measured || t.measuredSent
-	l.outbox.put(Result{Key: t.Key, Verdict: verdict, Message: message, At: at})
 }

@@ -3,7 +3,6 @@ package rota
 import (
 	"context"
 	"fmt"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -199,8 +198,8 @@ func TestRemovedTargetsAreCancelled(t *testing.T) {
 		if n := s.probed.Load(); n != 1 {
 			t.Errorf("probed %d times, want 1", n)
 		}
-		if l.running != 0 {
-			t.Errorf("%d samples still under way", l.running)
+		if n := len(l.running); n != 0 {
+			t.Errorf("%d samples still under way", n)
 		}
 	})
 }
@@ -237,7 +236,7 @@ func TestConcurrencyIsBounded(t *testing.T) {
 func TestManyTargetsAreSpreadOverTheInterval(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const n, interval = 2000, 10 * time.Second
-		var bySecond [20]atomic.Int64
+		var bySecond [30]atomic.Int64
 		begin := time.Now()
 		probe := func(context.Context) (check.State, string) {
 			if i := int(time.Since(begin) / time.Second); i < len(bySecond) {
@@ -257,8 +256,14 @@ func TestManyTargetsAreSpreadOverTheInterval(t *testing.T) {
 		read := run(t, l)
 		pass(time.Duration(len(bySecond)) * time.Second)
 		for i := range bySecond {
-			if got := bySecond[i].Load(); got < 150 || got > 250 {
-				t.Errorf("%d checks in second %d, want about %d", got, i, n/10)
+			want := n / 10
+			if i < 5 {
+				want = n / 5 // a first look soon
+			} else if i < 15 {
+				continue // between that and the beat
+			}
+			if got := int(bySecond[i].Load()); got < want*3/4 || got > want*5/4 {
+				t.Errorf("%d checks in second %d, want about %d", got, i, want)
 			}
 		}
 		if got := len(read()); got != n {
@@ -280,12 +285,4 @@ func TestReaderThatIsLateSeesTheLastVerdict(t *testing.T) {
 		pass(3 * time.Second)
 		want(t, read(), `a "down" is down`)
 	})
-}
-
-func TestMessagesAreOneBoundedLine(t *testing.T) {
-	in := "a\r\nb\x00" + strings.Repeat("é", 2*maxMessage) + "\xff"
-	got := clip(in)
-	if len(got) > maxMessage || strings.ContainsAny(got, "\r\n\x00") || !strings.HasPrefix(got, "a  b ") {
-		t.Errorf("clip() = %d bytes %.20q", len(got), got)
-	}
 }
