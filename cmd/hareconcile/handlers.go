@@ -7,6 +7,7 @@ import (
 	"github.com/hareconcile/hareconcile/reconcile/kind/address"
 	"github.com/hareconcile/hareconcile/reconcile/kind/ipvs"
 	"github.com/hareconcile/hareconcile/reconcile/kind/sysctl"
+	"github.com/hareconcile/hareconcile/reconcile/kind/tunnel"
 	"github.com/hareconcile/hareconcile/reconcile/kind/vrrp"
 )
 
@@ -17,6 +18,7 @@ func handlers(cfg spec.Agent, runDir string) ([]reconcile.Handler, error) {
 		return nil, err
 	}
 	return []reconcile.Handler{
+		tunnel.New(l),
 		sysctl.New("/proc/sys", l),
 		address.New(address.WithLedger(l)),
 		ipvs.NewServices(l),

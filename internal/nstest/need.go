@@ -21,7 +21,7 @@ import (
 const RequireEnv = "HARECONCILE_TEST_REQUIRE"
 
 // Need skips the test if something that it needs is missing, or fails it if RequireEnv
-// asks for that thing. A need is "root", "netns", "ip_vs", "uml" or the name of a program.
+// asks for that thing. A need is "root", "netns", "ip_vs", "fou", "uml" or the name of a program.
 func Need(t testing.TB, what ...string) {
 	t.Helper()
 	required := strings.Split(os.Getenv(RequireEnv), ",")
@@ -49,6 +49,10 @@ func missing(w string) string {
 	case "ip_vs":
 		if !hasIPVS() {
 			return "the kernel has no module ip_vs"
+		}
+	case "fou":
+		if !load("fou") {
+			return "the kernel has no module fou"
 		}
 	case "uml":
 		if _, err := uml.Lookup(); err != nil {
@@ -97,6 +101,16 @@ var hasIPVS = sync.OnceValue(func() bool {
 	if _, err := os.Stat("/proc/net/ip_vs"); err == nil {
 		return true
 	}
-	modprobe, err := program("modprobe")
-	return err == nil && exec.Command(modprobe, "-q", "ip_vs").Run() == nil
+	return load("ip_vs")
 })
+
+// load loads a module with the kernel's own helper (the sysctl kernel.modprobe), which finds
+// the modules of a guest too. A kernel that has no modules has no helper.
+func load(module string) bool {
+	helper := "modprobe"
+	if b, err := os.ReadFile("/proc/sys/kernel/modprobe"); err == nil {
+		helper = strings.TrimSpace(string(b))
+	}
+	path, err := program(helper)
+	return err == nil && exec.Command(path, "-q", "--", module).Run() == nil
+}
