@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 	"net"
 	"net/netip"
 	"strconv"
@@ -31,6 +32,9 @@ type Address struct {
 	Index  int
 	// Proto is the mark; 0 for an address that has none.
 	Proto uint8
+	// Shared says of an IPv6 address to be added that other hosts have it too: it is not
+	// probed for duplicates, and no source while there is another (RFC 6724, section 5, rule 3).
+	Shared bool
 	// cacheInfo has the lifetimes as the kernel sent them; empty means forever.
 	cacheInfo []byte
 	scope     uint8
@@ -170,6 +174,9 @@ func send(typ, flags int, a Address) error {
 	}
 	msg := nl.NewIfAddrmsg(family)
 	msg.Prefixlen, msg.Index, msg.Scope = uint8(a.Prefix.Bits()), uint32(a.Index), a.scope
+	if a.Shared && family == unix.AF_INET6 {
+		msg.Flags, a.cacheInfo = unix.IFA_F_NODAD, deprecated()
+	}
 	req := nl.NewNetlinkRequest(typ, unix.NLM_F_ACK|flags)
 	req.AddData(msg)
 	ip := a.Prefix.Addr().AsSlice()
@@ -183,6 +190,14 @@ func send(typ, flags int, a Address) error {
 	}
 	_, err := req.Execute(unix.NETLINK_ROUTE, 0)
 	return err
+}
+
+// deprecated returns a struct ifa_cacheinfo (linux/if_addr.h): preferred for no time, valid
+// forever.
+func deprecated() []byte {
+	b := make([]byte, 16)
+	binary.NativeEndian.PutUint32(b[4:], math.MaxUint32)
+	return b
 }
 
 // KeepsAddressProto reports whether the kernel is new enough to keep an address's mark.

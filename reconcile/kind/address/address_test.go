@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -46,10 +47,13 @@ func inNamespace(t *testing.T, h *handler, f func(*testing.T, *nstest.NS, []reco
 func TestConformance(t *testing.T) {
 	each(t, func(t *testing.T, ns *nstest.NS, hs []reconcile.Handler) {
 		ns.Run("ip", "addr", "add", "198.51.100.7/24", "dev", "br0")
+		ns.Run("ip", "addr", "add", "2001:db8:f::7/128", "dev", "lo")
 		reconciletest.TestAll(t, hs,
 			reconciletest.Set(addr("192.0.2.1/32", "lo")),
 			reconciletest.Set(addr("192.0.2.1/32", "lo"), addr("2001:db8::1/128", "lo"), addr("192.0.2.2/24", "br0")),
 			reconciletest.Set(addr("192.0.2.1/24", "lo"), addr("192.0.2.2/32", "lo")),
+			reconciletest.Set(addr("2001:db8::1/64", "br0"), addr("2001:db8::2/128", "lo")),
+			reconciletest.Set(addr("2001:db8::2/128", "br0")),
 			reconciletest.Set(addr("192.0.2.1/24", "br0")))
 	})
 }
@@ -167,6 +171,39 @@ func TestDeletingTheFirstOfASubnetLeavesTheOthers(t *testing.T) {
 		live := reconciletest.Observe(t, hs...)
 		if foreign := addr("192.0.2.7/24", "br0"); live.Foreign[foreign.ID()] != any(foreign) || len(live.Owned) != 0 {
 			t.Errorf("live = %v, want %v to be foreign and nothing owned", live, foreign)
+		}
+	})
+}
+
+// TestAVirtualAddressIsNoSource has a host whose own address is on lo too, as with BGP to the
+// host. The virtual address would be the better source by RFC 6724, section 5, rule 8.
+func TestAVirtualAddressIsNoSource(t *testing.T) {
+	each(t, func(t *testing.T, ns *nstest.NS, hs []reconcile.Handler) {
+		ns.Run("ip", "addr", "add", "2001:db8:f::1/128", "dev", "lo")
+		ns.Run("ip", "-6", "route", "add", "2001:db8:0:1::/64", "dev", "br0")
+		source := func() string { return ns.Run("ip", "-6", "route", "get", "2001:db8:0:1::9") }
+		ns.Run("ip", "addr", "add", "2001:db8:0:1::1/128", "dev", "lo", "nodad")
+		if out := source(); !strings.Contains(out, "src 2001:db8:0:1::1 ") {
+			t.Fatalf("route = %s: the test proves nothing", out)
+		}
+		ns.Run("ip", "addr", "del", "2001:db8:0:1::1/128", "dev", "lo")
+		reconciletest.Apply(t, hs, reconciletest.Set(addr("2001:db8:0:1::1/128", "lo")))
+		if out := source(); !strings.Contains(out, "src 2001:db8:f::1 ") {
+			t.Errorf("route = %s, want the host's own address as source", out)
+		}
+		if out := ns.Run("ip", "-6", "addr", "show", "to", "2001:db8:0:1::1"); !strings.Contains(out, "deprecated") || !strings.Contains(out, "valid_lft forever preferred_lft 0sec") {
+			t.Errorf("address = %s, want it deprecated and valid forever", out)
+		}
+	})
+}
+
+// TestAVirtualAddressIsNotProbed: two real servers have the address, and neither waits.
+func TestAVirtualAddressIsNotProbed(t *testing.T) {
+	each(t, func(t *testing.T, ns *nstest.NS, hs []reconcile.Handler) {
+		want := reconciletest.Set(addr("2001:db8::1/128", "br0"))
+		reconciletest.Apply(t, hs, want)
+		if out := ns.Run("ip", "-6", "addr", "show", "dev", "br0", "to", "2001:db8::1"); !strings.Contains(out, "nodad") || strings.Contains(out, "tentative") {
+			t.Errorf("address = %s, want it at once and without a probe", out)
 		}
 	})
 }

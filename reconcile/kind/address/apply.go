@@ -49,7 +49,7 @@ func (h *handler) takeOver(before resource.Address) error {
 
 // add makes want exist and be ours. One that somebody else made meanwhile stays theirs.
 func (h *handler) add(want resource.Address) error {
-	a := sys.Address{Prefix: want.Prefix, Device: want.Device, Proto: sys.AgentProto}
+	a := sys.Address{Prefix: want.Prefix, Device: want.Device, Proto: sys.AgentProto, Shared: want.Prefix.IsSingleIP()}
 	have, err := h.find(want)
 	switch {
 	case err != nil:
