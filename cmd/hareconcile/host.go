@@ -15,13 +15,14 @@ import (
 	"github.com/hareconcile/hareconcile/hcl"
 	"github.com/hareconcile/hareconcile/internal/control"
 	"github.com/hareconcile/hareconcile/internal/spec"
+	"github.com/hareconcile/hareconcile/reconcile/planfile"
 )
 
 // The places of a host that has no agent.hcl.
 const (
 	defaultConfig = "/etc/hareconcile/agent.hcl"
 	maxConfig     = 1 << 20
-	maxDocument   = 32 << 20 // bytes of a saved plan or a snapshot
+	maxDocument   = planfile.MaxBytes // of a saved plan or a snapshot
 )
 
 // A host is this machine as agent.hcl describes it.

@@ -75,11 +75,14 @@ func (c *Client) Snapshot(ctx context.Context) (Snapshot, error) {
 
 // Plan returns what the agent would do for its target revision.
 func (c *Client) Plan(ctx context.Context) (planfile.File, error) {
-	var raw json.RawMessage
-	if err := c.ask(ctx, "plan", &raw); err != nil {
-		return planfile.File{}, err
-	}
-	return planfile.Decode(bytes.NewReader(raw))
+	ctx, cancel := context.WithTimeout(ctx, askWait)
+	defer cancel()
+	var f planfile.File
+	err := c.do(ctx, http.MethodGet, "plan", nil, func(r io.Reader) (err error) {
+		f, err = planfile.Decode(r)
+		return err
+	})
+	return f, err
 }
 
 // Apply has the agent carry out an approved plan. A refusal is an *APIError.

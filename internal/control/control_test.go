@@ -227,7 +227,7 @@ func TestRequestsThatAreNoneAreRefused(t *testing.T) {
 		{"no JSON", "POST /v1/apply HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nConnection: close\r\n\r\nplan", "400", "read the request"},
 		{"no plan", "POST /v1/apply HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}", "400", "plan"},
 		{"too long", "POST /v1/apply HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" +
-			"2100000\r\n\"" + strings.Repeat("x", 0x20fffff) + "\r\n0\r\n\r\n", "400", "too large"},
+			"4200000\r\n\"" + strings.Repeat("x", 0x41fffff) + "\r\n0\r\n\r\n", "400", "too large"},
 		{"no HTTP", "hello\r\n\r\n", "400", ""},
 		{"a header without end", "GET /v1/status HTTP/1.1\r\nX: " + strings.Repeat("x", 1<<16) + "\r\n\r\n", "431", ""},
 	} {

@@ -1,7 +1,6 @@
 package control
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -16,10 +15,10 @@ import (
 )
 
 const (
-	maxConns   = 64       // connections at once
-	maxStreams = 16       // event streams at once, so that watchers leave room for the rest
-	maxBody    = 32 << 20 // bytes of a document in either direction
-	bodyWait   = 10 * time.Second
+	maxConns   = 64                        // connections at once
+	maxStreams = 16                        // event streams at once, so that watchers leave room for the rest
+	maxBody    = planfile.MaxBytes + 1<<20 // bytes of a document in either direction
+	bodyWait   = 10 * time.Second          // for the next bytes of a body
 	writeWait  = 10 * time.Second
 	applyWait  = 10 * time.Minute
 )
@@ -77,7 +76,7 @@ type server struct {
 func (s *server) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", s.one(func(context.Context) (any, error) { return s.b.Status(), nil }))
-	mux.HandleFunc("GET /v1/plan", s.one(func(ctx context.Context) (any, error) { return s.b.Plan(ctx) }))
+	mux.HandleFunc("GET /v1/plan", s.plan)
 	mux.HandleFunc("GET /v1/snapshot", s.one(func(ctx context.Context) (any, error) { return s.b.Snapshot(ctx) }))
 	mux.HandleFunc("GET /v1/drains", s.one(func(context.Context) (any, error) { return DrainResult{s.drains()}, nil }))
 	mux.HandleFunc("GET /v1/events", s.events)
@@ -110,11 +109,34 @@ func (s *server) one(get func(context.Context) (any, error)) http.HandlerFunc {
 	}
 }
 
+// plan answers with a plan, which may be long, piece by piece.
+func (s *server) plan(w http.ResponseWriter, r *http.Request) {
+	f, err := s.b.Plan(r.Context())
+	if err != nil {
+		refuse(w, err)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(askWait))
+	_ = f.Encode(w) // a client that has gone is nobody's error
+}
+
+// A patient reader waits for a body as long as more of it keeps coming.
+type patient struct {
+	io.Reader
+	rc *http.ResponseController
+}
+
+// Read implements io.Reader.
+func (p patient) Read(b []byte) (int, error) {
+	_ = p.rc.SetReadDeadline(time.Now().Add(bodyWait))
+	return p.Reader.Read(b)
+}
+
 func (s *server) apply(w http.ResponseWriter, r *http.Request) {
 	// A server-wide ReadTimeout would end requests that only wait for their answer.
 	rc := http.NewResponseController(w)
-	_ = rc.SetReadDeadline(time.Now().Add(bodyWait))
-	req, err := readApply(http.MaxBytesReader(w, r.Body, maxBody))
+	req, err := readApply(patient{http.MaxBytesReader(w, r.Body, maxBody), rc})
 	if err != nil {
 		hangUp(rc)
 		refuse(w, &APIError{"invalid", err.Error()})
@@ -137,21 +159,27 @@ func (s *server) apply(w http.ResponseWriter, r *http.Request) {
 	reply(w, http.StatusOK, res)
 }
 
-// readApply reads an ApplyRequest with the plan's typed values.
+// readApply reads an ApplyRequest with the plan's typed values, piece by piece.
 func readApply(r io.Reader) (ApplyRequest, error) {
-	var raw struct {
-		Plan json.RawMessage `json:"plan"`
-	}
 	d := json.NewDecoder(r)
-	if err := d.Decode(&raw); err != nil {
-		return ApplyRequest{}, fmt.Errorf("read the request: %w", err)
+	for _, want := range []json.Token{json.Delim('{'), "plan"} {
+		t, err := d.Token()
+		if err != nil {
+			return ApplyRequest{}, fmt.Errorf("read the request: %w", err)
+		}
+		if t != want {
+			return ApplyRequest{}, fmt.Errorf("read the request: want %v, got %v", want, t)
+		}
+	}
+	f, err := planfile.DecodeNext(d)
+	if err != nil {
+		return ApplyRequest{}, fmt.Errorf("read the request's plan: %w", err)
+	}
+	if t, err := d.Token(); err != nil || t != json.Delim('}') {
+		return ApplyRequest{}, errors.New("read the request: more than a plan")
 	}
 	if _, err := d.Token(); err != io.EOF {
 		return ApplyRequest{}, errors.New("read the request: more than one document")
-	}
-	f, err := planfile.Decode(bytes.NewReader(raw.Plan))
-	if err != nil {
-		return ApplyRequest{}, fmt.Errorf("read the request's plan: %w", err)
 	}
 	return ApplyRequest{Plan: f}, nil
 }

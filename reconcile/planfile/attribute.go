@@ -16,6 +16,14 @@ type attribute struct {
 	empty       bool // an optional field that is not set
 }
 
+// orNull returns the value, or null as terraform does for an attribute that is not set.
+func (a attribute) orNull() string {
+	if a.empty && a.value != "false" {
+		return "null"
+	}
+	return a.value
+}
+
 // attributes lists the fields of a resource's struct under their JSON names, in the order
 // of the struct. Nil has none.
 func attributes(v any) []attribute {

@@ -1,9 +1,7 @@
 package planfile
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
+	"fmt"
 	"time"
 
 	"github.com/hareconcile/hareconcile/internal/spec"
@@ -53,6 +51,33 @@ func New(meta Meta, p reconcile.Plan, managed int, findings []reconcile.Finding)
 	f.Summary = f.count()
 	f.Summary.DestroyPercent = Percent(f.Summary.Destroy, managed)
 	return f
+}
+
+// Problems returns what was found to be in the way of a plan as a File says it.
+func Problems(ps []reconcile.Problem) []Problem {
+	var out []Problem
+	for _, p := range ps {
+		out = append(out, Problem{Address: p.Change.ID.String(), Message: p.Err.Error(), DefinedAt: originOrNil(p.Change.Origin)})
+	}
+	return out
+}
+
+// ErrorLines returns f's errors as lines for people, each once: where the cluster file asks
+// for what cannot work, and why it cannot.
+func (f File) ErrorLines() []string {
+	var out []string
+	seen := map[string]bool{}
+	for _, e := range f.Errors {
+		line := clean(e.Address) + ": " + clean(e.Message)
+		if o := e.DefinedAt; o != nil {
+			line = fmt.Sprintf("%s:%d: %s", clean(o.File), o.Line, clean(e.Message))
+		}
+		if !seen[line] {
+			seen[line] = true
+			out = append(out, line)
+		}
+	}
+	return out
 }
 
 // Percent returns part as a share of whole in percent, rounded up: 100 where there is a
@@ -109,29 +134,6 @@ var actions = map[string]reconcile.Action{
 	reconcile.Update.String(): reconcile.Update,
 	reconcile.Delete.String(): reconcile.Delete,
 	reconcile.Adopt.String():  reconcile.Adopt,
-}
-
-// Fingerprint returns a digest of what carrying out the plan would do and on what grounds:
-// node, boot, compiled cluster, and every change with its value before. A plan is stale
-// when the plan made now has another one.
-func (f File) Fingerprint() string {
-	type step struct {
-		Address, Action string
-		Before, After   any
-	}
-	grounds := struct {
-		Node, BootID, Digest string
-		Steps                []step
-	}{Node: f.Node, BootID: f.BootID, Digest: f.Digest}
-	for _, c := range f.Changes {
-		grounds.Steps = append(grounds.Steps, step{c.Address, c.Action, c.Before, c.After})
-	}
-	b, err := json.Marshal(grounds)
-	if err != nil {
-		panic("planfile: resources always marshal: " + err.Error())
-	}
-	sum := sha256.Sum256(b)
-	return "sha256:" + hex.EncodeToString(sum[:])
 }
 
 func originOrNil(o spec.Origin) *spec.Origin {

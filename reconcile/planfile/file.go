@@ -24,12 +24,14 @@ type File struct {
 	Digest   string    `json:"config_digest"` // sha256 of the compiled cluster
 	Created  time.Time `json:"created"`
 	// FactsKnown is false when verdicts were not available; Uncompared counts what that left out.
-	FactsKnown bool                `json:"facts_known"`
-	Uncompared int                 `json:"uncompared,omitempty"`
-	Changes    []Change            `json:"resource_changes"`
-	Conflicts  []Conflict          `json:"conflicts,omitempty"`
-	Policies   []reconcile.Finding `json:"policy_results,omitempty"`
-	Summary    Summary             `json:"summary"`
+	FactsKnown bool       `json:"facts_known"`
+	Uncompared int        `json:"uncompared,omitempty"`
+	Changes    []Change   `json:"resource_changes"`
+	Conflicts  []Conflict `json:"conflicts,omitempty"`
+	// Errors say of changes why they could never work on this host: such a plan is not applied.
+	Errors   []Problem           `json:"errors,omitempty"`
+	Policies []reconcile.Finding `json:"policy_results,omitempty"`
+	Summary  Summary             `json:"summary"`
 }
 
 // A Revision names what the plan was made from; Commit is empty for a folder on disk.
@@ -59,6 +61,13 @@ type Conflict struct {
 	Live      any           `json:"live"`
 	Want      any           `json:"want"`
 	DefinedAt *spec.Origin  `json:"defined_at,omitempty"`
+}
+
+// A Problem is a reconcile.Problem as written to a file.
+type Problem struct {
+	Address   string       `json:"address"`
+	Message   string       `json:"message"`
+	DefinedAt *spec.Origin `json:"defined_at,omitempty"`
 }
 
 // Summary counts a plan's changes.

@@ -2,6 +2,7 @@ package planfile_test
 
 import (
 	"bytes"
+	"errors"
 	"flag"
 	"net/netip"
 	"os"
@@ -73,7 +74,13 @@ func cases() map[string]planfile.File {
 	partial.FactsKnown = false
 	dir := meta
 	dir.Revision = planfile.Revision{Dir: "examples/lvs-dr"}
+	refused := planfile.New(meta, reconcile.Plan{Changes: every.Changes[1:2]}, 0, nil)
+	no := errors.New(`the kernel has no scheduler "wrr"`)
+	refused.Errors = planfile.Problems([]reconcile.Problem{{Change: every.Changes[1], Err: no}, {Change: every.Changes[1], Err: no},
+		{Change: every.Changes[4], Err: errors.New("no")}})
 	return map[string]planfile.File{
+		"kinds":        planfile.New(meta, kinds(), 9, nil),
+		"errors":       refused,
 		"every-action": planfile.New(meta, every, 16, nil),
 		"no-changes":   planfile.New(meta, reconcile.Plan{}, 9, []reconcile.Finding{{Policy: "fine", Level: "mandatory", Result: "pass"}}),
 		"no-facts":     planfile.New(partial, reconcile.Plan{Uncompared: 3}, 9, nil),
@@ -87,6 +94,32 @@ func cases() map[string]planfile.File {
 			change(reconcile.Create, nil, resource.Sysctl{Key: "a\x1b[31m\nb", Value: "\u202e1\x00"}, spec.Origin{Address: "x\x1b[0m", File: "f\n", Line: 1}),
 		}}, 0, []reconcile.Finding{{Set: "host", Policy: "p\x1b", Level: "advisory", Result: "deny", Message: "line\nbreak \x9b \xc2\x9b"}}),
 	}
+}
+
+// kinds has what is to be seen of a tunnel, timeouts, sync daemons, marks and drains.
+func kinds() reconcile.Plan {
+	o := spec.Origin{Address: "virtual_server.ftp", File: "cluster.hcl", Line: 80}
+	mark := resource.ServiceKey{Mark: 7, Family: resource.IPv6}
+	ftp := resource.IPVSService{ServiceKey: mark, Scheduler: "mh", Flags: resource.NewList("mh-fallback", "mh-port"),
+		Persistence: resource.Duration(50 * time.Second), PersistenceBits: 64, PersistenceEngine: "sip"}
+	gue := resource.IPVSServer{Service: mark, Address: netip.MustParseAddrPort("[2001:db8::1]:0"), Forward: resource.ForwardTunnel,
+		Weight: 4, Tunnel: "gue", TunnelPort: 6080, TunnelChecksum: "remcsum", Upper: 100, Lower: 50}
+	drained := gue
+	drained.Weight = 0
+	less := ftp
+	less.Flags, less.Persistence, less.PersistenceBits, less.PersistenceEngine = "", 0, 0, ""
+	sync := resource.IPVSSync{Role: "master", Interface: "eth1", SyncID: 3, Group: netip.MustParseAddr("224.0.0.81"), Port: 8848, TTL: 1}
+	return reconcile.Plan{Changes: []reconcile.Change{
+		change(reconcile.Create, nil, resource.Tunnel{Device: "tunl0", Type: "gue", Port: 6080}, o),
+		change(reconcile.Update, resource.IPVSTimeouts{TCP: resource.Duration(15 * time.Minute)}, resource.IPVSTimeouts{TCP: resource.Duration(time.Hour), UDP: resource.Duration(time.Minute)}, o),
+		change(reconcile.Create, nil, ftp, o),
+		change(reconcile.Update, ftp, less, o),
+		change(reconcile.Create, nil, gue, o),
+		change(reconcile.Update, gue, drained, o), // what a check or draining = true does
+		change(reconcile.Update, server("172.25.254.120:80", 1), server("172.25.254.120:80", 0), spec.Origin{}),
+		change(reconcile.Create, nil, sync, o),
+		change(reconcile.Delete, resource.IPVSSync{Role: "backup", Interface: "eth1", SyncID: 3}, nil, spec.Origin{}),
+	}}
 }
 
 func TestGolden(t *testing.T) {

@@ -1,7 +1,7 @@
 package planfile
 
 import (
-	"bytes"
+	"bufio"
 	"fmt"
 	"io"
 	"slices"
@@ -22,7 +22,7 @@ var phrases = map[string]string{
 // WriteText writes f for people, in the manner of terraform's plans. Text that came from
 // elsewhere is escaped, so a plan cannot steer the terminal that shows it.
 func (f File) WriteText(w io.Writer, color bool) error {
-	p := &printer{color: color}
+	p := &printer{out: bufio.NewWriterSize(w, 64<<10), color: color}
 	if len(f.Changes)+len(f.Conflicts) > 0 {
 		p.printf("%s  %s%s\n", p.paint(bold, "Revision"), f.Revision.describe(), subject(f.Revision))
 		p.printf("%s      %s\n\n", p.paint(bold, "Node"), clean(f.Node))
@@ -39,20 +39,20 @@ func (f File) WriteText(w io.Writer, color bool) error {
 	for _, c := range f.Conflicts {
 		p.conflict(c)
 	}
+	p.problems(f)
 	p.findings(f.Policies)
 	p.note(f)
 	p.summary(f)
-	_, err := w.Write(p.buf.Bytes())
-	return err
+	return p.out.Flush()
 }
 
-// A printer collects the text of one plan.
+// A printer writes the text of one plan. Its writer keeps the first error for Flush.
 type printer struct {
-	buf   bytes.Buffer
+	out   *bufio.Writer
 	color bool
 }
 
-func (p *printer) printf(format string, args ...any) { fmt.Fprintf(&p.buf, format, args...) }
+func (p *printer) printf(format string, args ...any) { fmt.Fprintf(p.out, format, args...) }
 
 // The colours are those that terraform's users know.
 const (
@@ -70,15 +70,25 @@ func (p *printer) paint(code, s string) string {
 
 // symbol returns an action's sign in its colour.
 func (p *printer) symbol(a reconcile.Action) string {
-	code := map[reconcile.Action]string{
-		reconcile.Create: green, reconcile.Update: yellow, reconcile.Delete: red, reconcile.Adopt: cyan,
-	}[a]
+	code := yellow
+	switch a {
+	case reconcile.Create:
+		code = green
+	case reconcile.Delete:
+		code = red
+	case reconcile.Adopt:
+		code = cyan
+	}
 	return p.paint(code, string(a))
 }
 
 func (p *printer) change(c Change) {
 	a := actions[c.Action]
-	p.header(c.Kind, c.Name, c.DefinedAt, phrases[c.Action])
+	phrase := phrases[c.Action]
+	if c.leaves() {
+		phrase = "will be drained, then destroyed"
+	}
+	p.header(c.Kind, c.Name, c.DefinedAt, phrase)
 	p.printf("  %s %s {\n", p.symbol(a), clean(string(c.Kind)))
 	switch a {
 	case reconcile.Create:
@@ -91,6 +101,14 @@ func (p *printer) change(c Change) {
 		p.difference(attributes(c.Before), attributes(c.After))
 	}
 	p.printf("    }\n\n")
+}
+
+// leaves reports whether c takes a server out that nobody wants any more: it gets no new
+// connections, and goes in a later plan, when it has none left.
+func (c Change) leaves() bool {
+	before, _ := c.Before.(resource.IPVSServer)
+	after, ok := c.After.(resource.IPVSServer)
+	return ok && c.DefinedAt == nil && before.Weight > 0 && after.Weight == 0
 }
 
 // header writes the comment line that names an object and where it is asked for.
@@ -120,13 +138,13 @@ func set(attrs []attribute) []attribute {
 func (p *printer) difference(before, after []attribute) {
 	old := map[string]string{}
 	for _, a := range before {
-		old[a.name] = a.value
+		old[a.name] = a.orNull()
 	}
 	same := 0
 	var changed []attribute
 	for _, a := range after {
 		switch {
-		case old[a.name] != a.value:
+		case old[a.name] != a.orNull():
 			changed = append(changed, a)
 		case !a.empty:
 			same++
@@ -134,7 +152,7 @@ func (p *printer) difference(before, after []attribute) {
 	}
 	width := nameWidth(changed)
 	for _, a := range changed {
-		p.printf("      %s %-*s = %s -> %s\n", p.symbol(reconcile.Update), width, a.name, old[a.name], a.value)
+		p.printf("      %s %-*s = %s -> %s\n", p.symbol(reconcile.Update), width, a.name, old[a.name], a.orNull())
 	}
 	p.hidden(same)
 }
@@ -186,6 +204,20 @@ func plural(n int, thing string) string {
 	return fmt.Sprintf("%d %s", n, thing)
 }
 
+// problems writes why changes could never work on this host. Objects that one block asks
+// for mostly have the same trouble, which is said once.
+func (p *printer) problems(f File) {
+	lines := f.ErrorLines()
+	if len(lines) == 0 {
+		return
+	}
+	p.printf("%s on this host these could never work, so nothing is applied.\n\n", p.paint(bold+red, "Errors:"))
+	for _, line := range lines {
+		p.printf("  %s\n", line)
+	}
+	p.printf("\n")
+}
+
 // findings writes what policies have against the plan; those that passed are not shown.
 func (p *printer) findings(all []reconcile.Finding) {
 	printed := false
@@ -234,29 +266,16 @@ func (p *printer) summary(f File) {
 		adopt = fmt.Sprintf(", %d to adopt", s.Adopt)
 	}
 	p.printf("%s %d to add, %d to change, %d to destroy%s.\n", p.paint(bold, "Plan:"), s.Add, s.Change, s.Destroy, adopt)
+	leaving := 0
+	for _, c := range f.Changes {
+		if c.leaves() {
+			leaving++
+		}
+	}
+	if leaving > 0 {
+		p.printf("%s will be drained first, and destroyed when the connections have ended.\n", plural(leaving, "server"))
+	}
 	if s.Conflicts > 0 {
 		p.printf("%s.\n", plural(s.Conflicts, "conflict"))
 	}
 }
-
-// describe names the revision as people write it: main@8f3c2d1, or the folder.
-func (r Revision) describe() string {
-	switch {
-	case r.Commit != "" && r.Ref != "":
-		return clean(r.Ref) + "@" + clean(short(r.Commit))
-	case r.Commit != "":
-		return clean(short(r.Commit))
-	case r.Dir != "":
-		return clean(r.Dir)
-	}
-	return "the cluster file"
-}
-
-func subject(r Revision) string {
-	if r.Subject == "" {
-		return ""
-	}
-	return fmt.Sprintf("  %q", r.Subject)
-}
-
-func short(commit string) string { return commit[:min(7, len(commit))] }
