@@ -39,7 +39,7 @@ func New(meta Meta, p reconcile.Plan, managed int, findings []reconcile.Finding)
 	for _, c := range p.Changes {
 		f.Changes = append(f.Changes, Change{
 			Address: c.ID.String(), Kind: c.ID.Kind, Name: c.ID.Name, Action: c.Action.String(),
-			Before: c.Before, After: c.After, DefinedAt: originOrNil(c.Origin),
+			Before: c.Before, After: c.After, DefinedAt: originOrNil(c.Origin), Drain: c.Drain,
 		})
 	}
 	for _, c := range p.Conflicts {
@@ -116,7 +116,7 @@ func (f File) Plan() reconcile.Plan {
 	for _, c := range f.Changes {
 		p.Changes = append(p.Changes, reconcile.Change{
 			Action: actions[c.Action], ID: resource.ID{Kind: c.Kind, Name: c.Name},
-			Before: c.Before, After: c.After, Origin: originOrZero(c.DefinedAt),
+			Before: c.Before, After: c.After, Origin: originOrZero(c.DefinedAt), Drain: c.Drain,
 		})
 	}
 	for _, c := range f.Conflicts {

@@ -151,6 +151,7 @@ func (c *Change) readFrom(d *json.Decoder) error {
 		Before    json.RawMessage `json:"before"`
 		After     json.RawMessage `json:"after"`
 		DefinedAt *spec.Origin    `json:"defined_at"`
+		Drain     bool            `json:"drain"`
 	}
 	if err := d.Decode(&raw); err != nil {
 		return err
@@ -163,7 +164,7 @@ func (c *Change) readFrom(d *json.Decoder) error {
 	if err != nil {
 		return fmt.Errorf("after: %w", err)
 	}
-	*c = Change{raw.Address, raw.Kind, raw.Name, raw.Action, before, after, raw.DefinedAt}
+	*c = Change{raw.Address, raw.Kind, raw.Name, raw.Action, before, after, raw.DefinedAt, raw.Drain}
 	return nil
 }
 

@@ -34,6 +34,9 @@ func TestDecodeRefuses(t *testing.T) {
 		"a wrong type":               {`"weight": 3`, `"weight": "3"`, "weight"},
 		"an address that is none":    {`"address": "172.25.254.110:80"`, `"address": ""`, "not valid"},
 		"an array for a resource":    {`"before": null`, `"before": [1]`, "not a JSON object"},
+		"a drain of no server":       {`"action": "create",`, `"action": "create", "drain": true,`, "drains nothing"},
+		"a list that is none":        {`"resource_changes": [`, `"resource_changes": 1, "x": [`, "not a list"},
+		"a member twice":             {`"node": "ka1",`, `"node": "ka1", "node": "ka1",`, "twice"},
 		"no node":                    {`"node": "ka1"`, `"node": ""`, "node is missing"},
 	} {
 		t.Run(name, func(t *testing.T) {

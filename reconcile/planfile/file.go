@@ -51,6 +51,8 @@ type Change struct {
 	Before    any           `json:"before"`
 	After     any           `json:"after"`
 	DefinedAt *spec.Origin  `json:"defined_at,omitempty"`
+	// Drain says that the server is on its way out: After has weight 0, and its deletion follows.
+	Drain bool `json:"drain,omitempty"`
 }
 
 // A Conflict is a reconcile.Conflict as written to a file.

@@ -108,6 +108,8 @@ func kinds() reconcile.Plan {
 	drained.Weight = 0
 	less := ftp
 	less.Flags, less.Persistence, less.PersistenceBits, less.PersistenceEngine = "", 0, 0, ""
+	leaving := change(reconcile.Update, server("172.25.254.120:80", 1), server("172.25.254.120:80", 0), spec.Origin{})
+	leaving.Drain = true
 	sync := resource.IPVSSync{Role: "master", Interface: "eth1", SyncID: 3, Group: netip.MustParseAddr("224.0.0.81"), Port: 8848, TTL: 1}
 	return reconcile.Plan{Changes: []reconcile.Change{
 		change(reconcile.Create, nil, resource.Tunnel{Device: "tunl0", Type: "gue", Port: 6080}, o),
@@ -116,7 +118,7 @@ func kinds() reconcile.Plan {
 		change(reconcile.Update, ftp, less, o),
 		change(reconcile.Create, nil, gue, o),
 		change(reconcile.Update, gue, drained, o), // what a check or draining = true does
-		change(reconcile.Update, server("172.25.254.120:80", 1), server("172.25.254.120:80", 0), spec.Origin{}),
+		leaving,
 		change(reconcile.Create, nil, sync, o),
 		change(reconcile.Delete, resource.IPVSSync{Role: "backup", Interface: "eth1", SyncID: 3}, nil, spec.Origin{}),
 	}}
@@ -207,6 +209,7 @@ func TestPlanIsWhatNewWasGiven(t *testing.T) {
 		Changes:    []reconcile.Change{change(reconcile.Update, server("10.0.0.1:80", 1), server("10.0.0.1:80", 2), spec.Origin{Address: "a", File: "f", Line: 1})},
 		Uncompared: 2,
 	}
+	p.Changes[0].Drain = true
 	got := planfile.New(meta, p, 1, nil).Plan()
 	if len(got.Changes) != 1 || got.Changes[0] != p.Changes[0] || got.Uncompared != 2 {
 		t.Errorf("Plan() = %+v, want %+v", got, p)

@@ -85,7 +85,7 @@ func (p *printer) symbol(a reconcile.Action) string {
 func (p *printer) change(c Change) {
 	a := actions[c.Action]
 	phrase := phrases[c.Action]
-	if c.leaves() {
+	if c.Drain {
 		phrase = "will be drained, then destroyed"
 	}
 	p.header(c.Kind, c.Name, c.DefinedAt, phrase)
@@ -101,14 +101,6 @@ func (p *printer) change(c Change) {
 		p.difference(attributes(c.Before), attributes(c.After))
 	}
 	p.printf("    }\n\n")
-}
-
-// leaves reports whether c takes a server out that nobody wants any more: it gets no new
-// connections, and goes in a later plan, when it has none left.
-func (c Change) leaves() bool {
-	before, _ := c.Before.(resource.IPVSServer)
-	after, ok := c.After.(resource.IPVSServer)
-	return ok && c.DefinedAt == nil && before.Weight > 0 && after.Weight == 0
 }
 
 // header writes the comment line that names an object and where it is asked for.
@@ -268,7 +260,7 @@ func (p *printer) summary(f File) {
 	p.printf("%s %d to add, %d to change, %d to destroy%s.\n", p.paint(bold, "Plan:"), s.Add, s.Change, s.Destroy, adopt)
 	leaving := 0
 	for _, c := range f.Changes {
-		if c.leaves() {
+		if c.Drain {
 			leaving++
 		}
 	}

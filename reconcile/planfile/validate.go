@@ -60,6 +60,9 @@ func (c Change) validate() error {
 	if (c.Before == c.After) != (action == reconcile.Adopt) {
 		return fmt.Errorf("%s %s: before and after do not fit the action", c.Action, c.Address)
 	}
+	if s, ok := c.After.(resource.IPVSServer); c.Drain && (!ok || action != reconcile.Update || s.Weight != 0) {
+		return fmt.Errorf("%s %s drains nothing", c.Action, c.Address)
+	}
 	id := resource.ID{Kind: c.Kind, Name: c.Name}
 	for _, v := range []any{c.Before, c.After} {
 		if v == nil {
