@@ -67,11 +67,18 @@ func (h *handler) Apply(_ context.Context, c reconcile.Change) error {
 	return h.set(s)
 }
 
+// ipvs is where IPVS has its values. They come with the module; what else is set does not
+// depend on them.
+const ipvs = "net/ipv4/vs/"
+
 func (h *handler) set(s resource.Sysctl) error {
 	if err := checkValue(s.Value); err != nil {
 		return fmt.Errorf("set %s: %w", s.Key, err)
 	}
 	prior, err := h.read(s.Key)
+	if errors.Is(err, fs.ErrNotExist) && strings.HasPrefix(s.Key, ipvs) {
+		return fmt.Errorf("%w: the kernel has no sysctl %s: it is too old for it, or the module ip_vs is not loaded (`modprobe ip_vs`)", reconcile.ErrRefused, s.Key)
+	}
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package sysctl_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -182,5 +183,23 @@ func TestWhatIsRightIsNotWritten(t *testing.T) {
 		if err != nil || !info.ModTime().Equal(past) {
 			t.Errorf("with %v the file was written (%v)", want, err)
 		}
+	}
+}
+
+// TestWithoutIPVSTheRestIsSet has a value of a module that is not loaded before one that a
+// router needs: it is said, and holds nothing else up.
+func TestWithoutIPVSTheRestIsSet(t *testing.T) {
+	root := t.TempDir()
+	write(t, root, "net/ipv6/conf/all/forwarding", "0")
+	hs := []reconcile.Handler{sysctl.New(root, open(t, t.TempDir()))}
+	want := reconciletest.Set(
+		resource.Sysctl{Key: "net/ipv4/vs/expire_nodest_conn", Value: "1"},
+		resource.Sysctl{Key: "net/ipv6/conf/all/forwarding", Value: "1"})
+	err := reconciletest.Plan(t, hs, want).Apply(t.Context(), hs, nil)
+	if !errors.Is(err, reconcile.ErrRefused) || !strings.Contains(err.Error(), "modprobe ip_vs") {
+		t.Errorf("Apply() = %v, want it to name the module", err)
+	}
+	if got := read(t, root, "net/ipv6/conf/all/forwarding"); got != "1" {
+		t.Errorf("forwarding = %s, want 1", got)
 	}
 }
