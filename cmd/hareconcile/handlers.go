@@ -21,8 +21,10 @@ func handlers(cfg spec.Agent, runDir string) ([]reconcile.Handler, error) {
 		tunnel.New(l),
 		sysctl.New("/proc/sys", l),
 		address.New(address.WithLedger(l)),
+		ipvs.NewTimeouts(l),
 		ipvs.NewServices(l),
 		ipvs.NewServers(l),
+		ipvs.NewSyncs(l),
 		vrrp.NewTrackers(cfg.VRRPSocket),
 		vrrp.NewInstances(cfg.VRRPSocket),
 	}, nil

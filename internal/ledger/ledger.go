@@ -94,6 +94,13 @@ func (l *Ledger) IDs(kind resource.Kind) []resource.ID {
 	return out
 }
 
+// Count returns how many objects of one kind are ours.
+func (l *Ledger) Count(kind resource.Kind) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.objects[kind])
+}
+
 // Record makes the object ours and is on disk when it returns: it is called before the
 // object is made. An object that is ours already keeps what was recorded first.
 func (l *Ledger) Record(id resource.ID, prior string) error {
@@ -109,6 +116,39 @@ func (l *Ledger) Record(id resource.ID, prior string) error {
 	return nil
 }
 
+// RecordAll is Record for many objects with nothing to remember of each, in one write. It
+// makes all of them ours or none.
+func (l *Ledger) RecordAll(ids []resource.ID) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var fresh []entry
+	for _, id := range ids {
+		if _, ok := l.objects[id.Kind][id.Name]; !ok {
+			fresh = append(fresh, entry{Kind: id.Kind, Name: id.Name})
+		}
+	}
+	if len(fresh) == 0 {
+		return nil
+	}
+	if err := l.write(fresh...); err != nil {
+		return fmt.Errorf("record %d objects in the ledger: %w", len(fresh), err)
+	}
+	return nil
+}
+
+// Amend replaces what is recorded with an object, and makes it ours if it is not.
+func (l *Ledger) Amend(id resource.ID, prior string) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if have, ok := l.objects[id.Kind][id.Name]; ok && have == prior {
+		return nil
+	}
+	if err := l.write(entry{Kind: id.Kind, Name: id.Name, Prior: prior}); err != nil {
+		return fmt.Errorf("record %s in the ledger: %w", id, err)
+	}
+	return nil
+}
+
 // Forget ends our ownership of the objects. It is called after they are gone.
 func (l *Ledger) Forget(ids ...resource.ID) error {
 	l.mu.Lock()
@@ -119,6 +159,23 @@ func (l *Ledger) Forget(ids ...resource.ID) error {
 			gone = append(gone, entry{Kind: id.Kind, Name: id.Name, Gone: true})
 		}
 	}
+	return l.forget(gone)
+}
+
+// ForgetIf is Forget for the objects of one kind whose names which picks.
+func (l *Ledger) ForgetIf(kind resource.Kind, which func(name string) bool) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var gone []entry
+	for name := range l.objects[kind] {
+		if which(name) {
+			gone = append(gone, entry{Kind: kind, Name: name, Gone: true})
+		}
+	}
+	return l.forget(gone)
+}
+
+func (l *Ledger) forget(gone []entry) error {
 	if len(gone) == 0 {
 		return nil
 	}

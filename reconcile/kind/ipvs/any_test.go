@@ -98,7 +98,7 @@ func anyTable(r *rand.Rand) resource.Set {
 func (e env) vandalise(t *testing.T, r *rand.Rand) {
 	t.Helper()
 	s := service(anyServices[r.IntN(len(anyServices))], anySchedulers[r.IntN(len(anySchedulers))])
-	k := kernelService(s.ServiceKey, s.Scheduler)
+	k := foreign(t, s)
 	if r.IntN(2) == 0 {
 		k.Flags, k.Timeout = ipvs.ServicePersistent, 60
 	}

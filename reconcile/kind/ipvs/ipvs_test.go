@@ -2,6 +2,7 @@ package ipvs
 
 import (
 	"errors"
+	"io"
 	"net/netip"
 	"os"
 	"strings"
@@ -23,17 +24,23 @@ type env struct {
 	hs     []reconcile.Handler
 }
 
-func newEnv(t *testing.T, dial func() (ipvs.Client, error)) env {
+func newEnv(t *testing.T, dial func() (socket, uint16, error), c ipvs.Client) env {
 	t.Helper()
 	l, err := ledger.Open(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := env{ledger: l, hs: []reconcile.Handler{&services{&table{dial: dial}, l}, &servers{&table{dial: dial}, l}}}
-	if e.client, err = dial(); err != nil {
+	return env{c, l, []reconcile.Handler{newServices(dial, l), newServers(dial, l)}}
+}
+
+func newKernelEnv(t *testing.T) env {
+	t.Helper()
+	c, err := ipvs.New()
+	if err != nil {
 		t.Fatal(err)
 	}
-	return e
+	t.Cleanup(func() { _ = c.(io.Closer).Close() })
+	return newEnv(t, dialKernel, c)
 }
 
 // TestFake runs every story on a table in memory, TestKernel on the kernel's.
@@ -41,7 +48,7 @@ func TestFake(t *testing.T) {
 	for _, s := range stories {
 		t.Run(s.name, func(t *testing.T) {
 			f := &fake{}
-			s.f(t, newEnv(t, func() (ipvs.Client, error) { return f, nil }))
+			s.f(t, newEnv(t, f.dial, f))
 		})
 	}
 }
@@ -52,7 +59,7 @@ func TestKernel(t *testing.T) {
 	}
 	for _, s := range append(stories, kernelStories...) {
 		t.Run(s.name, func(t *testing.T) {
-			nstest.New(t).Do(func() { s.f(t, newEnv(t, ipvs.New)) })
+			nstest.New(t).Do(func() { s.f(t, newKernelEnv(t)) })
 		})
 	}
 	t.Run("available", func(t *testing.T) {
@@ -164,7 +171,7 @@ func conflict(t *testing.T, e env) {
 }
 
 func persistent(t *testing.T, e env) {
-	s := kernelService(web.ServiceKey, web.Scheduler)
+	s := foreign(t, web)
 	s.Flags, s.Timeout = ipvs.ServicePersistent, 300
 	if err := e.client.CreateService(s); err != nil {
 		t.Fatal(err)
@@ -174,13 +181,13 @@ func persistent(t *testing.T, e env) {
 }
 
 func strange(t *testing.T, e env) {
-	mark := ipvs.Service{FWMark: 7, Family: ipvs.INET, Scheduler: "rr", Netmask: kernelService(web.ServiceKey, "").Netmask}
+	mark := ipvs.Service{FWMark: 7, Family: ipvs.INET, Scheduler: "rr", Netmask: foreign(t, web).Netmask}
 	masq := service("tcp 203.0.113.2:80", "rr")
 	e.create(t, masq)
 	for _, err := range []error{
 		e.client.CreateService(mark),
 		e.client.CreateDestination(mark, ipvs.Destination{Address: netip.MustParseAddr("10.0.1.9"), Port: 80, Family: ipvs.INET, FwdMethod: ipvs.DirectRoute, Weight: 1}),
-		e.client.CreateDestination(kernelService(masq.ServiceKey, ""), ipvs.Destination{Address: netip.MustParseAddr("10.0.1.9"), Port: 8080, Family: ipvs.INET, FwdMethod: ipvs.Masquerade, Weight: 1, UpperThreshold: 9, LowerThreshold: 3}),
+		e.client.CreateDestination(kernelKey(masq.ServiceKey).Service, ipvs.Destination{Address: netip.MustParseAddr("10.0.1.9"), Port: 8080, Family: ipvs.INET, FwdMethod: ipvs.Masquerade, Weight: 1, UpperThreshold: 9, LowerThreshold: 3}),
 	} {
 		if err != nil {
 			t.Fatal(err)
@@ -230,7 +237,7 @@ func weight(t *testing.T, e env) {
 		t.Fatal(err)
 	}
 	d.Weight = 50
-	if err := e.client.UpdateDestination(kernelService(web.ServiceKey, ""), d); err != nil {
+	if err := e.client.UpdateDestination(kernelKey(web.ServiceKey).Service, d); err != nil {
 		t.Fatal(err)
 	}
 	plan := reconciletest.Apply(t, e.hs, want)
@@ -245,7 +252,7 @@ func weight(t *testing.T, e env) {
 func flushed(t *testing.T, e env) {
 	want := reconciletest.Set(web, rs1, rs2)
 	reconciletest.Apply(t, e.hs, want)
-	if err := e.client.RemoveService(kernelService(web.ServiceKey, "")); err != nil {
+	if err := e.client.RemoveService(kernelKey(web.ServiceKey).Service); err != nil {
 		t.Fatal(err)
 	}
 	if plan := reconciletest.Apply(t, e.hs, want); plan.Count(reconcile.Create) != 3 {
@@ -283,7 +290,7 @@ func successor(t *testing.T, e env) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := e.client.RemoveDestination(kernelService(web.ServiceKey, ""), d); err != nil {
+	if err := e.client.RemoveDestination(kernelKey(web.ServiceKey).Service, d); err != nil {
 		t.Fatal(err)
 	}
 	reconciletest.Observe(t, e.hs...)
@@ -344,8 +351,8 @@ func TestWithoutTheModule(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dial := func() (ipvs.Client, error) { return nil, os.ErrNotExist }
-	hs := []reconcile.Handler{&services{&table{dial: dial}, l}, &servers{&table{dial: dial}, l}}
+	dial := func() (socket, uint16, error) { return nil, 0, os.ErrNotExist }
+	hs := []reconcile.Handler{newServices(dial, l), newServers(dial, l)}
 	if live := reconciletest.Observe(t, hs...); len(live.Owned)+len(live.Foreign) != 0 {
 		t.Errorf("live = %v, want nothing", live)
 	}
@@ -363,6 +370,16 @@ func TestWithoutTheModule(t *testing.T) {
 	}
 }
 
+// foreign returns a service as the library has it, which knows no persistence engines.
+func foreign(t *testing.T, s resource.IPVSService) ipvs.Service {
+	t.Helper()
+	e, err := kernelService(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e.Service
+}
+
 // create makes objects as somebody else would.
 func (e env) create(t *testing.T, values ...any) {
 	t.Helper()
@@ -370,10 +387,10 @@ func (e env) create(t *testing.T, values ...any) {
 		var err error
 		switch v := v.(type) {
 		case resource.IPVSService:
-			err = e.client.CreateService(kernelService(v.ServiceKey, v.Scheduler))
+			err = e.client.CreateService(foreign(t, v))
 		case resource.IPVSServer:
 			d, _ := kernelServer(v)
-			err = e.client.CreateDestination(kernelService(v.Service, ""), d)
+			err = e.client.CreateDestination(kernelKey(v.Service).Service, d)
 		}
 		if err != nil {
 			t.Fatalf("create %v: %v", v, err)

@@ -4,166 +4,102 @@ import (
 	"context"
 	"errors"
 	"fmt"
-
-	"github.com/cloudflare/ipvs"
+	"syscall"
 
 	"github.com/hareconcile/hareconcile/internal/ledger"
 	"github.com/hareconcile/hareconcile/reconcile"
 	"github.com/hareconcile/hareconcile/reconcile/resource"
 )
 
+// arrow is between service and server in resource.IPVSServer.ID.
+const arrow = " -> "
+
 // servers owns the servers that the ledger lists.
 type servers struct {
-	table  *table
-	ledger *ledger.Ledger
+	*rows[resource.IPVSServer]
 }
 
-var _ reconcile.Handler = (*servers)(nil)
+var _ reconcile.Batcher = servers{}
 
 // NewServers returns the handler of the servers of virtual services.
-func NewServers(l *ledger.Ledger) reconcile.Handler {
-	return &servers{&table{dial: ipvs.New}, l}
-}
+func NewServers(l *ledger.Ledger) reconcile.Handler { return newServers(dialKernel, l) }
 
-// Kind implements reconcile.Handler.
-func (h *servers) Kind() resource.Kind { return resource.KindIPVSServer }
+func newServers(dial func() (socket, uint16, error), l *ledger.Ledger) servers {
+	t := &table{dial: dial}
+	return servers{&rows[resource.IPVSServer]{
+		table: t, ledger: l, kind: resource.KindIPVSServer,
+		name:    func(s resource.IPVSServer) string { return fmt.Sprintf("server %s of %s", s.Address, s.Service) },
+		ready:   func(s resource.IPVSServer) error { return readyServer(l, s) },
+		find:    t.server,
+		encode:  encodeServer,
+		explain: explainServer,
+		began:   func([]resource.IPVSServer) error { return nil },
+	}}
+}
 
 // Observe implements reconcile.Handler. The servers of foreign services are foreign too:
 // a plan that adopts a service adopts its servers with it.
-func (h *servers) Observe(ctx context.Context) (reconcile.Live, error) {
-	live := reconcile.Live{Owned: resource.Set{}, Foreign: resource.Set{}}
-	list, err := h.table.services()
-	if errors.Is(err, ErrNoModule) && len(h.ledger.IDs(h.Kind())) == 0 {
-		return live, nil
-	}
-	if err != nil {
-		return reconcile.Live{}, err
-	}
-	for _, service := range list {
-		if err := ctx.Err(); err != nil {
-			return reconcile.Live{}, err
-		}
-		found, err := h.table.servers(service.ServiceKey)
-		if err != nil {
-			return reconcile.Live{}, err
-		}
-		for _, s := range found {
-			if h.ledger.Has(s.ID()) {
-				live.Owned[s.ID()] = s
-			} else {
-				live.Foreign[s.ID()] = s
+func (h servers) Observe(ctx context.Context) (reconcile.Live, error) {
+	return h.observe(func(live reconcile.Live) error {
+		list, err := h.table.services()
+		var all []found
+		for _, s := range list {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if all, err = h.table.servers(s, all[:0]); err != nil {
+				return err
+			}
+			// The names of a service's servers begin alike: writing them here saves making
+			// each of four strings.
+			name := append([]byte(s.ServiceKey.String()), arrow...)
+			prefix := len(name)
+			for _, f := range all {
+				name = f.Address.AppendTo(name[:prefix])
+				id := resource.ID{Kind: h.kind, Name: string(name)}
+				h.sort(live, id, f.IPVSServer)
+				if f.connections > 0 {
+					live.Connections[id] = f.connections
+				}
 			}
 		}
-	}
-	forgetGone(h.ledger, h.Kind(), live)
-	return live, nil
+		return err
+	})
 }
 
-// Apply implements reconcile.Handler.
-func (h *servers) Apply(_ context.Context, c reconcile.Change) error {
-	v := c.After
-	if c.Action == reconcile.Delete {
-		v = c.Before
-	}
-	s, ok := v.(resource.IPVSServer)
-	if !ok {
-		return fmt.Errorf("%T is not an IPVS server", v)
-	}
-	if c.Action == reconcile.Delete {
-		return h.delete(s)
-	}
-	if _, err := h.table.open(); err != nil {
-		return err
-	}
-	if !h.ledger.Has(resource.IPVSService{ServiceKey: s.Service}.ID()) {
+// readyServer refuses servers of services that are not ours.
+func readyServer(l *ledger.Ledger, s resource.IPVSServer) error {
+	if !l.Has(resource.IPVSService{ServiceKey: s.Service}.ID()) {
 		return fmt.Errorf("IPVS service %s is not ours: its servers stay as they are", s.Service)
 	}
-	switch c.Action {
-	case reconcile.Adopt:
-		return h.adopt(s)
-	case reconcile.Update:
-		return h.takeOver(s)
-	}
-	return h.create(s)
-}
-
-func (h *servers) create(s resource.IPVSServer) error {
-	d, err := kernelServer(s)
-	if err != nil {
-		return err
-	}
-	ours := h.ledger.Has(s.ID())
-	if err := h.ledger.Record(s.ID(), ""); err != nil {
-		return err
-	}
-	err = h.table.do(func(c ipvs.Client) error { return c.CreateDestination(kernelService(s.Service, ""), d) })
-	switch {
-	case err == nil:
-		return nil
-	case exists(err) && ours:
-		return h.update(s)
-	case exists(err):
-		if have, err := h.find(s); err != nil || have == s {
-			return err
-		}
-		err = errors.New("somebody else made it meanwhile")
-	}
-	err = fmt.Errorf("add server %s to %s: %w", s.Address, s.Service, err)
-	if !ours {
-		err = errors.Join(err, h.ledger.Forget(s.ID()))
-	}
+	_, err := kernelServer(s)
 	return err
 }
 
-func (h *servers) takeOver(s resource.IPVSServer) error {
-	if err := h.ledger.Record(s.ID(), ""); err != nil {
-		return err
+func encodeServer(b []byte, do verb, s resource.IPVSServer) (uint8, []byte) {
+	d, _ := kernelServer(s) // ready has looked
+	cmd := uint8(cmdNewServer)
+	switch do {
+	case change:
+		cmd = cmdSetServer
+	case remove:
+		cmd = cmdDelServer
 	}
-	return h.update(s)
+	return cmd, appendServer(appendService(b, kernelKey(s.Service), false), d)
 }
 
-func (h *servers) update(s resource.IPVSServer) error {
-	d, err := kernelServer(s)
-	if err != nil {
-		return err
+// explainServer knows what ip_vs_genl_set_cmd and ip_vs_add_dest mean.
+func explainServer(s resource.IPVSServer, err error) error {
+	mixed := s.Service.IPv6() != s.Address.Addr().Is6()
+	switch {
+	case errors.Is(err, syscall.ESRCH):
+		return fmt.Errorf("the service is not there: %w", err)
+	case errors.Is(err, syscall.ERANGE):
+		return fmt.Errorf("the lower threshold %d is above the upper one %d: %w", s.Lower, s.Upper, err)
+	case errors.Is(err, syscall.EINVAL) && mixed:
+		return fmt.Errorf("the kernel reaches a server of the other family through a tunnel only, and not while a synchronisation daemon runs: %w", err)
+	case errors.Is(err, syscall.EINVAL):
+		return fmt.Errorf("the kernel does not take the address or the tunnel: %w", err)
 	}
-	err = h.table.do(func(c ipvs.Client) error { return c.UpdateDestination(kernelService(s.Service, ""), d) })
-	if err != nil {
-		return fmt.Errorf("change server %s of %s: %w", s.Address, s.Service, err)
-	}
-	return nil
-}
-
-func (h *servers) adopt(s resource.IPVSServer) error {
-	have, err := h.find(s)
-	if err == nil && have != s {
-		err = errors.New("it was changed meanwhile")
-	}
-	if err != nil {
-		return fmt.Errorf("adopt server %s of %s: %w", s.Address, s.Service, err)
-	}
-	return h.ledger.Record(s.ID(), "")
-}
-
-func (h *servers) delete(s resource.IPVSServer) error {
-	if !h.ledger.Has(s.ID()) {
-		return nil
-	}
-	d := ipvs.Destination{Address: s.Address.Addr(), Port: s.Address.Port(), Family: family(s.Address.Addr())}
-	err := h.table.do(func(c ipvs.Client) error { return c.RemoveDestination(kernelService(s.Service, ""), d) })
-	if err != nil && !gone(err) {
-		return fmt.Errorf("delete server %s of %s: %w", s.Address, s.Service, err)
-	}
-	return h.ledger.Forget(s.ID())
-}
-
-// find returns the server of s's service and address, or the zero value.
-func (h *servers) find(s resource.IPVSServer) (resource.IPVSServer, error) {
-	list, err := h.table.servers(s.Service)
-	for _, have := range list {
-		if have.Address == s.Address {
-			return have, nil
-		}
-	}
-	return resource.IPVSServer{}, err
+	return err
 }

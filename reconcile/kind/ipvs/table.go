@@ -4,17 +4,12 @@ package ipvs
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"net/netip"
 	"sync"
 	"syscall"
 
-	"github.com/cloudflare/ipvs"
-	"github.com/cloudflare/ipvs/netmask"
+	"github.com/mdlayher/netlink"
 
-	"github.com/hareconcile/hareconcile/internal/ledger"
-	"github.com/hareconcile/hareconcile/reconcile"
 	"github.com/hareconcile/hareconcile/reconcile/resource"
 )
 
@@ -23,60 +18,56 @@ var ErrNoModule = errors.New("the kernel module ip_vs is missing: load it with `
 
 // Available returns nil if this kernel has IPVS and ErrNoModule if it has not.
 func Available() error {
-	t := &table{dial: ipvs.New}
+	t := &table{dial: dialKernel}
 	defer t.drop()
-	_, err := t.open()
-	return err
+	return t.available()
 }
 
 // table is a connection to the kernel's table. It is made when it is first needed, since
 // most nodes of a cluster are real servers and have no IPVS, and made anew after an error,
 // since a module that was loaded again has another family number.
 type table struct {
-	dial   func() (ipvs.Client, error)
-	mu     sync.Mutex
-	client ipvs.Client
+	dial func() (socket, uint16, error)
+	mu   sync.Mutex
+	conn *conn
 }
 
-func (t *table) open() (ipvs.Client, error) {
+// use runs f with a connection, which ends if f fails.
+func (t *table) use(f func(*conn) error) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.client != nil {
-		return t.client, nil
+	if t.conn == nil {
+		s, family, err := t.dial()
+		if errors.Is(err, fs.ErrNotExist) {
+			return ErrNoModule
+		}
+		if err != nil {
+			return fmt.Errorf("open IPVS: %w", err)
+		}
+		t.conn = newConn(s, family)
 	}
-	c, err := t.dial()
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, ErrNoModule
-	}
+	err := f(t.conn)
 	if err != nil {
-		return nil, fmt.Errorf("open IPVS: %w", err)
+		t.close()
 	}
-	t.client = c
-	return c, nil
+	return err
+}
+
+func (t *table) close() {
+	if t.conn != nil {
+		_ = t.conn.socket.Close()
+		t.conn = nil
+	}
 }
 
 // drop forgets the connection.
 func (t *table) drop() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if c, ok := t.client.(io.Closer); ok {
-		_ = c.Close()
-	}
-	t.client = nil
+	t.close()
 }
 
-// do runs f with a connection, which ends with the first error.
-func (t *table) do(f func(ipvs.Client) error) error {
-	c, err := t.open()
-	if err != nil {
-		return err
-	}
-	err = f(c)
-	if err != nil {
-		t.drop()
-	}
-	return err
-}
+func (t *table) available() error { return t.use(func(*conn) error { return nil }) }
 
 // exists reports whether an object could not be made because it is there.
 func exists(err error) bool { return errors.Is(err, syscall.EEXIST) }
@@ -86,130 +77,121 @@ func gone(err error) bool {
 	return errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ESRCH)
 }
 
-// services lists the services that a cluster file could ask for: those with an address
-// and tcp or udp.
+// change makes n changes at once: put appends the attributes of the i-th and returns its
+// command. It returns the errors of those that the kernel refuses, by i. With an error
+// nothing is known of any.
+func (t *table) change(n int, put func(b []byte, i int) (cmd uint8, attrs []byte)) (map[int]error, error) {
+	if n == 0 {
+		return nil, nil
+	}
+	var refused map[int]error
+	err := t.use(func(c *conn) error {
+		return c.change(n, put, func(i int, err syscall.Errno) {
+			if refused == nil {
+				refused = map[int]error{}
+			}
+			refused[i] = err
+		})
+	})
+	for _, err := range refused {
+		if errors.Is(err, syscall.ENOENT) { // also what a family that is gone answers
+			t.drop()
+			break
+		}
+	}
+	return refused, err
+}
+
+// changeOne is change for a single one.
+func (t *table) changeOne(put func(b []byte) (cmd uint8, attrs []byte)) error {
+	refused, err := t.change(1, func(b []byte, _ int) (uint8, []byte) { return put(b) })
+	if err != nil {
+		return err
+	}
+	return refused[0]
+}
+
+// query asks one question. each gets the connection's reader and the attributes of every
+// answer; reset is called before the first, and again where a dump has to start over.
+func (t *table) query(cmd uint8, flags netlink.HeaderFlags, attrs func(b []byte) []byte, reset func(), each func(r *reader, body []byte) error) error {
+	ask := func(c *conn) error {
+		err := errInterrupted
+		for try := 0; try < 10 && errors.Is(err, errInterrupted); try++ {
+			reset()
+			err = c.query(cmd, flags, attrs, func(body []byte) error { return each(&c.reader, body) })
+		}
+		return err
+	}
+	err := t.use(ask)
+	if errors.Is(err, syscall.ENOENT) { // no question of ours is answered so: the family is gone
+		err = t.use(ask)
+	}
+	return err
+}
+
+func nothing(b []byte) []byte { return b }
+
+// services lists the services that a cluster file could ask for.
 func (t *table) services() ([]resource.IPVSService, error) {
 	var out []resource.IPVSService
-	err := t.do(func(c ipvs.Client) error {
-		list, err := c.Services()
-		// Exactly this error is the library's for an empty table. One that wraps ENOENT says
-		// that the module was unloaded.
-		if err != nil && err != fs.ErrNotExist {
-			return fmt.Errorf("list IPVS services: %w", err)
+	err := t.query(cmdGetService, netlink.Dump, nothing, func() { out = out[:0] }, func(r *reader, body []byte) error {
+		e, err := r.service(body)
+		if s, ok := describeService(e); err == nil && ok {
+			out = append(out, s)
 		}
-		for _, s := range list {
-			if key, ok := serviceKey(s.Service); ok {
-				out = append(out, resource.IPVSService{ServiceKey: key, Scheduler: describeService(s.Service)})
-			}
-		}
-		return nil
+		return err
 	})
-	return out, err
+	if err != nil {
+		return nil, fmt.Errorf("list IPVS services: %w", err)
+	}
+	return out, nil
 }
 
-// servers lists the servers of a service; none if the service is gone.
-func (t *table) servers(key resource.ServiceKey) ([]resource.IPVSServer, error) {
-	var out []resource.IPVSServer
-	err := t.do(func(c ipvs.Client) error {
-		list, err := c.Destinations(kernelService(key, ""))
-		if err != nil && !gone(err) && err != fs.ErrNotExist {
-			return fmt.Errorf("list the servers of %s: %w", key, err)
-		}
-		for _, d := range list {
-			if !d.Address.IsValid() {
-				continue
-			}
-			out = append(out, resource.IPVSServer{
-				Service: key,
-				Address: netip.AddrPortFrom(d.Address, d.Port),
-				Forward: describeForward(d.Destination),
-				Weight:  int(d.Weight),
-			})
-		}
-		return nil
+// service returns the service of that key, or the zero value.
+func (t *table) service(key resource.ServiceKey) (resource.IPVSService, error) {
+	var out resource.IPVSService
+	question := func(b []byte) []byte { return appendService(b, kernelKey(key), false) }
+	err := t.query(cmdGetService, 0, question, func() {}, func(r *reader, body []byte) error {
+		e, err := r.service(body)
+		out, _ = describeService(e)
+		return err
 	})
-	return out, err
+	if err != nil && !errors.Is(err, syscall.ESRCH) {
+		return out, fmt.Errorf("look up IPVS service %s: %w", key, err)
+	}
+	return out, nil
 }
 
-// serviceKey returns the key of a service, unless it is of a sort that no cluster file can
-// ask for: by firewall mark, or SCTP.
-func serviceKey(s ipvs.Service) (resource.ServiceKey, bool) {
-	var protocol string
-	switch s.Protocol {
-	case ipvs.TCP:
-		protocol = "tcp"
-	case ipvs.UDP:
-		protocol = "udp"
-	}
-	if s.FWMark != 0 || protocol == "" || !s.Address.IsValid() {
-		return resource.ServiceKey{}, false
-	}
-	return resource.ServiceKey{Protocol: protocol, Address: netip.AddrPortFrom(s.Address, s.Port)}, true
+// A found is a server with the connections that keep it busy.
+type found struct {
+	resource.IPVSServer
+	connections int
 }
 
-// describeService returns a service's scheduler. Where the service has what no cluster file
-// can ask for, such as persistence, that is added, so that it never equals one of ours.
-func describeService(s ipvs.Service) string {
-	if flags := s.Flags &^ ipvs.ServiceHashed; flags != 0 {
-		return fmt.Sprintf("%s (%s)", s.Scheduler, flags)
+// servers appends the servers of a service to out; none if the service is gone.
+func (t *table) servers(s resource.IPVSService, out []found) ([]found, error) {
+	key, n := kernelKey(s.ServiceKey), len(out)
+	question := func(b []byte) []byte { return appendService(b, key, false) }
+	err := t.query(cmdGetServer, netlink.Dump, question, func() { out = out[:n] }, func(r *reader, body []byte) error {
+		e, err := r.server(body, key.Family)
+		if err == nil {
+			out = append(out, found{describeServer(s.ServiceKey, e), busy(s, e)})
+		}
+		return err
+	})
+	if err != nil && !errors.Is(err, syscall.ESRCH) {
+		return out, fmt.Errorf("list the servers of %s: %w", s.ServiceKey, err)
 	}
-	return s.Scheduler
+	return out, nil
 }
 
-var forwards = map[resource.Forward]ipvs.ForwardType{
-	resource.ForwardDR:    ipvs.DirectRoute,
-	resource.ForwardLocal: ipvs.Local,
-}
-
-// describeForward is describeService for servers. Direct routing to a loopback address is
-// local delivery (ip_vs_dr_xmit), and what ipvsadm -g and keepalived make of one.
-func describeForward(d ipvs.Destination) resource.Forward {
-	if d.FwdMethod == ipvs.DirectRoute && d.Address.IsLoopback() {
-		d.FwdMethod = ipvs.Local
-	}
-	name := resource.Forward(d.FwdMethod.String())
-	for f, method := range forwards {
-		if method == d.FwdMethod {
-			name = f
+// server returns the server of s's service and address, or the zero value.
+func (t *table) server(s resource.IPVSServer) (resource.IPVSServer, error) {
+	list, err := t.servers(resource.IPVSService{ServiceKey: s.Service}, nil)
+	for _, have := range list {
+		if have.Address == s.Address {
+			return have.IPVSServer, nil
 		}
 	}
-	if d.UpperThreshold != 0 || d.LowerThreshold != 0 {
-		name += resource.Forward(fmt.Sprintf(" (thresholds %d, %d)", d.UpperThreshold, d.LowerThreshold))
-	}
-	return name
-}
-
-func kernelService(key resource.ServiceKey, scheduler string) ipvs.Service {
-	s := ipvs.Service{
-		Address: key.Address.Addr(), Port: key.Address.Port(), Scheduler: scheduler,
-		Family: family(key.Address.Addr()), Protocol: ipvs.TCP,
-		Netmask: netmask.MaskFrom(key.Address.Addr().BitLen(), key.Address.Addr().BitLen()),
-	}
-	if key.Protocol == "udp" {
-		s.Protocol = ipvs.UDP
-	}
-	return s
-}
-
-func kernelServer(s resource.IPVSServer) (ipvs.Destination, error) {
-	method, ok := forwards[s.Forward]
-	if !ok {
-		return ipvs.Destination{}, fmt.Errorf("forwarding method %q is not one of this release", s.Forward)
-	}
-	return ipvs.Destination{
-		Address: s.Address.Addr(), Port: s.Address.Port(), Family: family(s.Address.Addr()),
-		FwdMethod: method, Weight: uint32(s.Weight),
-	}, nil
-}
-
-func family(a netip.Addr) ipvs.AddressFamily {
-	if a.Is4() {
-		return ipvs.INET
-	}
-	return ipvs.INET6
-}
-
-// forgetGone takes out of the ledger what is not in the table any more.
-func forgetGone(l *ledger.Ledger, kind resource.Kind, live reconcile.Live) {
-	l.Retain(kind, func(name string) bool { return live.Owned[resource.ID{Kind: kind, Name: name}] != nil })
+	return resource.IPVSServer{}, err
 }

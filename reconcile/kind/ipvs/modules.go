@@ -1,0 +1,91 @@
+package ipvs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/hareconcile/hareconcile/reconcile"
+	"github.com/hareconcile/hareconcile/reconcile/resource"
+)
+
+func schedulerModule(s resource.IPVSService) string { return "ip_vs_" + s.Scheduler }
+func engineModule(s resource.IPVSService) string    { return "ip_vs_pe_" + s.PersistenceEngine }
+
+var _ reconcile.Preflighter = services{}
+
+// Preflight implements reconcile.Preflighter: a service is refused whose scheduler or
+// persistence engine this kernel neither has nor can load. Nothing is loaded.
+func (h services) Preflight(ctx context.Context, cs []reconcile.Change) []error {
+	errs := make([]error, len(cs))
+	var missing error
+	if len(cs) > 0 {
+		missing = h.table.available()
+	}
+	m := modules{ctx: ctx, root: h.root, known: map[string]bool{}}
+	for i, c := range cs {
+		s, ok := c.After.(resource.IPVSService)
+		switch {
+		case !ok || c.Action != reconcile.Create && c.Action != reconcile.Update:
+		case missing != nil:
+			errs[i] = missing
+		case !m.has(schedulerModule(s)):
+			errs[i] = fmt.Errorf("the kernel has no scheduler %q (module %s)", s.Scheduler, schedulerModule(s))
+		case s.PersistenceEngine != "" && !m.has(engineModule(s)):
+			errs[i] = fmt.Errorf("the kernel has no persistence engine %q (module %s)", s.PersistenceEngine, engineModule(s))
+		}
+	}
+	return errs
+}
+
+// modules tells which modules the kernel has or could load.
+type modules struct {
+	ctx   context.Context // of the one Preflight that it is made for
+	root  string          // of /proc and /sys
+	known map[string]bool
+}
+
+// has reports whether the kernel has a module, loaded, built in or on disk. Where that
+// cannot be told it is taken to be there: the kernel will say.
+func (m modules) has(name string) bool {
+	yes, asked := m.known[name]
+	if !asked {
+		yes = m.loaded(name) || m.loadable(name)
+		m.known[name] = yes
+	}
+	return yes
+}
+
+// loaded looks where modules are listed, also those that are built in and have parameters.
+func (m modules) loaded(name string) bool {
+	if _, err := os.Stat(filepath.Join(m.root, "sys/module", name)); err == nil {
+		return true
+	}
+	list, err := os.ReadFile(filepath.Join(m.root, "proc/modules"))
+	return err == nil && strings.Contains("\n"+string(list), "\n"+name+" ")
+}
+
+// loadable asks the program that the kernel itself would ask (request_module), in a dry
+// run. A program that does not know ip_vs, which is there, looks in the wrong place, as one
+// in a container may: its no is no answer.
+func (m modules) loadable(name string) bool {
+	path, err := os.ReadFile(filepath.Join(m.root, "proc/sys/kernel/modprobe"))
+	helper := strings.TrimSpace(string(path))
+	if err != nil || helper == "" {
+		return true
+	}
+	return m.helps(helper, name) || !m.helps(helper, "ip_vs")
+}
+
+func (m modules) helps(helper, name string) bool {
+	ctx, cancel := context.WithTimeout(m.ctx, 10*time.Second)
+	defer cancel()
+	err := exec.CommandContext(ctx, helper, "-n", "-q", "--", name).Run()
+	var exit *exec.ExitError
+	return err == nil || !errors.As(err, &exit) || !exit.Exited()
+}

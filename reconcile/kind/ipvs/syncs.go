@@ -1,0 +1,267 @@
+package ipvs
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"syscall"
+
+	"github.com/mdlayher/netlink"
+
+	"github.com/hareconcile/hareconcile/internal/ledger"
+	"github.com/hareconcile/hareconcile/reconcile"
+	"github.com/hareconcile/hareconcile/reconcile/resource"
+)
+
+// syncs owns the synchronisation daemons that the ledger lists, together with what was
+// asked of each: the kernel fills in what was left to it, and does not tell which.
+type syncs struct {
+	table  *table
+	ledger *ledger.Ledger
+}
+
+var _ reconcile.Handler = (*syncs)(nil)
+
+// NewSyncs returns the handler of the daemons that tell other directors of connections.
+func NewSyncs(l *ledger.Ledger) reconcile.Handler { return newSyncs(dialKernel, l) }
+
+func newSyncs(dial func() (socket, uint16, error), l *ledger.Ledger) *syncs {
+	return &syncs{&table{dial: dial}, l}
+}
+
+// Kind implements reconcile.Handler.
+func (h *syncs) Kind() resource.Kind { return resource.KindIPVSSync }
+
+// Observe implements reconcile.Handler.
+func (h *syncs) Observe(context.Context) (reconcile.Live, error) {
+	live := reconcile.Live{Owned: resource.Set{}, Foreign: resource.Set{}}
+	list, err := h.table.daemons()
+	if errors.Is(err, ErrNoModule) && h.ledger.Count(h.Kind()) == 0 {
+		return live, nil
+	}
+	if err != nil {
+		return reconcile.Live{}, err
+	}
+	for _, d := range list {
+		id := describeDaemon(d, resource.IPVSSync{}).ID()
+		if prior, ours := h.ledger.Prior(id); ours {
+			var asked resource.IPVSSync
+			_ = json.Unmarshal([]byte(prior), &asked) // whatever it is, the daemon is looked at
+			live.Owned[id] = describeDaemon(d, asked)
+		} else {
+			live.Foreign[id] = describeDaemon(d, resource.IPVSSync{})
+		}
+	}
+	h.ledger.Retain(h.Kind(), func(name string) bool { return live.Owned[resource.ID{Kind: h.Kind(), Name: name}] != nil })
+	return live, nil
+}
+
+// Apply implements reconcile.Handler.
+func (h *syncs) Apply(_ context.Context, c reconcile.Change) error {
+	v := c.After
+	if c.Action == reconcile.Delete {
+		v = c.Before
+	}
+	s, ok := v.(resource.IPVSSync)
+	if !ok {
+		return fmt.Errorf("%T is not an IPVS synchronisation daemon", v)
+	}
+	what := "start"
+	var err error
+	switch c.Action {
+	case reconcile.Delete:
+		what, err = "stop", h.delete(s)
+	case reconcile.Adopt:
+		what, err = "adopt", h.adopt(s)
+	case reconcile.Update:
+		what, err = "restart", h.takeOver(s)
+	default:
+		err = h.create(s)
+	}
+	if err != nil {
+		return fmt.Errorf("%s the IPVS synchronisation daemon (%s): %w", what, s.Role, err)
+	}
+	return nil
+}
+
+func (h *syncs) create(s resource.IPVSSync) error {
+	if err := h.table.available(); err != nil {
+		return err
+	}
+	if h.ledger.Has(s.ID()) {
+		return h.takeOver(s)
+	}
+	if err := h.remember(s); err != nil {
+		return err
+	}
+	err := h.start(s)
+	if exists(err) {
+		if err = h.check(s); err == nil {
+			return nil
+		}
+	}
+	if err != nil {
+		err = errors.Join(err, h.ledger.Forget(s.ID()))
+	}
+	return err
+}
+
+// takeOver restarts a daemon that is not as s is: the kernel cannot change one.
+func (h *syncs) takeOver(s resource.IPVSSync) error {
+	ours := h.ledger.Has(s.ID())
+	if err := h.remember(s); err != nil {
+		return err
+	}
+	if h.check(s) == nil {
+		return nil
+	}
+	err := h.stop(s)
+	if err == nil {
+		err = h.start(s)
+	}
+	if err != nil && !ours {
+		err = errors.Join(err, h.ledger.Forget(s.ID()))
+	}
+	return err
+}
+
+func (h *syncs) adopt(s resource.IPVSSync) error {
+	if err := h.check(s); err != nil {
+		return err
+	}
+	return h.remember(s)
+}
+
+func (h *syncs) delete(s resource.IPVSSync) error {
+	if !h.ledger.Has(s.ID()) {
+		return nil
+	}
+	if err := h.stop(s); err != nil {
+		return err
+	}
+	return h.ledger.Forget(s.ID())
+}
+
+// remember makes s ours.
+func (h *syncs) remember(s resource.IPVSSync) error {
+	b, err := json.Marshal(s)
+	if err != nil {
+		return err
+	}
+	return h.ledger.Amend(s.ID(), string(b))
+}
+
+// check returns nil if a daemon runs as s asks.
+func (h *syncs) check(s resource.IPVSSync) error {
+	list, err := h.table.daemons()
+	if err != nil {
+		return err
+	}
+	for _, d := range list {
+		if describeDaemon(d, s) == s {
+			return nil
+		}
+	}
+	return errors.New("one that differs was started meanwhile")
+}
+
+func (h *syncs) start(s resource.IPVSSync) error {
+	err := h.table.changeOne(func(b []byte) (uint8, []byte) { return cmdNewDaemon, appendDaemon(b, kernelDaemon(s)) })
+	switch {
+	case errors.Is(err, syscall.ENODEV):
+		return fmt.Errorf("there is no interface %q: %w", s.Interface, err)
+	case errors.Is(err, syscall.EADDRNOTAVAIL), errors.Is(err, syscall.ENETUNREACH):
+		return fmt.Errorf("interface %q has no address to send from: %w", s.Interface, err)
+	case errors.Is(err, syscall.EINVAL):
+		return fmt.Errorf("the kernel does not take the group, or a server of another family than its service's is in the table: %w", err)
+	}
+	return err
+}
+
+func (h *syncs) stop(s resource.IPVSSync) error {
+	err := h.table.changeOne(func(b []byte) (uint8, []byte) { return cmdDelDaemon, appendDaemon(b, kernelDaemon(s)) })
+	if errors.Is(err, syscall.ESRCH) {
+		return nil // no daemon runs
+	}
+	return err
+}
+
+// daemons lists the daemons that run.
+func (t *table) daemons() ([]daemonEntry, error) {
+	var out []daemonEntry
+	err := t.query(cmdGetDaemon, netlink.Dump, nothing, func() { out = out[:0] }, func(r *reader, body []byte) error {
+		d, err := r.daemon(body)
+		if err == nil {
+			out = append(out, d)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list the IPVS synchronisation daemons: %w", err)
+	}
+	return out, nil
+}
+
+// The states of daemons, and what the kernel fills in (ip_vs_sync.c, start_sync_thread).
+const (
+	stateMaster    = 1
+	stateBackup    = 2
+	defaultPort    = 8848 // IP_VS_SYNC_PORT
+	defaultTTL     = 1
+	defaultPacket  = 1500 // of an unknown device, and the least that a backup takes
+	smallestPacket = 1024 // that a backup can be asked for
+)
+
+var defaultGroup = netip.AddrFrom4([4]byte{224, 0, 0, 81}) // IP_VS_SYNC_GROUP
+
+func kernelDaemon(s resource.IPVSSync) daemonEntry {
+	d := daemonEntry{
+		state: stateMaster, device: s.Interface, syncID: uint32(s.SyncID),
+		maxLen: s.MaxLen, group: s.Group, port: s.Port, ttl: s.TTL,
+	}
+	if s.Role == "backup" {
+		d.state = stateBackup
+	}
+	return d
+}
+
+// describeDaemon returns what would have to be asked for to get d: what the kernel made of
+// asked is asked's, and what is the kernel's own choice is left to it.
+func describeDaemon(d daemonEntry, asked resource.IPVSSync) resource.IPVSSync {
+	s := resource.IPVSSync{
+		Role: "master", Interface: d.device, SyncID: uint8(d.syncID), MaxLen: d.maxLen,
+		Group: said(d.group, asked.Group, defaultGroup),
+		Port:  said(d.port, asked.Port, defaultPort),
+		TTL:   said(d.ttl, asked.TTL, defaultTTL),
+	}
+	headers, least := uint16(20+8), uint16(1) // IP and UDP
+	if d.group.Is6() {
+		headers = 40 + 8
+	}
+	choice := d.maxLen == defaultPacket-headers
+	if d.state == stateBackup {
+		s.Role, least = "backup", smallestPacket
+		choice = d.maxLen >= defaultPacket-headers // the device's, as it was then
+	}
+	switch {
+	case asked.MaxLen != 0 && d.maxLen == min(max(asked.MaxLen, least), 65535-headers):
+		s.MaxLen = asked.MaxLen
+	case choice:
+		s.MaxLen = 0
+	}
+	return s
+}
+
+// said returns asked if the kernel made have of it, and nothing if have is the default.
+func said[T comparable](have, asked, byDefault T) T {
+	var nothing T
+	switch {
+	case have == asked, have == byDefault && asked == nothing:
+		return asked
+	case have == byDefault:
+		return nothing
+	}
+	return have
+}
