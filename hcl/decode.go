@@ -32,20 +32,31 @@ func (in *instance) value(name string, at hcl2.Range) cty.Value {
 				return cty.DynamicVal
 			}
 		}
-		return a.fallback()
+		return in.ev.fallback(a)
 	})
 }
 
-// fallback is the default of an attribute.
-func (a attribute) fallback() cty.Value {
+// fallback is the default of an attribute, converted.
+func (ev *evaluator) fallback(a attribute) cty.Value {
 	if a.def == "" {
 		return cty.NullVal(cty.DynamicPseudoType)
+	}
+	key := a.kind.name + "|" + a.def
+	if v, ok := ev.defaults[key]; ok {
+		return v
 	}
 	e, diags := hclsyntax.ParseExpression([]byte(a.def), "default", hcl2.InitialPos)
 	if diags.HasErrors() {
 		panic("hcl: default of " + a.name + ": " + diags.Error()) // our own table
 	}
 	v, _ := e.Value(nil)
+	if a.kind.typ != cty.NilType {
+		var err error
+		if v, err = convert.Convert(v, a.kind.typ); err != nil {
+			panic("hcl: default of " + a.name + ": " + err.Error()) // our own table
+		}
+	}
+	ev.defaults[key] = v
 	return v
 }
 
@@ -56,7 +67,7 @@ func (ev *evaluator) convert(v cty.Value, a attribute, at hcl2.Range, where stri
 		return v, false
 	}
 	if !a.secret && holds(v, secretType) {
-		ev.report.errorf(at, "A secret cannot be used here", "%s is shown in plans and states. secret() works in the config of a tracker and in auth.", a.name)
+		ev.report.errorf(at, "A secret cannot be used here", "%s is shown in plans and states. secret() works in the config of plugins, in passwords of checks and in auth.", a.name)
 		return v, false
 	}
 	switch {

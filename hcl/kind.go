@@ -45,6 +45,7 @@ var (
 	stringKind   = kind{name: "string", typ: cty.String}
 	boolKind     = kind{name: "boolean", typ: cty.Bool}
 	stringsKind  = kind{name: "list of strings", typ: cty.List(cty.String)}
+	textsKind    = kind{name: "map of strings", typ: cty.Map(cty.String), check: each(nil)}
 	addressKind  = kind{name: "IPv4 address", typ: cty.String, check: checkIPv4}
 	hostKind     = kind{name: "IP address", typ: cty.String, check: checkAddress}
 	hostsKind    = kind{name: "list of IP addresses", typ: cty.List(cty.String), check: each(checkAddress)}
@@ -55,11 +56,14 @@ var (
 	addressMap   = kind{name: "map of IP addresses by node", typ: cty.Map(cty.String), check: each(checkAddress)}
 	pathKind     = kind{name: "absolute path", typ: cty.String, check: checkPath}
 	markKind     = kind{name: "mark", typ: cty.String, check: checkMark}
-	pointsKind   = kind{name: "list of objects", any: true, blocks: true}
-	secretKind   = named("secret")
-	percentKind  = kind{name: "percentage", typ: cty.String, check: checkPercent}
-	anyKind      = kind{name: "any value", any: true}
-	rawKind      = kind{name: "expression", raw: true}
+
+	plainMarkKind = kind{name: "mark", typ: cty.String, check: checkPlainMark}
+
+	pointsKind  = kind{name: "list of objects", any: true, blocks: true}
+	secretKind  = named("secret")
+	percentKind = kind{name: "percentage", typ: cty.String, check: checkPercent}
+	anyKind     = kind{name: "any value", any: true}
+	rawKind     = kind{name: "expression", raw: true}
 )
 
 // named is a kind that is decoded by hand, which checks what the name promises.
@@ -229,6 +233,13 @@ func checkMark(v cty.Value) string {
 		return fmt.Sprintf(`%q is not a mark of 32 bits, such as "0x10" or "0x10/0xff".`, v.AsString())
 	case mark&^mask != 0 || mask == 0:
 		return fmt.Sprintf("No packet can have %q: the mask leaves out bits of the mark.", v.AsString())
+	}
+	return ""
+}
+
+func checkPlainMark(v cty.Value) string {
+	if n, err := strconv.ParseUint(v.AsString(), 0, 32); err != nil || n == 0 {
+		return fmt.Sprintf(`%q is not a mark of 32 bits, such as 7 or "0x10". No packet has the mark 0.`, v.AsString())
 	}
 	return ""
 }

@@ -9,6 +9,7 @@ import (
 
 	hcl2 "github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
 )
 
 // mainFile is where a cluster starts; valuesSuffix marks the files with variables' values.
@@ -31,6 +32,8 @@ type program struct {
 	spent   int                           // work of the views that are done
 	named   map[string]*hclsyntax.Block   // top-level blocks by type.label, the first of each
 	locals  map[string]*hclsyntax.Attribute
+
+	defaults map[string]cty.Value // of attributes, by kind and text
 }
 
 // A value is one setting of a variable.
@@ -45,7 +48,7 @@ func newProgram(t Tree, o Options) *program {
 		tree: t, options: o, report: newReport(t), meter: &meter{limit: maxWork},
 		named: map[string]*hclsyntax.Block{}, locals: map[string]*hclsyntax.Attribute{},
 		exprs: map[hclsyntax.Expression]prepared{}, blocks: map[string][]*hclsyntax.Block{},
-		values: map[string][]value{}, schemas: map[string][]byte{},
+		values: map[string][]value{}, schemas: map[string][]byte{}, defaults: map[string]cty.Value{},
 	}
 }
 

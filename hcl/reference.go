@@ -88,6 +88,13 @@ func writeAttrs(b *strings.Builder, def *block) {
 			preset = ""
 		}
 		fmt.Fprintf(b, "| `%s` | %s | %s | %s |\n", a.name, a.kind.name, preset, strings.ReplaceAll(a.doc, "|", "\\|"))
+		for _, f := range a.fields {
+			preset := ""
+			if f.def != "" {
+				preset = "`" + f.def + "`"
+			}
+			fmt.Fprintf(b, "| `%s.%s` | %s | %s | %s |\n", a.name, f.name, f.kind.name, preset, strings.ReplaceAll(f.doc, "|", "\\|"))
+		}
 	}
 	b.WriteString("\n")
 }

@@ -16,8 +16,9 @@ import (
 const (
 	maxRouters      = 1024
 	maxTrackers     = 1024
-	maxAddresses    = 16_384 // of all instances
-	maxDestinations = 50_000 // servers of all services
+	maxAddresses    = 16_384  // of all instances
+	maxServices     = 20_000  // of all virtual servers
+	maxDestinations = 120_000 // servers of all services
 )
 
 // rules refuses what every part allows and the whole cluster can never do.
@@ -35,17 +36,13 @@ func (v *view) rules() {
 	v.vridRules()
 	v.routeConflicts()
 	v.lonelySessions()
-	for _, p := range c.Pools {
-		v.poolRules(p)
+	for k := range c.Pools {
+		v.poolRules(&c.Pools[k])
 	}
-	taken := map[string]spec.VirtualServer{}
-	for _, s := range c.VirtualServers {
-		key := fmt.Sprintf("%s %s", s.Services[0].Protocol, netip.AddrPortFrom(s.Services[0].Address, s.Services[0].Port))
-		if other, dup := taken[key]; dup {
-			v.fail(s.Origin, "address", "The service is taken", "%s is %s, too.", other.Origin.Address, key)
-		}
-		taken[key] = s
-		v.serviceRules(s)
+	v.ipvsRules()
+	table := v.newTable()
+	for k := range c.VirtualServers {
+		table.rules(&c.VirtualServers[k])
 	}
 	for _, m := range c.Moved {
 		v.movedRules(m)
@@ -62,85 +59,18 @@ func (v *view) small() bool {
 	for _, p := range v.cluster.Pools {
 		size[p.Name] = len(p.Servers)
 	}
+	services := 0
 	for _, s := range v.cluster.VirtualServers {
-		destinations += size[s.Pool] + size[s.Sorry]
+		services += len(s.Services)
+		destinations += len(s.Services) * (size[s.Pool] + size[s.Sorry])
 	}
-	if routers <= maxRouters && len(v.cluster.Trackers) <= maxTrackers && addresses <= maxAddresses && destinations <= maxDestinations {
+	if routers <= maxRouters && len(v.cluster.Trackers) <= maxTrackers && addresses <= maxAddresses && services <= maxServices && destinations <= maxDestinations {
 		return true
 	}
 	v.ev.report.errorf(hcl2.Range{Filename: mainFile}, "The cluster is too large",
-		"It has %d vrrp_instances with %d addresses, %d trackers, and services with %d servers; at most %d, %d, %d and %d are supported.",
-		routers, addresses, len(v.cluster.Trackers), destinations, maxRouters, maxAddresses, maxTrackers, maxDestinations)
+		"It has %d vrrp_instances with %d addresses, %d trackers, and %d services with %d servers; at most %d, %d, %d, %d and %d are supported.",
+		routers, addresses, len(v.cluster.Trackers), services, destinations, maxRouters, maxAddresses, maxTrackers, maxServices, maxDestinations)
 	return false
-}
-
-func (v *view) poolRules(p spec.Pool) {
-	if len(p.Servers) == 0 {
-		v.fail(p.Origin, "", "The pool has no server", "Write server \"NAME\" { address = \"192.0.2.10\" }.")
-	}
-	seen := map[netip.AddrPort]string{}
-	for _, s := range p.Servers {
-		at := netip.AddrPortFrom(s.Address, s.Port)
-		if other, dup := seen[at]; dup {
-			v.fail(s.Origin, "address", "The server is there twice", "%s and %s are both %s.", other, s.Name, at)
-		}
-		seen[at] = s.Name
-	}
-}
-
-func (v *view) serviceRules(s spec.VirtualServer) {
-	if s.Forward != "dr" {
-		v.fail(s.Origin, "forward", fmt.Sprintf("forward = %q is not supported in this version", s.Forward), "Write forward = \"dr\".")
-		return
-	}
-	i, _ := v.cluster.Instance(s.On)
-	pool, _ := v.cluster.Pool(s.Pool)
-	if !slices.ContainsFunc(i.All(), func(a spec.VirtualAddress) bool { return a.Prefix.Addr() == s.Services[0].Address }) {
-		v.fail(s.Origin, "address", "The address is not the instance's", "%s does not have %s, so no packet for it would arrive at a director.", i.Origin.Address, s.Services[0].Address)
-	}
-	if i.NoAccept {
-		v.fail(s.Origin, "on", "The instance accepts no packets", "%s has accept = false, which drops packets to its addresses before IPVS sees them.", i.Origin.Address)
-	}
-	v.serverRules(s, i, pool, "pool")
-	sorry, ok := v.cluster.Pool(s.Sorry)
-	if !ok {
-		return
-	}
-	if s.Sorry == s.Pool {
-		v.fail(s.Origin, "sorry", "The sorry pool is the pool", "The servers that answer when no other can have to be others.")
-		return
-	}
-	v.serverRules(s, i, sorry, "sorry")
-	real := map[netip.AddrPort]string{}
-	for _, r := range pool.Servers {
-		real[netip.AddrPortFrom(r.Address, r.Port)] = r.Name
-	}
-	for _, r := range sorry.Servers {
-		if name, ok := real[netip.AddrPortFrom(r.Address, r.Port)]; ok {
-			v.fail(s.Origin, "sorry", "The sorry server is a real server", "%s is in %s as %q and in %s as %q.", r.Address, pool.Origin.Address, name, sorry.Origin.Address, r.Name)
-		}
-	}
-}
-
-// serverRules checks what direct routing asks of the servers.
-func (v *view) serverRules(s spec.VirtualServer, i spec.VRRPInstance, p spec.Pool, attr string) {
-	directors := map[netip.Addr]string{}
-	for _, n := range v.cluster.Nodes {
-		if _, member := i.Priority[n.Name]; member {
-			directors[n.Address], directors[i.SourceOf(n)] = n.Name, n.Name
-		}
-	}
-	for _, r := range p.Servers {
-		if r.Port != s.Services[0].Port {
-			v.fail(s.Origin, attr, "Direct routing cannot map ports", "%s has port %d and its server %s has port %d. The packet is passed on unchanged, so they have to be equal.", s.Origin.Address, s.Services[0].Port, r.Origin.Address, r.Port)
-		}
-		if r.Address == s.Services[0].Address {
-			v.fail(s.Origin, attr, "The server is the service", "Server %q has the virtual address %s itself.", r.Name, s.Services[0].Address)
-		}
-		if name, ok := directors[r.Address]; ok {
-			v.fail(s.Origin, attr, "The server is a director", "Server %q is node %q, a member of %s. A director cannot be a real server of its own service in this version; 127.0.0.1 stands for whichever director has the address.", r.Name, name, i.Origin.Address)
-		}
-	}
 }
 
 func (v *view) movedRules(m spec.Moved) {

@@ -9,6 +9,8 @@ type attribute struct {
 	doc      string
 	later    bool // a later version accepts it
 	secret   bool // may hold secret("name")
+
+	fields []attribute // what the object of an objectKind may hold
 }
 
 // A block is one block type of the language.

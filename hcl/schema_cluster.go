@@ -1,19 +1,11 @@
 package hcl
 
-import (
-	"slices"
-	"time"
-)
-
-// Schedulers that Linux has, as ipvsadm -s names them.
-var schedulers = []string{"rr", "wrr", "lc", "wlc", "lblc", "lblcr", "sh", "mh", "dh", "sed", "nq", "fo", "ovf"}
-
 // clusterFile is what cluster.hcl and the files it includes may hold.
 var clusterFile = &block{
 	doc: "The folder that a node points at holds cluster.hcl. One definition serves every node.",
 	blocks: append([]*block{
 		hareconcileBlock, variableBlock, localsBlock, includeBlock, clusterBlock,
-		vrrpBlock, syncGroupBlock, trackerBlock, poolBlock, virtualServerBlock, movedBlock,
+		vrrpBlock, syncGroupBlock, trackerBlock, poolBlock, virtualServerBlock, ipvsBlock, movedBlock,
 	}, laterBlocks("haproxy", "notify", "check")...),
 }
 
@@ -73,55 +65,6 @@ var clusterBlock = &block{
 		},
 		{name: "coordination", later: true},
 	},
-}
-
-var poolBlock = &block{
-	name: "pool", labels: []string{"name"}, each: true, doc: "Servers that are checked together.",
-	attrs: []attribute{
-		{name: "port", kind: portKind(), required: true, doc: "The servers' port."},
-		{name: "on_fail", kind: choice("weight_zero", "remove"), def: `"weight_zero"`, doc: "What a failed server gets: weight 0, so that its connections end in peace, or no entry in the table."},
-	},
-	blocks: []*block{
-		{
-			name: "server", labels: []string{"name"}, doc: "One server.",
-			attrs: []attribute{
-				{name: "address", kind: addressKind, required: true, doc: "Its address. 127.0.0.1 means the director itself."},
-				{name: "port", kind: portKind(), doc: "Its port where it is not the pool's."},
-				{name: "weight", kind: intKind(0, 65535), def: "1", doc: "Its share of new connections; 0 gives it none."},
-			},
-		},
-		checkBlock,
-	},
-}
-
-var checkBlock = &block{
-	name: "check", labels: []string{"type"}, doc: `How every server of the pool is probed: "http" or "tcp". All checks have to pass; without any, servers count as up.`,
-	attrs: append([]attribute{
-		{name: "path", kind: stringKind, def: `"/"`, doc: "http: what is asked for."},
-		{name: "method", kind: choice("GET", "HEAD", "OPTIONS"), def: `"GET"`, doc: "http: the method."},
-		{name: "host", kind: stringKind, doc: "http: the Host header; the server's address if it is absent."},
-		{name: "expect", kind: named("object"), def: "{ status = [200] }", doc: "http: what passes: `{ status = [200, 204] }`."},
-		{name: "interval", kind: durationKind(10*time.Millisecond, 24*time.Hour), def: `"2s"`, doc: "The time between two probes of a server."},
-		{name: "timeout", kind: durationKind(time.Millisecond, time.Hour), def: `"1s"`, doc: "How long an answer may take; no longer than the interval."},
-		{name: "rise", kind: intKind(1, 100), def: "2", doc: "How many passes in a row bring a server into service."},
-		{name: "fall", kind: intKind(1, 100), def: "2", doc: "How many failures in a row take it out."},
-	}, laterAttrs("port", "body", "headers", "tls", "jitter", "retry")...),
-}
-
-var virtualServerBlock = &block{
-	name: "virtual_server", labels: []string{"name"}, each: true, doc: "One IPVS service on the nodes of a VRRP instance.",
-	attrs: slices.Concat([]attribute{
-		{name: "on", kind: refKind("vrrp_instance"), required: true, doc: "The instance whose members are the directors."},
-		{name: "address", kind: addressKind, required: true, doc: "The service's address, one of the instance's."},
-		{name: "port", kind: portKind(), required: true, doc: "The service's port."},
-		{name: "protocol", kind: choice("tcp", "udp"), def: `"tcp"`, doc: "The transport."},
-		{name: "scheduler", kind: choice(schedulers...), def: `"wlc"`, doc: "How connections are spread, as in ipvsadm."},
-		{name: "forward", kind: choice("dr", "nat", "tunnel"), required: true, doc: `How packets reach the servers: "dr" in this version. Servers that are nodes get the address on lo and their arp sysctls.`},
-		{name: "pool", kind: refKind("pool"), required: true, doc: "The servers."},
-		{name: "sorry", kind: refKind("pool"), doc: "The servers that answer while none of the pool is in service."},
-		{name: "adopt", kind: boolKind, def: "false", doc: "Take over a service, servers and a real server's address that somebody else made, even if they differ. Otherwise they are a conflict and stay as they are."},
-	}, laterAttrs("program", "quorum", "ops", "hysteresis")),
-	blocks: laterBlocks("lifecycle", "persistence"),
 }
 
 var movedBlock = &block{

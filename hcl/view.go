@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	hcl2 "github.com/hashicorp/hcl/v2"
-	"github.com/hashicorp/hcl/v2/hclsyntax"
 
 	"github.com/hareconcile/hareconcile/internal/spec"
 )
@@ -45,6 +44,9 @@ func (p *program) view(base *spec.Cluster, n spec.Node) *view {
 	for _, in := range v.ev.all(virtualServerBlock) {
 		c.VirtualServers = append(c.VirtualServers, v.virtualServer(in))
 	}
+	for _, b := range p.blocks["ipvs"] {
+		c.IPVS = v.ipvs(v.ev.instance(ipvsBlock, b, "ipvs", nil))
+	}
 	for k, b := range p.blocks["moved"] {
 		if m, ok := v.moved(b, k); ok {
 			c.Moved = append(c.Moved, m)
@@ -82,55 +84,4 @@ func (v *view) place(o spec.Origin, attr string) hcl2.Range {
 // fail reports a mistake in an attribute of in.
 func (in *instance) fail(attr, summary, format string, args ...any) {
 	in.ev.report.errorf(in.attrRange(attr), summary, format, args...)
-}
-
-func (v *view) pool(in *instance) spec.Pool {
-	p := spec.Pool{
-		Origin: v.note(in), Name: in.name,
-		Port: uint16(in.int("port")), OnFail: in.string("on_fail"),
-	}
-	seen := map[string]bool{}
-	for _, s := range in.children("server") {
-		if seen[s.name] {
-			v.ev.report.errorf(s.at, "The name is taken", "Pool %q has another server %q.", p.Name, s.name)
-			continue
-		}
-		seen[s.name] = true
-		server := spec.Server{
-			Origin: v.note(s), Name: s.name, Address: s.addr("address"),
-			Port: p.Port, Weight: s.int("weight"),
-		}
-		if s.written("port") {
-			server.Port = uint16(s.int("port"))
-		}
-		p.Servers = append(p.Servers, server)
-	}
-	for _, c := range in.children("check") {
-		p.Checks = append(p.Checks, v.check(c))
-	}
-	return p
-}
-
-func (v *view) virtualServer(in *instance) spec.VirtualServer {
-	return spec.VirtualServer{
-		Origin: v.note(in), Name: in.name,
-		On:        in.string("on"),
-		Services:  []spec.Service{{Protocol: in.string("protocol"), Address: in.addr("address"), Port: uint16(in.int("port"))}},
-		Scheduler: in.string("scheduler"),
-		Forward:   in.string("forward"),
-		Pool:      in.string("pool"),
-		Sorry:     in.string("sorry"),
-		Adopt:     in.boolean("adopt"),
-	}
-}
-
-// moved reads a rename; its addresses name blocks and are not evaluated.
-func (v *view) moved(b *hclsyntax.Block, k int) (spec.Moved, bool) {
-	from, ok := v.address(b, "from")
-	to, ok2 := v.address(b, "to")
-	if !ok || !ok2 {
-		return spec.Moved{}, false
-	}
-	in := v.ev.instance(movedBlock, b, fmt.Sprintf("moved[%d]", k), nil)
-	return spec.Moved{Origin: v.note(in), From: from, To: to}, true
 }

@@ -3,6 +3,7 @@ package hcl
 import (
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/hareconcile/hareconcile/internal/spec"
 )
@@ -58,6 +59,18 @@ func (v *view) once(seen map[string]bool, b *instance) {
 	}
 	seen[b.name] = true
 	v.note(b)
+}
+
+// device reads an interface's name (dev_valid_name in net/core/dev.c). A comma would end it in lists.
+func (in *instance) device(name string) string {
+	s := in.string(name)
+	if s == "" && !in.written(name) {
+		return s
+	}
+	if s == "" || s == "." || s == ".." || len(s) > 15 || !printable(s) || strings.ContainsAny(s, "/:,") {
+		in.ev.report.errorf(in.attrRange(name), "Not an interface", "%.40q cannot be the name of a device: 1 to 15 characters without spaces, slashes, colons and commas.", s)
+	}
+	return s
 }
 
 // otherDevice reads a device, or "" if it is the one that is meant anyway.

@@ -1,138 +1,140 @@
 package hcl
 
 import (
-	"fmt"
 	"slices"
 	"strings"
-
-	hcl2 "github.com/hashicorp/hcl/v2"
-	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"time"
 
 	"github.com/hareconcile/hareconcile/internal/spec"
 )
 
-// httpOnly are the attributes that mean nothing to a tcp check.
-var httpOnly = []string{"path", "method", "host", "expect"}
-
+// check reads a check of a pool. What is of one type is in view_probe.go.
 func (v *view) check(in *instance) spec.Check {
-	c := spec.Check{
-		Origin: v.note(in), Type: in.name,
-		Interval: in.duration("interval"), Timeout: in.duration("timeout"),
-		Rise: in.int("rise"), Fall: in.int("fall"),
+	c := spec.Check{Origin: v.note(in), Type: in.name}
+	k := slices.IndexFunc(checkTypes, func(t checkType) bool { return t.name == in.name })
+	if k < 0 {
+		v.ev.report.errorf(in.at, "Unknown check", "A check is %s, not %q.%s", oneOf(checkTypeNames()), c.Type, DidYouMean(c.Type, checkTypeNames()))
+		return c
 	}
-	switch c.Type {
-	case "http":
-		c.HTTP = &spec.HTTPCheck{Path: in.string("path"), Method: in.string("method"), Host: in.string("host")}
-		for _, code := range v.expect(in) {
-			c.HTTP.Status = append(c.HTTP.Status, spec.StatusRange{Low: code, High: code})
-		}
-		v.httpText(in)
-	case "tcp":
-		for _, name := range httpOnly {
-			if in.body.Attributes[name] != nil {
-				v.ev.report.errorf(in.attrRange(name), fmt.Sprintf("%s does not fit", name), "A tcp check only connects. Write check \"http\" to ask for something.")
-			}
-		}
-	case "udp", "dns", "smtp", "tls", "https", "exec", "ping", "icmp":
-		notYet(v.ev.report, in.at, fmt.Sprintf("check %q", c.Type), "the pool")
-	default:
-		types := []string{"http", "tcp"}
-		v.ev.report.errorf(in.at, "Unknown check", "A check is %s, not %q.%s", oneOf(types), c.Type, DidYouMean(c.Type, types))
+	typ := checkTypes[k]
+	if !v.fitting(in, typ) {
+		return c
 	}
-	if c.Timeout > c.Interval && c.Interval > 0 {
-		v.ev.report.errorf(in.attrRange("timeout"), "The timeout is longer than the interval", "A probe that takes %s would meet the next one, after %s.", c.Timeout, c.Interval)
+	fits := func(attr string) bool { return slices.Contains(typ.attrs, attr) }
+	if fits("timeout") {
+		v.sampling(in, &c)
 	}
+	if fits("address") {
+		c.Address = in.addr("address")
+	}
+	if fits("port") {
+		c.Port = uint16(in.int("port"))
+	}
+	if fits("source") {
+		v.origin(in, &c)
+	}
+	if fits("mark") {
+		c.Mark = in.plainMark("mark")
+	}
+	if fits("dynamic") {
+		c.Dynamic = in.boolean("dynamic")
+	}
+	if fits("tls") && in.written("tls") {
+		c.TLS = v.tls(in)
+	}
+	probes[c.Type](v, in, &c)
 	return c
 }
 
-// httpText refuses what would break a request apart.
-func (v *view) httpText(in *instance) {
-	if p := in.string("path"); p != "" && (!strings.HasPrefix(p, "/") || !printable(p)) {
-		v.ev.report.errorf(in.attrRange("path"), "path cannot be that", "A path starts with / and has neither spaces nor control characters.")
+// fitting refuses attributes that mean nothing to a type, and asks for those that it needs.
+func (v *view) fitting(in *instance, typ checkType) bool {
+	good := true
+	for _, a := range in.def.attrs {
+		if in.body.Attributes[a.name] != nil && !slices.Contains(typ.attrs, a.name) {
+			in.fail(a.name, a.name+" does not fit", "A check of type %q has no use for it; it is for %s.", typ.name, oneOf(typesWith(a.name)))
+			good = false
+		}
 	}
-	if h := in.string("host"); !printable(h) || strings.ContainsAny(h, "/@") {
-		v.ev.report.errorf(in.attrRange("host"), "host cannot be that", "A host is a name or an address, with a port if need be.")
+	for _, name := range typ.needs {
+		if in.body.Attributes[name] == nil {
+			a, _ := in.def.attr(name)
+			v.ev.report.errorf(in.body.MissingItemRange(), name+" is missing", "A check of type %q needs an attribute %q: %s", typ.name, name, a.doc)
+			good = false
+		}
 	}
+	return good
+}
+
+// typesWith returns the types of checks that have an attribute.
+func typesWith(attr string) []string {
+	var names []string
+	for _, t := range checkTypes {
+		if slices.Contains(t.attrs, attr) {
+			names = append(names, t.name)
+		}
+	}
+	return names
+}
+
+// sampling reads how often, how long and how many times.
+func (v *view) sampling(in *instance, c *spec.Check) {
+	c.Interval, c.Timeout = in.duration("interval"), in.duration("timeout")
+	c.Retry, c.Jitter = in.duration("retry"), in.percent("jitter")
+	c.Rise, c.Fall = in.int("rise"), in.int("fall")
+	c.DegradedAfter = in.duration("degraded_after")
+	late := func(attr string, d time.Duration, than string, limit time.Duration) {
+		if d > limit && limit > 0 {
+			in.fail(attr, "The "+attr+" is longer than the "+than, "A probe that takes %s would meet the next one, after %s.", d, limit)
+		}
+	}
+	late("timeout", c.Timeout, "interval", c.Interval)
+	if c.Timeout <= c.Interval {
+		late("timeout", c.Timeout, "retry", c.Retry)
+	}
+	if c.Retry > c.Interval {
+		in.fail("retry", "retry is longer than the interval", "Retries, after %s, are there to know sooner than after %s.", c.Retry, c.Interval)
+	}
+	if c.DegradedAfter >= c.Timeout && c.DegradedAfter > 0 {
+		in.fail("degraded_after", "degraded_after is not below the timeout", "An answer that takes %s has failed, after %s.", c.DegradedAfter, c.Timeout)
+	}
+}
+
+// origin reads the local end of a probe.
+func (v *view) origin(in *instance, c *spec.Check) {
+	c.Source, c.Device = in.addr("source"), in.device("dev")
+	if c.Source.IsValid() && c.Address.IsValid() && c.Source.Is6() != c.Address.Is6() {
+		in.fail("source", "source is of the other family", "Nothing goes from %s to %s.", c.Source, c.Address)
+	}
+	if c.Address.Is6() && c.Address.IsLinkLocalUnicast() && c.Device == "" {
+		v.ev.report.errorf(in.at, "dev is missing", "%s is a link-local address: only with dev does it say where.", c.Address)
+	}
+}
+
+// tls reads tls = { ... }.
+func (v *view) tls(in *instance) *spec.TLS {
+	o := in.object("tls")
+	if !o.good {
+		return &spec.TLS{}
+	}
+	t := &spec.TLS{
+		Insecure: !o.boolean("verify"), Name: o.string("name"),
+		CA: o.string("ca_file"), Cert: o.string("cert_file"), Key: o.string("key_file"),
+	}
+	switch {
+	case t.Insecure && t.CA != "":
+		o.fail("ca_file", "ca_file does not fit", "With verify = false nothing is verified.")
+	case (t.Cert == "") != (t.Key == ""):
+		in.fail("tls", "A certificate and its key belong together", "Write cert_file and key_file, or neither.")
+	}
+	if t.Name != "" && !hostText(t.Name) || strings.Contains(t.Name, ":") {
+		o.fail("name", "name cannot be that", "It is a host's name, without a port.")
+	}
+	return t
 }
 
 func printable(s string) bool {
 	return len(s) <= 1024 && !strings.ContainsFunc(s, func(c rune) bool { return c <= ' ' || c > '~' })
 }
 
-// expect reads { status = [200] }.
-func (v *view) expect(in *instance) []int {
-	got, ok := in.get("expect")
-	at := in.attrRange("expect")
-	if !ok {
-		return nil
-	}
-	if !got.Type().IsObjectType() {
-		v.ev.report.errorf(at, "Wrong type", "expect is an object, such as { status = [200] }.")
-		return nil
-	}
-	for _, name := range sortedKeys(got.Type().AttributeTypes()) {
-		switch name {
-		case "status":
-		case "body", "header", "headers", "json":
-			notYet(v.ev.report, at, name, "expect")
-			return nil
-		default:
-			v.ev.report.errorf(at, "Unknown attribute", "expect has no attribute %q.%s", name, DidYouMean(name, []string{"status"}))
-			return nil
-		}
-	}
-	if !got.Type().HasAttribute("status") {
-		v.ev.report.errorf(at, "status is missing", "expect says which answers pass: { status = [200] }.")
-		return nil
-	}
-	list, ok := v.ev.convert(got.GetAttr("status"), attribute{name: "status", kind: listOf(intKind(100, 599))}, at, "expect")
-	if !ok || list.IsNull() {
-		return nil
-	}
-	var out []int
-	for _, s := range list.AsValueSlice() {
-		out = append(out, integer(s))
-	}
-	if len(out) == 0 {
-		v.ev.report.errorf(at, "status is empty", "No answer would pass. Write the codes that do: { status = [200] }.")
-	}
-	slices.Sort(out)
-	return slices.Compact(out)
-}
-
-// device reads an interface's name (dev_valid_name in net/core/dev.c). A comma would end it in lists.
-func (in *instance) device(name string) string {
-	s := in.string(name)
-	if s == "" && !in.written(name) {
-		return s
-	}
-	if s == "" || s == "." || s == ".." || len(s) > 15 || !printable(s) || strings.ContainsAny(s, "/:,") {
-		in.ev.report.errorf(in.attrRange(name), "Not an interface", "%.40q cannot be the name of a device: 1 to 15 characters without spaces, slashes, colons and commas.", s)
-	}
-	return s
-}
-
-// address reads pool.web or pool.web["a"] without evaluating it.
-func (v *view) address(b *hclsyntax.Block, name string) (string, bool) {
-	a := b.Body.Attributes[name]
-	if a == nil {
-		return "", false // reported by checkBody
-	}
-	t, diags := hcl2.AbsTraversalForExpr(a.Expr)
-	if diags.HasErrors() || len(t) < 2 || len(t) > 3 {
-		v.ev.report.errorf(a.Expr.Range(), "Not a block address", "Write TYPE.NAME, such as pool.web.")
-		return "", false
-	}
-	label, ok := step(t, 1)
-	out := t.RootName() + "." + label
-	if len(t) == 3 {
-		key, isKey := step(t, 2)
-		ok = ok && isKey
-		out += fmt.Sprintf("[%q]", key)
-	}
-	if def, known := clusterFile.block(t.RootName()); !known || !def.each || !ok {
-		v.ev.report.errorf(a.Expr.Range(), "Not a block address", "%s is no block that can be renamed: vrrp_instance, sync_group, tracker, pool or virtual_server.", out)
-		return "", false
-	}
-	return out, true
-}
+// hostText reports whether s can be a host of a URL, which has no path and no user.
+func hostText(s string) bool { return printable(s) && !strings.ContainsAny(s, "/@") }

@@ -15,6 +15,15 @@ import (
 // secretKey marks a secret in a plugin's configuration: {"$secret": "name"}.
 const secretKey = "$secret"
 
+// pluginName reads the name of a plugin.
+func (in *instance) pluginName() string {
+	s := in.string("plugin")
+	if s != "" && !namePattern.MatchString(s) {
+		in.fail("plugin", "Not a name", "%.80q cannot be a plugin. %s", s, nameRule)
+	}
+	return s
+}
+
 // config checks a plugin's configuration against its schema and returns it as JSON.
 func (v *view) config(in *instance, plugin string) []byte {
 	at := in.attrRange("config")

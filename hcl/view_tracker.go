@@ -45,10 +45,7 @@ func (v *view) target(in *instance, kind string, t *spec.Tracker) {
 	case "interface":
 		t.Interface = in.device("interface")
 	case "plugin":
-		t.Plugin = in.string("plugin")
-		if t.Plugin != "" && !namePattern.MatchString(t.Plugin) {
-			in.fail("plugin", "Not a name", "%.80q cannot be a plugin. %s", t.Plugin, nameRule)
-		}
+		t.Plugin = in.pluginName()
 	case "process":
 		if t.Process = in.string(kind); !wordOf(t.Process, 255) || strings.Contains(t.Process, "/") {
 			in.fail(kind, "process cannot be that", "%.80q is no program's name: no path, no spaces, no commas.", t.Process)

@@ -1,0 +1,86 @@
+package hcl
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/hareconcile/hareconcile/internal/spec"
+)
+
+func (v *view) poolRules(p *spec.Pool) {
+	if len(p.Servers) == 0 {
+		v.fail(p.Origin, "", "The pool has no server", "Write server \"NAME\" { address = \"192.0.2.10\" }.")
+	}
+	seen := make(map[netip.AddrPort]string, len(p.Servers))
+	for _, s := range p.Servers {
+		at := netip.AddrPortFrom(s.Address, s.Port)
+		if other, dup := seen[at]; dup {
+			v.fail(s.Origin, "address", "The server is there twice", "%s and %s are both %s.", other, s.Name, endpoint(at))
+		}
+		seen[at] = s.Name
+		if s.Draining && p.Drain == 0 {
+			v.fail(s.Origin, "draining", "The pool does not drain", "%s has no time to keep its connections. Write drain = \"5m\" in %s.", s.Name, p.Origin.Address)
+		}
+	}
+	if len(p.Checks) == 0 {
+		v.uncheckedRules(p)
+	}
+	weighs := ""
+	for k := range p.Checks {
+		c := &p.Checks[k]
+		v.checkRules(p, c)
+		if c.Dynamic && weighs != "" {
+			v.fail(c.Origin, "dynamic", "Two checks decide the weight", "The check of type %q in %s does, too.", weighs, p.Origin.Address)
+		}
+		if c.Dynamic {
+			weighs = c.Type
+		}
+	}
+}
+
+// endpoint writes an address with its port, if it has one.
+func endpoint(a netip.AddrPort) string {
+	if a.Port() == 0 {
+		return a.Addr().String()
+	}
+	return a.String()
+}
+
+// uncheckedRules refuses what a pool without checks would never do.
+func (v *view) uncheckedRules(p *spec.Pool) {
+	for attr, written := range map[string]bool{
+		"slow_start": p.SlowStart > 0, "panic_threshold": p.PanicPercent > 0, "degraded_weight": p.DegradedPercent > 0,
+		"require": p.Any, "initial": p.InitiallyUp,
+	} {
+		if written {
+			v.fail(p.Origin, attr, attr+" does not fit", "%s has no check, so its servers are always up. Write check \"tcp\" {}.", p.Origin.Address)
+		}
+	}
+}
+
+// checkRules asks whether a check can be done for every server of its pool.
+func (v *view) checkRules(p *spec.Pool, c *spec.Check) {
+	k := slices.IndexFunc(checkTypes, func(t checkType) bool { return t.name == c.Type })
+	if k < 0 {
+		return // reported
+	}
+	ported := checkTypes[k].ported || c.Exec != nil && strings.Contains(strings.Join(c.Exec.Command, " "), "{port}")
+	for _, s := range p.Servers {
+		target := s.Address
+		if c.Address.IsValid() {
+			target = c.Address
+		}
+		switch {
+		case ported && c.Port == 0 && s.Port == 0:
+			v.fail(c.Origin, "", "The check has no port", "Neither %s nor %s says one, and the services that use the pool may have several. Write port = PORT here.", p.Origin.Address, s.Origin.Address)
+			return
+		case c.Source.IsValid() && c.Source.Is6() != target.Is6():
+			v.fail(c.Origin, "source", "source is of the other family", "Nothing goes from %s to %s.", c.Source, target)
+			return
+		case c.Type == "bfd" && target.IsLoopback():
+			v.fail(s.Origin, "address", "A host has no session with itself", "%s asks %s by BFD, which is the director itself.", p.Origin.Address, target)
+			return
+		}
+	}
+}
