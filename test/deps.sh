@@ -3,7 +3,8 @@
 # Nothing that comes with them is started or enabled on this machine:
 #   - a policy-rc.d that denies every start is in place while apt-get runs (invoke-rc.d(8));
 #     afterwards it is removed, and one that was there before is back in its place;
-#   - links by which a package enables its unit or its init script are taken away again.
+#   - links by which a package enables its unit or its init script, also under another name,
+#     are taken away again.
 set -eu
 
 # program or file : package : what for
@@ -23,6 +24,11 @@ needs='
 /usr/bin/curl:curl:the client of the lab
 /usr/bin/git:git:repositories that agents pull
 /usr/bin/ssh-keygen:openssh-client:keys for git over ssh
+/usr/bin/redis-server:redis-server:a server that redis checks ask
+/usr/sbin/unbound:unbound:a server that dns checks ask
+/usr/sbin/mariadbd:mariadb-server-core:a server that mysql checks ask
+/usr/bin/pg_ctlcluster:postgresql:a server that postgresql checks ask
+/usr/lib/python3/dist-packages/aiosmtpd/__init__.py:python3-aiosmtpd:a server that smtp checks ask
 /usr/bin/gcc:gcc:the race detector
 /usr/include/stdlib.h:libc6-dev:the race detector
 '
@@ -61,7 +67,7 @@ fi
 
 # shellcheck disable=SC2086 # the list of packages and the command are words on purpose
 exec $as_root sh -eu -c '
-links() { find /etc/systemd/system /etc/rc[0-6S].d -type l \( -path "*.wants/*" -o -name "S[0-9]*" \) 2>/dev/null | sort; }
+links() { find /etc/systemd/system /etc/rc[0-6S].d -type l \( -path "/etc/systemd/*" -o -name "S[0-9]*" \) 2>/dev/null | sort; }
 before=$(mktemp) after=$(mktemp) policy=/usr/sbin/policy-rc.d
 saved=$policy.before-hareconcile
 finish() {

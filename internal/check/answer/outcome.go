@@ -30,14 +30,14 @@ const (
 // MaxWeight is the highest weight that a check may give (ipvsadm -w).
 const MaxWeight = 65535
 
-// maxLine bounds what is shown of a server's words.
-const maxLine = 120
+// MaxLine bounds what is shown of a server's words, in bytes.
+const MaxLine = 200
 
 // Line returns the first line of foreign text, printable and short.
 func Line(s string) string {
 	s, _, cut := strings.Cut(strings.TrimLeft(s, "\r\n"), "\n")
-	if len(s) > maxLine {
-		s, cut = s[:maxLine], true
+	if len(s) > MaxLine {
+		s, cut = s[:MaxLine], true
 	}
 	s = strings.TrimSpace(strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {

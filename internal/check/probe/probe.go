@@ -3,6 +3,7 @@ package probe
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"time"
@@ -47,6 +48,21 @@ type Options struct {
 	ExecUser string
 }
 
+// secret reads a secret. The name "" is none.
+func (o Options) secret(name string) (string, error) {
+	if name == "" {
+		return "", nil
+	}
+	if o.Secret == nil {
+		return "", own(fmt.Errorf("there is no secret %s", name))
+	}
+	b, err := o.Secret(name)
+	if err != nil {
+		return "", own(err)
+	}
+	return string(b), nil
+}
+
 // New returns the Prober of a check of one server. It does not touch the server or the host.
 func New(c spec.Check, t Target, o Options) (Prober, error) {
 	look, err := newLook(c, t, o)
@@ -60,12 +76,32 @@ func New(c spec.Check, t Target, o Options) (Prober, error) {
 // are an *ownError, or the kernel's for want of something.
 type look func(ctx context.Context) (Outcome, error)
 
-func newLook(c spec.Check, t Target, _ Options) (look, error) {
+func newLook(c spec.Check, t Target, o Options) (look, error) {
 	switch c.Type {
 	case "tcp":
 		return newTCP(c, t)
 	case "http", "https":
 		return newHTTP(c, t)
+	case "dns":
+		return newDNS(c, t)
+	case "smtp":
+		return newSMTP(c, t)
+	case "ping":
+		return newPing(c, t)
+	case "udp":
+		return newUDP(c, t)
+	case "grpc":
+		return newGRPC(c, t)
+	case "redis":
+		return newRedis(c, t, o)
+	case "mysql":
+		return newMySQL(c, t, o)
+	case "postgresql":
+		return newPostgreSQL(c, t, o)
+	case "exec":
+		return newExec(c, t, o)
+	case "file":
+		return newFile(c, t)
 	case "plugin", "bfd":
 		return nil, fmt.Errorf("a %s check is told by others, not probed", c.Type)
 	}
@@ -80,6 +116,9 @@ func within(c spec.Check, l look) Prober {
 		bounded, cancel := context.WithTimeout(ctx, c.Timeout)
 		defer cancel()
 		out, err := l(bounded)
+		if errors.Is(err, errSilence) && ctx.Err() == nil {
+			return silent(c.Timeout)
+		}
 		if err != nil {
 			out = Outcome{Err: err}
 		}

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/hareconcile/hareconcile/internal/check/answer"
 )
 
 // An ownError is a fault of this host: it says nothing of the server.
@@ -42,8 +44,10 @@ func ours(err error) bool {
 	return false
 }
 
-// maxText bounds an error's text: some of it is the server's.
-const maxText = 200
+// layers are what libraries put before an error's own words, outermost first.
+var layers = []string{
+	"net/http: ", "http: ", "tls: failed to verify certificate: ", "x509: ",
+}
 
 // plain says what went wrong without the layers that found out.
 func plain(err error, timeout time.Duration) error {
@@ -60,11 +64,8 @@ func plain(err error, timeout time.Duration) error {
 		return errors.New("connection closed without an answer")
 	}
 	text := err.Error()
-	for _, layer := range []string{"net/http: ", "HTTP/1.x transport connection broken: ", "net/http: ", "http: "} {
+	for _, layer := range layers {
 		text = strings.TrimPrefix(text, layer)
 	}
-	if len(text) > maxText {
-		text = strings.ToValidUTF8(text[:maxText], "") + "..."
-	}
-	return errors.New(text)
+	return errors.New(answer.Line(text))
 }
