@@ -23,7 +23,10 @@ var programs = [2]string{"hareconcile", "keepalived"}
 // restartAfter is what dist's unit has systemd wait before it starts vrrpd again.
 const restartAfter = 100 * time.Millisecond
 
-// A daemon is one program's VRRP on one host.
+// childFile is where keepalived names the process that does its work.
+const childFile = "child.pid"
+
+// A daemon is one program on one host.
 type daemon struct {
 	dir   string
 	ours  bool
@@ -63,7 +66,7 @@ func (d *daemon) pids() []int {
 }
 
 func (d *daemon) child() int {
-	b, err := os.ReadFile(filepath.Join(d.dir, "vrrp.pid"))
+	b, err := os.ReadFile(filepath.Join(d.dir, childFile))
 	if err != nil {
 		return 0
 	}
@@ -161,12 +164,12 @@ func theirs(dir, ns, config string) func(context.Context) (*exec.Cmd, error) {
 		if err := os.WriteFile(conf, []byte(config), 0o600); err != nil {
 			return nil, err
 		}
-		for _, stale := range []string{"pid", "vrrp.pid"} { // of a killed one, which would count as running
+		for _, stale := range []string{"pid", childFile} { // of a killed one, which would count as running
 			if err := os.Remove(filepath.Join(dir, stale)); err != nil && !errors.Is(err, os.ErrNotExist) {
 				return nil, err
 			}
 		}
 		return inside(ctx, ns, "keepalived", "--vrrp", "--dont-fork", "--log-console", "--no-syslog",
-			"--use-file="+conf, "--pid="+filepath.Join(dir, "pid"), "--vrrp_pid="+filepath.Join(dir, "vrrp.pid")), nil
+			"--use-file="+conf, "--pid="+filepath.Join(dir, "pid"), "--vrrp_pid="+filepath.Join(dir, childFile)), nil
 	}
 }

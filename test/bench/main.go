@@ -17,6 +17,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/hareconcile/hareconcile/test/bench/qemu"
 )
 
 // parts are what is measured, in order.
@@ -31,9 +33,13 @@ var parts = []struct {
 	{"crowd", crowd(500, 3)},
 	{"memory", memory},
 	{"allocations", allocations},
+	{"fill", inGuest("fill", fill([]int{1000, 5000}, 3))},
 }
 
 func main() {
+	if qemu.InGuest() {
+		qemu.Main()
+	}
 	if len(os.Args) > 1 {
 		if role := selves[os.Args[1]]; role != nil {
 			if err := role(os.Args[2:]); err != nil {
@@ -74,6 +80,8 @@ var selves = map[string]func([]string) error{
 		}
 		return observe(os.Stdout, devices, probe)
 	},
+	"guest": runGuest,
+	"fill":  runFill,
 	"held":  func([]string) error { return held(os.Stdout) },
 	"vrrpd": runMeasured,
 	"herald": func(args []string) error {
