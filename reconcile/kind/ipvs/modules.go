@@ -20,7 +20,8 @@ func engineModule(s resource.IPVSService) string    { return "ip_vs_pe_" + s.Per
 var _ reconcile.Preflighter = services{}
 
 // Preflight implements reconcile.Preflighter: a service is refused whose scheduler or
-// persistence engine this kernel neither has nor can load. Nothing is loaded.
+// persistence engine this kernel neither has nor can load. Nothing is loaded. Without ip_vs
+// itself that is said of each (reconcile.ErrNotHere).
 func (h services) Preflight(ctx context.Context, cs []reconcile.Change) []error {
 	errs := make([]error, len(cs))
 	var missing error
@@ -33,7 +34,7 @@ func (h services) Preflight(ctx context.Context, cs []reconcile.Change) []error 
 		switch {
 		case !ok || c.Action != reconcile.Create && c.Action != reconcile.Update:
 		case missing != nil:
-			errs[i] = missing
+			errs[i] = fmt.Errorf("%w: %w", reconcile.ErrNotHere, missing)
 		case !m.has(schedulerModule(s)):
 			errs[i] = fmt.Errorf("the kernel has no scheduler %q (module %s)", s.Scheduler, schedulerModule(s))
 		case s.PersistenceEngine != "" && !m.has(engineModule(s)):
