@@ -2,13 +2,18 @@ package ipvs
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
+	"syscall"
 	"testing"
 
 	"github.com/cloudflare/ipvs"
+	"github.com/cloudflare/ipvs/netmask"
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/hareconcile/hareconcile/reconcile"
 	"github.com/hareconcile/hareconcile/reconcile/reconciletest"
@@ -21,11 +26,12 @@ func anyState(t *testing.T, e env) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 0))
+	daemons := r.IntN(2) == 0 // which exclude servers of the other family
 	for round := range 60 {
 		for range r.IntN(6) {
-			e.vandalise(t, r)
+			e.vandalise(t, r, daemons)
 		}
-		want := anyTable(r)
+		want := anyTable(r, daemons)
 		plan := reconciletest.Apply(t, e.hs, want)
 		reached := reconciletest.Observe(t, e.hs...)
 		for id, v := range want {
@@ -44,7 +50,7 @@ func anyState(t *testing.T, e env) {
 		if err := plan.Apply(t.Context(), e.hs, nil); err != nil {
 			t.Fatalf("round %d, applied twice: %v", round, err)
 		}
-		if d := cmp.Diff(reached, reconciletest.Observe(t, e.hs...), cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })); d != "" {
+		if d := cmp.Diff(reached, reconciletest.Observe(t, e.hs...), cmpopts.EquateComparable(netip.Addr{}, netip.AddrPort{})); d != "" {
 			t.Fatalf("round %d, applied twice (-once +twice):\n%s", round, d)
 		}
 	}
@@ -60,59 +66,122 @@ func conflictOf(p reconcile.Plan, id resource.ID) bool {
 	return false
 }
 
-var (
-	anyServices   = []string{"tcp 192.0.2.1:80", "udp 192.0.2.1:80", "tcp [2001:db8::1]:80"}
-	anySchedulers = []string{"rr", "wrr", "lc", "wlc", "sh", "mh"}
-)
-
-func anyServer(r *rand.Rand, s resource.IPVSService) resource.IPVSServer {
-	address := []string{"10.0.1.21:80", "10.0.1.22:80", "127.0.0.1:80"}
-	if s.Address.Addr().Is6() {
-		address = []string{"[2001:db8::21]:80", "[2001:db8::22]:80", "[::1]:80"}
+// kinds are services of every kind, and of both families.
+func kinds() []resource.ServiceKey {
+	var out []resource.ServiceKey
+	for _, address := range []string{"192.0.2.1", "2001:db8::1"} {
+		for _, protocol := range []string{"tcp", "udp", "sctp"} {
+			for _, port := range []uint16{80, 0} {
+				out = append(out, resource.ServiceKey{Protocol: protocol, Address: netip.AddrPortFrom(netip.MustParseAddr(address), port)})
+			}
+		}
 	}
-	i := r.IntN(3)
-	f := resource.ForwardDR
-	if i == 2 {
-		f = resource.ForwardLocal
-	}
-	return server(s, address[i], f, r.IntN(4))
+	return append(out, resource.ServiceKey{Mark: 7, Family: resource.IPv4}, resource.ServiceKey{Mark: 7, Family: resource.IPv6},
+		resource.ServiceKey{Mark: 1<<32 - 1, Family: resource.IPv4})
 }
 
-func anyTable(r *rand.Rand) resource.Set {
+func pick[T any](r *rand.Rand, list ...T) T { return list[r.IntN(len(list))] }
+
+func anyService(r *rand.Rand, key resource.ServiceKey) resource.IPVSService {
+	s := resource.IPVSService{ServiceKey: key, Scheduler: pick(r, fakeSchedulers...), OnePacket: r.IntN(4) == 0}
+	names := schedulerFlags(s.Scheduler)
+	var flags []string
+	for _, name := range names {
+		if r.IntN(4) == 0 {
+			flags = append(flags, name)
+		}
+	}
+	slices.Sort(flags)
+	s.Flags = resource.NewList(flags...)
+	if r.IntN(3) == 0 {
+		s.Persistence = seconds(uint32(1 + r.IntN(1000)))
+		s.PersistenceBits = pick(r, 0, 1, 24, 31)
+		s.PersistenceEngine = pick(r, "", "sip")
+	}
+	return s
+}
+
+func anyServer(r *rand.Rand, s resource.IPVSService, mixed bool) resource.IPVSServer {
+	v := resource.IPVSServer{Service: s.ServiceKey, Weight: pick(r, 0, 1, 100, 1<<31-1)}
+	v.Forward = pick(r, resource.ForwardDR, resource.ForwardNAT, resource.ForwardTunnel, resource.ForwardLocal)
+	host := 21 + r.IntN(3)
+	address := fmt.Sprintf("10.0.1.%d", host)
+	if s.IPv6() != (mixed && v.Forward == resource.ForwardTunnel && r.IntN(2) == 0) {
+		address = fmt.Sprintf("2001:db8::%d", host)
+	}
+	v.Address = netip.AddrPortFrom(netip.MustParseAddr(address), pick[uint16](r, 0, 80, 65535))
+	if v.Forward == resource.ForwardTunnel {
+		v.Tunnel, v.TunnelChecksum = pick(r, "", "gue", "gre"), pick(r, "", "csum")
+		if v.Tunnel == "gue" {
+			v.TunnelPort, v.TunnelChecksum = 6080, pick(r, "", "csum", "remcsum")
+		}
+	}
+	if r.IntN(3) == 0 {
+		v.Upper = pick[uint32](r, 1, 100, 1<<32-1)
+		v.Lower = uint32(r.Int64N(int64(v.Upper) + 1))
+	}
+	return v
+}
+
+func anySync(r *rand.Rand, role string) resource.IPVSSync {
+	s := daemon(role, uint8(r.IntN(3)))
+	s.MaxLen, s.Port, s.TTL = pick[uint16](r, 0, 0, 1024, 1400, 1472), pick[uint16](r, 0, 8848, 9000), pick[uint8](r, 0, 1, 9)
+	s.Group = pick(r, netip.Addr{}, netip.MustParseAddr("224.0.0.81"), netip.MustParseAddr("239.0.0.1"), netip.MustParseAddr("ff05::1"))
+	return s
+}
+
+func anyTable(r *rand.Rand, daemons bool) resource.Set {
 	out := resource.Set{}
-	for _, key := range anyServices {
+	for _, key := range kinds() {
 		if r.IntN(3) == 0 {
 			continue
 		}
-		s := service(key, anySchedulers[r.IntN(len(anySchedulers))])
+		s := anyService(r, key)
 		out[s.ID()] = s
 		for range r.IntN(4) {
-			v := anyServer(r, s)
+			v := anyServer(r, s, !daemons)
 			out[v.ID()] = v
 		}
+	}
+	for _, role := range []string{"master", "backup"} {
+		if daemons && r.IntN(2) == 0 {
+			s := anySync(r, role)
+			out[s.ID()] = s
+		}
+	}
+	if r.IntN(2) == 0 {
+		v := resource.IPVSTimeouts{TCP: seconds(uint32(r.IntN(3))), TCPFin: seconds(uint32(r.IntN(3))), UDP: seconds(1)}
+		out[v.ID()] = v
 	}
 	return out
 }
 
 // vandalise does one thing to the table that a person with ipvsadm could do.
-func (e env) vandalise(t *testing.T, r *rand.Rand) {
+func (e env) vandalise(t *testing.T, r *rand.Rand, daemons bool) {
 	t.Helper()
-	s := service(anyServices[r.IntN(len(anyServices))], anySchedulers[r.IntN(len(anySchedulers))])
+	s := anyService(r, pick(r, kinds()...))
 	k := foreign(t, s)
-	if r.IntN(2) == 0 {
-		k.Flags, k.Timeout = ipvs.ServicePersistent, 60
+	k.Flags ^= ipvs.Flags(r.IntN(2)) // persistent for no time, or for some and not persistent
+	if r.IntN(8) == 0 && k.FWMark == 0 {
+		k.Protocol = 50
 	}
-	d, err := kernelServer(anyServer(r, s))
+	if r.IntN(4) == 0 && k.Family == ipvs.INET {
+		k.Netmask = netmask.MaskFrom4([4]byte{255, 0, 255, byte(r.IntN(2))})
+	}
+	d, err := kernelServer(anyServer(r, s, !daemons))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.IntN(2) == 0 {
-		d.FwdMethod = ipvs.Masquerade
+	if r.IntN(8) == 0 {
+		d.FwdMethod = ipvs.Bypass
 	}
-	if r.IntN(2) == 0 {
-		d.UpperThreshold, d.LowerThreshold = 9, 3
+	d.TunnelFlags |= ipvs.TunnelFlags(r.IntN(4))
+	state := uint32(1 + r.IntN(2))
+	acts := 7
+	if daemons {
+		acts = 9
 	}
-	switch r.IntN(6) {
+	switch r.IntN(acts) {
 	case 0:
 		err = e.client.CreateService(k)
 	case 1:
@@ -125,8 +194,17 @@ func (e env) vandalise(t *testing.T, r *rand.Rand) {
 		err = e.client.UpdateDestination(k, d)
 	case 5:
 		err = e.client.RemoveDestination(k, d)
+	case 6:
+		err = e.client.SetConfig(ipvs.Config{TCPTimeout: uint32(1 + r.IntN(3)), UDPTimeout: uint32(r.IntN(3))})
+	case 7:
+		err = e.table.changeOne(func(b []byte) (uint8, []byte) {
+			return cmdNewDaemon, appendDaemon(b, daemonEntry{state: state, device: "ka0", syncID: uint32(r.IntN(3)), ttl: uint8(r.IntN(3))})
+		})
+	case 8:
+		err = e.table.stopDaemon(daemonEntry{state: state, device: "ka0"})
 	}
-	if err != nil && !exists(err) && !gone(err) && !errors.Is(err, fs.ErrNotExist) {
+	// A service of protocol 50 is a key that the library does not find again.
+	if err != nil && !exists(err) && !gone(err) && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.EINVAL) {
 		t.Fatal(err)
 	}
 }

@@ -173,7 +173,7 @@ func (f *fake) SetConfig(c ipvs.Config) error {
 		have *uint32
 		want uint32
 	}{{&f.config.TCPTimeout, c.TCPTimeout}, {&f.config.TCPFinTimeout, c.TCPFinTimeout}, {&f.config.UDPTimeout, c.UDPTimeout}} {
-		if int32(v.want) < 0 {
+		if v.want > (1<<31-1)/100 { // at 100 jiffies a second
 			return syscall.EINVAL
 		}
 		if v.want != 0 {
@@ -223,5 +223,5 @@ func (f *fake) stopDaemon(state uint32) error {
 	if len(f.daemons) == n {
 		return syscall.ESRCH
 	}
-	return nil
+	return syscall.EINTR // as from a thread that has not run yet
 }

@@ -99,6 +99,7 @@ func (f *fake) answer(m netlink.Message) {
 		f.reply(m, netlink.Done, flags|netlink.Multi, number)
 	case err == nil && len(bodies) > 0:
 		f.reply(m, m.Header.Type, 0, append([]byte{m.Data[0], 1, 0, 0}, bodies[0]...))
+	case errno == syscall.EINTR: // netlink_rcv_skb
 	case err != nil || m.Header.Flags&netlink.Acknowledge != 0:
 		f.reply(m, netlink.Error, 0, append(number, make([]byte, 16)...))
 	}

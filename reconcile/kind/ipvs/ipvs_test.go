@@ -5,10 +5,12 @@ import (
 	"io"
 	"net/netip"
 	"os"
+	"os/exec"
 	"strings"
 	"testing"
 
 	"github.com/cloudflare/ipvs"
+	"github.com/vishvananda/netlink"
 
 	"github.com/hareconcile/hareconcile/internal/ledger"
 	"github.com/hareconcile/hareconcile/internal/nstest"
@@ -17,39 +19,60 @@ import (
 	"github.com/hareconcile/hareconcile/reconcile/resource"
 )
 
-// env is one host: its table, and our handlers for it.
+// env is one host: its table, and our handlers for it. It has an interface ka0.
 type env struct {
 	client ipvs.Client // what somebody else uses
+	table  *table      // the same, for what the library lacks
 	ledger *ledger.Ledger
-	hs     []reconcile.Handler
+	hs     []reconcile.Handler // services, servers, timeouts, daemons
+	fake   *fake               // nil on a kernel
 }
 
-func newEnv(t *testing.T, dial func() (socket, uint16, error), c ipvs.Client) env {
+func newEnv(t *testing.T, dial func() (socket, uint16, error), client func() (ipvs.Client, error)) env {
 	t.Helper()
 	l, err := ledger.Open(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	return env{c, l, []reconcile.Handler{newServices(dial, l), newServers(dial, l)}}
+	c, err := client()
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := &table{dial: dial}
+	t.Cleanup(func() { other.drop(); _ = c.(io.Closer).Close() })
+	return env{client: c, table: other, ledger: l, hs: []reconcile.Handler{
+		newServices(dial, l), newServers(dial, l), &timeouts{client, l}, newSyncs(dial, l),
+	}}
+}
+
+func newFakeEnv(t *testing.T) env {
+	t.Helper()
+	f := &fake{config: ipvs.Config{TCPTimeout: 900, TCPFinTimeout: 120, UDPTimeout: 300}}
+	e := newEnv(t, f.dial, func() (ipvs.Client, error) { return f, nil })
+	e.fake = f
+	return e
 }
 
 func newKernelEnv(t *testing.T) env {
 	t.Helper()
-	c, err := ipvs.New()
+	ka0 := &netlink.Dummy{LinkAttrs: netlink.LinkAttrs{Name: "ka0"}}
+	err := errors.Join(netlink.LinkAdd(ka0), netlink.LinkSetUp(ka0))
+	for _, a := range []string{"10.7.7.1/24", "2001:db8:7::1/64"} {
+		prefix, perr := netlink.ParseAddr(a)
+		if err == nil {
+			err = errors.Join(perr, netlink.AddrAdd(ka0, prefix))
+		}
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = c.(io.Closer).Close() })
-	return newEnv(t, dialKernel, c)
+	return newEnv(t, dialKernel, ipvs.New)
 }
 
 // TestFake runs every story on a table in memory, TestKernel on the kernel's.
 func TestFake(t *testing.T) {
-	for _, s := range stories {
-		t.Run(s.name, func(t *testing.T) {
-			f := &fake{}
-			s.f(t, newEnv(t, f.dial, f))
-		})
+	for _, s := range append(stories, fakeStories...) {
+		t.Run(s.name, func(t *testing.T) { s.f(t, newFakeEnv(t)) })
 	}
 }
 
@@ -86,12 +109,24 @@ var stories = []story{
 	{"a record without an object is harmless", staleRecord},
 	{"what appears in the place of something of ours is not ours", successor},
 	{"an object made meanwhile is not taken", meanwhile},
+	{"an adoption that fails leaves no record", failedTakeOver},
+	{"one of a batch that cannot be made is named and the others are made", batch},
+	{"a batch takes nothing that somebody else made", batchMeanwhile},
+	{"deletions of a batch wait for what comes before them", batchOrder},
+	{"timeouts are set, kept and put back", timeoutsStory},
+	{"daemons", daemonsConformance},
+	{"a daemon changed by hand is changed back", daemonDrift},
+	{"a default that is written out is no difference", daemonDefaults},
+	{"servers of the other family and daemons exclude each other", mixedAndDaemons},
 	{"from any state to any state", anyState},
 }
 
 var kernelStories = []story{
 	{"an unknown scheduler is named", scheduler},
-	{"ipvsadm agrees", ipvsadm},
+	{"a scheduler that this kernel lacks is found before", preflightKernel},
+	{"every service, scheduler, flag and forwarding method is what ipvsadm says", matrix},
+	{"ipvsadm says the same of timeouts and daemons", ipvsadmRest},
+	{"two thousand services", large},
 }
 
 func service(address, scheduler string) resource.IPVSService {
@@ -112,263 +147,6 @@ var (
 	rs2  = server(web, "10.0.1.22:80", resource.ForwardDR, 1)
 	self = server(web, "127.0.0.1:80", resource.ForwardLocal, 1)
 )
-
-func conformance(t *testing.T, e env) {
-	other := service("tcp 203.0.113.1:80", "rr")
-	e.create(t, other)
-	dns := service("udp 192.0.2.1:53", "rr")
-	v6 := service("tcp [2001:db8::1]:443", "wlc")
-	reweighted := rs1
-	reweighted.Weight = 0
-	rr := web
-	rr.Scheduler = "rr"
-	reconciletest.TestAll(t, e.hs,
-		reconciletest.Set(web),
-		reconciletest.Set(web, rs1, rs2),
-		reconciletest.Set(web, reweighted, rs2, self),
-		reconciletest.Set(rr, rs1, dns, server(dns, "10.0.1.21:53", resource.ForwardDR, 1)),
-		reconciletest.Set(v6, server(v6, "[2001:db8::21]:443", resource.ForwardDR, 7)),
-		reconciletest.Set(web, self))
-}
-
-func adoption(t *testing.T, e env) {
-	e.create(t, web, rs1)
-	want := reconciletest.Set(web, rs1, rs2)
-	plan := reconciletest.Apply(t, e.hs, want)
-	if plan.Count(reconcile.Adopt) != 2 || plan.Count(reconcile.Create) != 1 || len(plan.Changes) != 3 {
-		t.Fatalf("plan = %+v, want two adoptions and one creation", plan)
-	}
-	if second := reconciletest.Plan(t, e.hs, want); !second.Empty() {
-		t.Fatalf("second plan = %+v, want nothing", second)
-	}
-	reconciletest.Apply(t, e.hs, resource.Set{})
-	if live := reconciletest.Observe(t, e.hs...); len(live.Owned)+len(live.Foreign) != 0 {
-		t.Fatalf("live = %v, want nothing", live)
-	}
-	e.create(t, web)
-	reconciletest.Adopt(t, e.hs, web)
-	e.create(t, web, server(web, "127.0.0.1:80", resource.ForwardDR, 1)) // as keepalived makes a sorry server
-	if plan := reconciletest.Apply(t, e.hs, reconciletest.Set(web, self)); plan.Count(reconcile.Adopt) != 2 {
-		t.Errorf("plan = %+v, want two adoptions", plan)
-	}
-}
-
-func conflict(t *testing.T, e env) {
-	e.create(t, service("tcp 192.0.2.1:80", "rr"), rs1)
-	before := reconciletest.Observe(t, e.hs...)
-	plan := reconciletest.Apply(t, e.hs, reconciletest.Set(web, rs1, rs2))
-	if len(plan.Changes) != 0 || len(plan.Conflicts) != 1 || plan.Conflicts[0].ID != web.ID() {
-		t.Errorf("plan = %+v, want one conflict over %s and no change", plan, web.ID())
-	}
-	create := reconcile.Change{Action: reconcile.Create, ID: rs2.ID(), After: rs2}
-	if err := e.hs[1].Apply(t.Context(), create); err == nil || !strings.Contains(err.Error(), "not ours") {
-		t.Errorf("Apply(%s) = %v, want an error: the service is not ours", rs2.ID(), err)
-	}
-	after := reconciletest.Observe(t, e.hs...)
-	if len(after.Owned) != 0 || len(after.Foreign) != len(before.Foreign) {
-		t.Errorf("live = %v, want %v", after, before)
-	}
-}
-
-func persistent(t *testing.T, e env) {
-	s := foreign(t, web)
-	s.Flags, s.Timeout = ipvs.ServicePersistent, 300
-	if err := e.client.CreateService(s); err != nil {
-		t.Fatal(err)
-	}
-	reconciletest.Conflict(t, e.hs, web)
-	reconciletest.TakeOver(t, e.hs, web)
-}
-
-func strange(t *testing.T, e env) {
-	mark := ipvs.Service{FWMark: 7, Family: ipvs.INET, Scheduler: "rr", Netmask: foreign(t, web).Netmask}
-	masq := service("tcp 203.0.113.2:80", "rr")
-	e.create(t, masq)
-	for _, err := range []error{
-		e.client.CreateService(mark),
-		e.client.CreateDestination(mark, ipvs.Destination{Address: netip.MustParseAddr("10.0.1.9"), Port: 80, Family: ipvs.INET, FwdMethod: ipvs.DirectRoute, Weight: 1}),
-		e.client.CreateDestination(kernelKey(masq.ServiceKey).Service, ipvs.Destination{Address: netip.MustParseAddr("10.0.1.9"), Port: 8080, Family: ipvs.INET, FwdMethod: ipvs.Masquerade, Weight: 1, UpperThreshold: 9, LowerThreshold: 3}),
-	} {
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	reconciletest.TestAll(t, e.hs, reconciletest.Set(web, rs1))
-	list, err := e.client.Services()
-	if err != nil || len(list) != 2 {
-		t.Errorf("services = %v, %v, want the two of somebody else", list, err)
-	}
-	reconciletest.Apply(t, e.hs, reconciletest.Set(web))
-	reconciletest.Conflict(t, e.hs[1:], server(masq, "10.0.1.9:8080", resource.ForwardDR, 1))
-}
-
-func foreignServer(t *testing.T, e env) {
-	reconciletest.Apply(t, e.hs, reconciletest.Set(web, rs1))
-	e.create(t, rs2)
-	live := reconciletest.Observe(t, e.hs...)
-	if live.Foreign[rs2.ID()] != any(rs2) {
-		t.Errorf("foreign = %v, want %s in it", live.Foreign, rs2.ID())
-	}
-	if plan := reconciletest.Plan(t, e.hs, reconciletest.Set(web, rs1)); !plan.Empty() {
-		t.Errorf("plan = %+v, want nothing", plan)
-	}
-	heavy := rs2
-	heavy.Weight = 9
-	want := reconciletest.Set(web, rs1, heavy)
-	if plan := reconciletest.Plan(t, e.hs, want); len(plan.Conflicts) != 1 {
-		t.Errorf("plan = %+v, want one conflict", plan)
-	}
-	plan := reconcile.Diff(reconciletest.Observe(t, e.hs...), reconcile.Target{
-		Set: want, FactsKnown: true, Adopt: map[resource.ID]bool{rs2.ID(): true},
-	})
-	if err := plan.Apply(t.Context(), e.hs, nil); err != nil {
-		t.Fatal(err)
-	}
-	if live := reconciletest.Observe(t, e.hs...); live.Owned[rs2.ID()] != any(heavy) {
-		t.Errorf("owned = %v, want %s with weight 9", live.Owned, rs2.ID())
-	}
-}
-
-func weight(t *testing.T, e env) {
-	want := reconciletest.Set(web, rs1, rs2)
-	reconciletest.Apply(t, e.hs, want)
-	d, err := kernelServer(rs1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	d.Weight = 50
-	if err := e.client.UpdateDestination(kernelKey(web.ServiceKey).Service, d); err != nil {
-		t.Fatal(err)
-	}
-	plan := reconciletest.Apply(t, e.hs, want)
-	if len(plan.Changes) != 1 || plan.Changes[0].Action != reconcile.Update || plan.Changes[0].ID != rs1.ID() {
-		t.Errorf("plan = %+v, want one update of %s", plan, rs1.ID())
-	}
-	if live := reconciletest.Observe(t, e.hs...); live.Owned[rs1.ID()] != any(rs1) {
-		t.Errorf("live = %v, want %v", live.Owned[rs1.ID()], rs1)
-	}
-}
-
-func flushed(t *testing.T, e env) {
-	want := reconciletest.Set(web, rs1, rs2)
-	reconciletest.Apply(t, e.hs, want)
-	if err := e.client.RemoveService(kernelKey(web.ServiceKey).Service); err != nil {
-		t.Fatal(err)
-	}
-	if plan := reconciletest.Apply(t, e.hs, want); plan.Count(reconcile.Create) != 3 {
-		t.Errorf("plan = %+v, want three creations", plan)
-	}
-	if plan := reconciletest.Plan(t, e.hs, want); !plan.Empty() {
-		t.Errorf("second plan = %+v, want nothing", plan)
-	}
-}
-
-func staleRecord(t *testing.T, e env) {
-	if err := errors.Join(e.ledger.Record(web.ID(), ""), e.ledger.Record(rs1.ID(), ""), e.ledger.Record(rs2.ID(), "")); err != nil {
-		t.Fatal(err)
-	}
-	reconciletest.Apply(t, e.hs, reconciletest.Set(web, rs1))
-	e.create(t, rs2)
-	if live := reconciletest.Observe(t, e.hs...); live.Foreign[rs2.ID()] != any(rs2) {
-		t.Errorf("foreign = %v, want %s in it: the record was of an earlier one", live.Foreign, rs2.ID())
-	}
-	reconciletest.Apply(t, e.hs, resource.Set{})
-	if e.ledger.Has(rs2.ID()) || e.ledger.Has(web.ID()) {
-		t.Error("the ledger still lists what is gone")
-	}
-}
-
-// successor lets an agent die between its record and the object, and takes a server of
-// ours away by hand; then somebody else makes both.
-func successor(t *testing.T, e env) {
-	other := service("tcp 192.0.2.9:80", "rr")
-	reconciletest.Apply(t, e.hs, reconciletest.Set(web, rs1))
-	if err := e.ledger.Record(other.ID(), ""); err != nil {
-		t.Fatal(err)
-	}
-	d, err := kernelServer(rs1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := e.client.RemoveDestination(kernelKey(web.ServiceKey).Service, d); err != nil {
-		t.Fatal(err)
-	}
-	reconciletest.Observe(t, e.hs...)
-	e.create(t, other, rs1)
-	reconciletest.Apply(t, e.hs, reconciletest.Set(web))
-	live := reconciletest.Observe(t, e.hs...)
-	for _, id := range []resource.ID{other.ID(), rs1.ID()} {
-		if live.Foreign[id] == nil {
-			t.Errorf("%s was taken for ours and deleted", id)
-		}
-	}
-}
-
-func meanwhile(t *testing.T, e env) {
-	rr := service("tcp 192.0.2.1:80", "rr")
-	e.create(t, rr)
-	create := reconcile.Change{Action: reconcile.Create, ID: web.ID(), After: web}
-	if err := e.hs[0].Apply(t.Context(), create); err == nil || e.ledger.Has(web.ID()) {
-		t.Errorf("Apply = %v, recorded = %v, want an error and no record", err, e.ledger.Has(web.ID()))
-	}
-	create.After = rr
-	if err := e.hs[0].Apply(t.Context(), create); err != nil || !e.ledger.Has(rr.ID()) {
-		t.Errorf("Apply of an equal one = %v, want nil and a record", err)
-	}
-	e.create(t, rs1)
-	heavy := rs1
-	heavy.Weight = 9
-	create = reconcile.Change{Action: reconcile.Create, ID: rs1.ID(), After: heavy}
-	if err := e.hs[1].Apply(t.Context(), create); err == nil || e.ledger.Has(rs1.ID()) {
-		t.Errorf("Apply = %v, recorded = %v, want an error and no record", err, e.ledger.Has(rs1.ID()))
-	}
-}
-
-func scheduler(t *testing.T, e env) {
-	s := service("tcp 192.0.2.1:80", "nosuch")
-	err := e.hs[0].Apply(t.Context(), reconcile.Change{Action: reconcile.Create, ID: s.ID(), After: s})
-	if err == nil || !strings.Contains(err.Error(), "ip_vs_nosuch") || e.ledger.Has(s.ID()) {
-		t.Errorf("Apply = %v, want an error that names the module, and no record", err)
-	}
-}
-
-func ipvsadm(t *testing.T, e env) {
-	nstest.Need(t, "ipvsadm")
-	reconciletest.Apply(t, e.hs, reconciletest.Set(web, rs1, rs2, self))
-	got, err := os.ReadFile("/proc/thread-self/net/ip_vs")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, want := range []string{"C0000201:0050 wrr", "0A000115:0050      Route   2", "0A000116:0050      Route   1", "7F000001:0050      Local   1"} {
-		if !strings.Contains(string(got), want) {
-			t.Errorf("the table lacks %q:\n%s", want, got)
-		}
-	}
-}
-
-func TestWithoutTheModule(t *testing.T) {
-	l, err := ledger.Open(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	dial := func() (socket, uint16, error) { return nil, 0, os.ErrNotExist }
-	hs := []reconcile.Handler{newServices(dial, l), newServers(dial, l)}
-	if live := reconciletest.Observe(t, hs...); len(live.Owned)+len(live.Foreign) != 0 {
-		t.Errorf("live = %v, want nothing", live)
-	}
-	for i, v := range []interface{ ID() resource.ID }{web, rs1} {
-		err := hs[i].Apply(t.Context(), reconcile.Change{Action: reconcile.Create, ID: v.ID(), After: v})
-		if !errors.Is(err, ErrNoModule) || l.Has(v.ID()) {
-			t.Errorf("Apply(%s) = %v, recorded = %v, want ErrNoModule and no record", v.ID(), err, l.Has(v.ID()))
-		}
-		if err := l.Record(v.ID(), ""); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := hs[i].Observe(t.Context()); !errors.Is(err, ErrNoModule) {
-			t.Errorf("Observe with %s in the ledger = %v, want ErrNoModule", v.ID(), err)
-		}
-	}
-}
 
 // foreign returns a service as the library has it, which knows no persistence engines.
 func foreign(t *testing.T, s resource.IPVSService) ipvs.Service {
@@ -391,9 +169,58 @@ func (e env) create(t *testing.T, values ...any) {
 		case resource.IPVSServer:
 			d, _ := kernelServer(v)
 			err = e.client.CreateDestination(kernelKey(v.Service).Service, d)
+		case daemonEntry:
+			err = e.table.changeOne(func(b []byte) (uint8, []byte) { return cmdNewDaemon, appendDaemon(b, v) })
 		}
 		if err != nil {
 			t.Fatalf("create %v: %v", v, err)
+		}
+	}
+}
+
+// run runs a program in the namespace of the story.
+func run(t *testing.T, name string, args ...string) string {
+	t.Helper()
+	nstest.Need(t, name)
+	out, err := exec.CommandContext(t.Context(), name, args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %q: %v\n%s", name, args, err, out)
+	}
+	return string(out)
+}
+
+func TestWithoutTheModule(t *testing.T) {
+	l, err := ledger.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	dial := func() (socket, uint16, error) { return nil, 0, os.ErrNotExist }
+	client := func() (ipvs.Client, error) { return nil, os.ErrNotExist }
+	hs := []reconcile.Handler{newServices(dial, l), newServers(dial, l), &timeouts{client, l}, newSyncs(dial, l)}
+	if live := reconciletest.Observe(t, hs...); len(live.Owned)+len(live.Foreign) != 0 {
+		t.Errorf("live = %v, want nothing", live)
+	}
+	for i, v := range []interface{ ID() resource.ID }{web, rs1, resource.IPVSTimeouts{UDP: seconds(9)}, daemon("master", 1)} {
+		c := reconcile.Change{Action: reconcile.Create, ID: v.ID(), After: v}
+		err := hs[i].Apply(t.Context(), c)
+		if !errors.Is(err, ErrNoModule) || l.Has(v.ID()) {
+			t.Errorf("Apply(%s) = %v, recorded = %v, want ErrNoModule and no record", v.ID(), err, l.Has(v.ID()))
+		}
+		if b, ok := hs[i].(reconcile.Batcher); ok {
+			if err := b.ApplyAll(t.Context(), []reconcile.Change{c, c}); !errors.Is(err, ErrNoModule) || l.Has(v.ID()) {
+				t.Errorf("ApplyAll(%s) = %v, recorded = %v, want ErrNoModule and no record", v.ID(), err, l.Has(v.ID()))
+			}
+		}
+		if p, ok := hs[i].(reconcile.Preflighter); ok {
+			if errs := p.Preflight(t.Context(), []reconcile.Change{c}); !errors.Is(errs[0], ErrNoModule) {
+				t.Errorf("Preflight(%s) = %v, want ErrNoModule", v.ID(), errs)
+			}
+		}
+		if err := l.Record(v.ID(), ""); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := hs[i].Observe(t.Context()); !errors.Is(err, ErrNoModule) {
+			t.Errorf("Observe with %s in the ledger = %v, want ErrNoModule", v.ID(), err)
 		}
 	}
 }

@@ -180,10 +180,14 @@ func (h *syncs) start(s resource.IPVSSync) error {
 	return err
 }
 
-func (h *syncs) stop(s resource.IPVSSync) error {
-	err := h.table.changeOne(func(b []byte) (uint8, []byte) { return cmdDelDaemon, appendDaemon(b, kernelDaemon(s)) })
-	if errors.Is(err, syscall.ESRCH) {
-		return nil // no daemon runs
+func (h *syncs) stop(s resource.IPVSSync) error { return h.table.stopDaemon(kernelDaemon(s)) }
+
+// stopDaemon stops a daemon, if one runs. It asks twice: a thread that has not run yet ends
+// with EINTR (kthread_stop), and to that there is no answer (netlink_rcv_skb).
+func (t *table) stopDaemon(d daemonEntry) error {
+	refused, err := t.change(2, func(b []byte, _ int) (uint8, []byte) { return cmdDelDaemon, appendDaemon(b, d) })
+	if err == nil && !errors.Is(refused[0], syscall.ESRCH) {
+		err = refused[0]
 	}
 	return err
 }
