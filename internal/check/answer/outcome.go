@@ -35,7 +35,7 @@ const MaxLine = 200
 
 // Line returns the first line of foreign text, printable and short.
 func Line(s string) string {
-	s, _, cut := strings.Cut(strings.TrimLeft(s, "\r\n"), "\n")
+	s, _, cut := strings.Cut(strings.Trim(s, "\r\n"), "\n")
 	if len(s) > MaxLine {
 		s, cut = s[:MaxLine], true
 	}

@@ -42,7 +42,7 @@ func NewRequest(c spec.HTTPCheck, tls bool, server netip.AddrPort) (Request, err
 	if !strings.HasPrefix(r.Path, "/") {
 		r.Path = "/" + r.Path
 	}
-	if _, err := url.ParseRequestURI(r.Path); err != nil || strings.ContainsAny(r.Path, " #") {
+	if !sendable(r.Path) {
 		return r, fmt.Errorf("path %q cannot be asked for", c.Path)
 	}
 	if !token(r.Method) {
@@ -62,6 +62,12 @@ func NewRequest(c spec.HTTPCheck, tls bool, server netip.AddrPort) (Request, err
 // hostOf names a server by its address. A zone is this host's business (RFC 6874, section 4).
 func hostOf(server netip.AddrPort) string {
 	return netip.AddrPortFrom(server.Addr().WithZone(""), server.Port()).String()
+}
+
+// sendable reports whether path is one word of a request line.
+func sendable(path string) bool {
+	_, err := url.ParseRequestURI(path)
+	return err == nil && strings.HasPrefix(path, "/") && !strings.ContainsAny(path, " #")
 }
 
 // token reports whether s is a token of RFC 9110, section 5.6.2.
@@ -113,7 +119,9 @@ func (r Request) Follow(status int, location string) (Request, error) {
 	if next.Scheme != r.Scheme || !r.same(next) {
 		return r, fmt.Errorf("redirect to another server: %q", Line(next.Scheme+"://"+next.Host))
 	}
-	r.Path = next.RequestURI()
+	if r.Path = next.RequestURI(); !sendable(r.Path) {
+		return r, fmt.Errorf("redirect to %q, which cannot be asked for", Line(location))
+	}
 	if status != 307 && status != 308 && r.Method != "HEAD" {
 		r.Method, r.Body = "GET", ""
 	}

@@ -70,7 +70,7 @@ func (t *Text) Judge(h *Heard, end error) Outcome {
 	}
 	switch {
 	case len(h.text) > 0:
-		return Outcome{Err: fmt.Errorf("answered %q, want %q", Line(string(h.text)), want)}
+		return Outcome{Err: fmt.Errorf("answered %q, want %q", clip(Line(string(h.text))), want)}
 	case end != nil:
 		return Outcome{Err: end}
 	}

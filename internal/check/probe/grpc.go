@@ -59,7 +59,8 @@ type caller struct {
 	ctx  context.Context
 
 	mu    sync.Mutex
-	line  line
+	conn  *conn
+	state line
 	fault error
 }
 
@@ -83,26 +84,21 @@ func (g *caller) client(authority string) (*grpc.ClientConn, error) {
 }
 
 func (g *caller) dial(context.Context, string) (net.Conn, error) {
-	l, err := g.wire.plain(g.ctx)
-	g.keep(l, err)
-	if err != nil {
-		return nil, err
-	}
-	return l.Conn, nil
-}
-
-func (g *caller) keep(l line, err error) {
+	c, err := g.wire.dial(g.ctx, "tcp")
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.line = l; g.fault == nil {
+	if err != nil {
 		g.fault = err
+		return nil, err
 	}
+	g.conn = c
+	return c, nil
 }
 
 func (g *caller) note(message string) string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.line.note(message)
+	return g.state.note(message)
 }
 
 // trouble says why a call failed.
@@ -114,6 +110,8 @@ func (g *caller) trouble(err error, service string) error {
 		return g.fault
 	case g.ctx.Err() != nil:
 		return g.ctx.Err()
+	case s.Code() == codes.Unavailable && g.conn != nil && g.conn.broke.Load() != nil:
+		return g.conn.cause(nil)
 	case s.Code() == codes.Unimplemented:
 		return errors.New("it has no health service (grpc.health.v1)")
 	case s.Code() == codes.NotFound:
@@ -132,11 +130,12 @@ type handshaker struct {
 // ClientHandshake implements credentials.TransportCredentials.
 func (h handshaker) ClientHandshake(ctx context.Context, authority string, raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
 	c, info, err := h.TransportCredentials.ClientHandshake(ctx, authority, raw)
-	l := line{Conn: c}
+	h.caller.mu.Lock()
+	defer h.caller.mu.Unlock()
+	h.caller.fault = err
 	if t, ok := info.(credentials.TLSInfo); ok {
-		l.state = &t.State
+		h.caller.state = line{state: &t.State}
 	}
-	h.caller.keep(l, err)
 	return c, info, err
 }
 

@@ -75,22 +75,25 @@ func readGreeting(r io.Reader) (version string, err error) {
 	return "", errNoMySQL
 }
 
-var errNoMySQL = errors.New("answered with something that is no greeting of MySQL")
+var errNoMySQL = errors.New("answered with something that is not MySQL's")
 
-func mysqlLogin(ctx context.Context, w *wire, c spec.SQLCheck, o Options) (Outcome, error) {
-	password, err := o.secret(c.Password)
+func mysqlLogin(ctx context.Context, w *wire, login spec.SQLCheck, o Options) (Outcome, error) {
+	password, err := o.secret(login.Password)
 	if err != nil {
 		return Outcome{}, err
 	}
 	cfg := mysql.NewConfig()
-	cfg.User, cfg.Passwd, cfg.DBName = c.User, password, c.Database
+	cfg.User, cfg.Passwd, cfg.DBName = login.User, password, login.Database
 	cfg.Net, cfg.Addr = "tcp", w.target.String()
 	cfg.Logger = &mysql.NopLogger{}
-	var l line
+	c := &conn{}
 	cfg.DialFunc = func(context.Context, string, string) (net.Conn, error) {
-		var err error
-		l, err = w.plain(ctx)
-		return l.Conn, err
+		dialed, err := w.dial(ctx, "tcp")
+		if err != nil {
+			return nil, err
+		}
+		c = dialed
+		return c, nil
 	}
 	if w.secure != nil {
 		if cfg.TLS, err = w.secure.config(); err != nil {
@@ -103,25 +106,29 @@ func mysqlLogin(ctx context.Context, w *wire, c spec.SQLCheck, o Options) (Outco
 	}
 	conn, err := connector.Connect(ctx)
 	if err != nil {
-		return Outcome{}, mysqlSays(err)
+		return Outcome{}, mysqlSays(c, err)
 	}
 	defer func() { _ = conn.Close() }() // the answer has been read
 	rows, err := conn.(driver.QueryerContext).QueryContext(ctx, "SELECT 1", nil)
 	if err != nil {
-		return Outcome{}, mysqlSays(err)
+		return Outcome{}, mysqlSays(c, err)
 	}
 	defer func() { _ = rows.Close() }() // with the connection
 	if err := rows.Next(make([]driver.Value, len(rows.Columns()))); err != nil {
-		return Outcome{}, mysqlSays(err)
+		return Outcome{}, mysqlSays(c, err)
 	}
-	return Outcome{Message: "logged in as " + c.User}, nil
+	return Outcome{Message: "logged in as " + login.User}, nil
 }
 
-// mysqlSays returns an error's words without the state of SQL in it.
-func mysqlSays(err error) error {
+// mysqlSays returns an error's words without the state of SQL in it. The driver has one
+// error for all that may end a connection.
+func mysqlSays(c *conn, err error) error {
 	var said *mysql.MySQLError
-	if errors.As(err, &said) {
+	switch {
+	case errors.As(err, &said):
 		return fmt.Errorf("error %d: %s", said.Number, said.Message)
+	case errors.Is(err, mysql.ErrInvalidConn):
+		return c.cause(errNoMySQL)
 	}
 	return err
 }

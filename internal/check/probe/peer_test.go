@@ -100,7 +100,12 @@ func statuses(list ...int) (out []spec.StatusRange) {
 // see makes c's one look at addr.
 func see(t *testing.T, c spec.Check, addr netip.AddrPort) Outcome {
 	t.Helper()
-	p, err := New(c, Target{Address: addr, Pool: "web", Server: "rs1"}, Options{})
+	return seeWith(t, c, addr, Options{})
+}
+
+func seeWith(t *testing.T, c spec.Check, addr netip.AddrPort, o Options) Outcome {
+	t.Helper()
+	p, err := New(c, Target{Address: addr, Pool: "web", Server: "rs1"}, o)
 	if err != nil {
 		t.Fatal(err)
 	}

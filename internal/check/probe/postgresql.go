@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"slices"
 	"time"
 
@@ -46,8 +47,7 @@ func postgresGreet(ctx context.Context, w *wire) (Outcome, error) {
 			return Outcome{}, err
 		}
 	}
-	f := pgproto3.NewFrontend(l, l)
-	f.SetMaxBodyLen(answer.MaxBody)
+	f := frontend(l, l)
 	f.Send(&pgproto3.StartupMessage{
 		ProtocolVersion: pgproto3.ProtocolVersion30,
 		Parameters:      map[string]string{"user": "hareconcile", "application_name": answer.UserAgent},
@@ -71,6 +71,14 @@ func postgresGreet(ctx context.Context, w *wire) (Outcome, error) {
 		return Outcome{Message: l.note("answered")}, nil
 	}
 	return Outcome{}, errNoPostgres
+}
+
+// frontend returns our side of the protocol. It makes room for a message as soon as its
+// length is known, so that has a bound.
+func frontend(r io.Reader, w io.Writer) *pgproto3.Frontend {
+	f := pgproto3.NewFrontend(r, w)
+	f.SetMaxBodyLen(answer.MaxBody)
+	return f
 }
 
 // busy are the errors of a server that takes no sessions from anybody (errcodes.txt):
@@ -114,6 +122,7 @@ func postgresLogin(ctx context.Context, w *wire, c spec.SQLCheck, o Options) (Ou
 	cfg.User, cfg.Password, cfg.Database = c.User, password, c.Database
 	cfg.Fallbacks, cfg.TLSConfig, cfg.ConnectTimeout, cfg.ValidateConnect = nil, nil, 0, nil
 	cfg.RuntimeParams = map[string]string{"application_name": answer.UserAgent}
+	cfg.BuildFrontend = frontend
 	cfg.LookupFunc = func(_ context.Context, host string) ([]string, error) { return []string{host}, nil }
 	cfg.DialFunc = func(context.Context, string, string) (net.Conn, error) {
 		l, err := w.plain(ctx)
@@ -139,15 +148,17 @@ func postgresLogin(ctx context.Context, w *wire, c spec.SQLCheck, o Options) (Ou
 	return Outcome{Message: "logged in as " + c.User}, nil
 }
 
-// postgresSays returns the server's words, if it said any, or the cause.
+// postgresSays returns the server's words, if it said any, or the first cause.
 func postgresSays(err error) error {
 	var said *pgconn.PgError
-	var layer *pgconn.ConnectError
-	switch {
-	case errors.As(err, &said):
+	if errors.As(err, &said) {
 		return fmt.Errorf("%s (%s)", said.Message, said.Code)
-	case errors.As(err, &layer):
-		return layer.Unwrap()
 	}
-	return err
+	for {
+		inner := errors.Unwrap(err)
+		if _, is := err.(*os.SyscallError); is || inner == nil {
+			return err
+		}
+		err = inner
+	}
 }

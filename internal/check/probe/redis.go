@@ -33,7 +33,7 @@ func newRedis(c spec.Check, t Target, o Options) (look, error) {
 			return Outcome{}, err
 		}
 		defer func() { _ = l.Close() }() // all answers have been read
-		r := &redis{l, bufio.NewReader(io.LimitReader(l, answer.MaxBody))}
+		r := &redis{l, bufio.NewReader(l)}
 		if c.Redis.Password != "" {
 			if err := r.auth(c.Redis.User, password); err != nil {
 				return Outcome{}, err

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -40,6 +41,8 @@ type conn struct {
 	net.Conn
 	left int
 	stop func() bool
+	// broke is why reading ended, where a library has its own words for that.
+	broke atomic.Pointer[error]
 }
 
 // maxRead bounds what one look reads from the network, handshakes included. A chain of
@@ -50,11 +53,23 @@ var errFlood = fmt.Errorf("sent more than %d KiB", maxRead>>10)
 
 func (c *conn) Read(p []byte) (int, error) {
 	if c.left == 0 {
+		c.broke.Store(&errFlood)
 		return 0, errFlood
 	}
 	n, err := c.Conn.Read(p[:min(len(p), c.left)])
 	c.left -= n
+	if err != nil && !errors.Is(err, net.ErrClosed) {
+		c.broke.Store(&err)
+	}
 	return n, err
+}
+
+// cause returns why the connection ended, or err if it was not the connection that ended.
+func (c *conn) cause(err error) error {
+	if broke := c.broke.Load(); broke != nil {
+		return *broke
+	}
+	return err
 }
 
 func (c *conn) Close() error {
@@ -83,7 +98,7 @@ func (w *wire) dial(ctx context.Context, network string) (*conn, error) {
 		return nil, err
 	}
 	past := time.Unix(1, 0)
-	return &conn{c, maxRead, context.AfterFunc(ctx, func() { _ = c.SetDeadline(past) })}, nil
+	return &conn{Conn: c, left: maxRead, stop: context.AfterFunc(ctx, func() { _ = c.SetDeadline(past) })}, nil
 }
 
 // control sets what the check says of its packets, before the socket is bound.
