@@ -1,59 +1,69 @@
-// Package checker probes the servers of pools and tells when a verdict changes.
+// Package checker probes the servers of pools and tells when a verdict changes. One goroutine
+// owns sockets, timers and verdicts: it asks over TCP and HTTP/1 itself, and has all other
+// probes made by goroutines that live as long as their one look.
 package checker
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"log/slog"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hareconcile/hareconcile/internal/check"
 	"github.com/hareconcile/hareconcile/internal/check/probe"
-	"github.com/hareconcile/hareconcile/internal/rota"
+	"github.com/hareconcile/hareconcile/internal/check/watch"
 	"github.com/hareconcile/hareconcile/internal/spec"
 	"github.com/hareconcile/hareconcile/reconcile"
 )
 
-// A Job is one server of a pool. It is up while all its checks pass.
+// A Job is one server of a pool. It is up while all its checks pass, or with Any one of them.
 type Job struct {
 	Ref     reconcile.ServerRef
 	Address netip.AddrPort
+	Any     bool
 	Checks  []spec.Check
-	// Any makes one passing check enough.
-	Any bool
 	// Initial counts from the first time that Ref is seen until samples say otherwise. A Job
 	// that is known keeps its verdict, and starts as Unknown if its address changed.
 	Initial reconcile.Verdict
 }
 
-// A Result is a server's verdict: sent when it changes, and when it was first measured.
+// A Result is a server's verdict: sent when it or the weight changes, and when it was first
+// measured.
 type Result struct {
 	Ref     reconcile.ServerRef
 	Verdict reconcile.Verdict
-	// Weight is what a dynamic check says, where HasWeight.
+	// Weight is what dynamic checks say instead of the written one, if HasWeight.
 	Weight    int
 	HasWeight bool
 	Message   string // what the deciding check saw, such as "http: status 503, want 200"
 	At        time.Time
 }
 
-// concurrency bounds the probes under way: each costs a socket and, for its timeout, a goroutine.
-const concurrency = 256
-
 // An Engine runs Jobs.
 type Engine struct {
+	// Probes is what this host lends to probes, and MaxSockets how many connections may be
+	// under way; 0 is 1024, and half of what RLIMIT_NOFILE allows is always the most. Both are
+	// set before Run or never.
+	Probes     probe.Options
+	MaxSockets int
+
 	log     *slog.Logger
-	loop    *rota.Loop
-	results chan Result // never closed; unbuffered: the loop keeps what waits
+	results chan Result // never closed; unbuffered: the outbox keeps what waits
 	prober  func(spec.Check, probe.Target, probe.Options) (probe.Prober, error)
+	stats   counters
+	inbox   inbox
+	outbox  outbox
 }
 
 // New returns an Engine without Jobs.
 func New(log *slog.Logger) *Engine {
-	return &Engine{log: log, loop: rota.New(concurrency), results: make(chan Result), prober: probe.New}
+	return &Engine{
+		log: log, results: make(chan Result), prober: probe.New,
+		inbox:  inbox{bell: -1},
+		outbox: outbox{news: make(chan struct{}, 1)}, // one pending token says all there is to say
+	}
 }
 
 // Results returns the channel of verdicts. A reader that is late misses intermediate
@@ -61,81 +71,58 @@ func New(log *slog.Logger) *Engine {
 func (e *Engine) Results() <-chan Result { return e.results }
 
 // Set replaces the Jobs; those that stayed the same keep their state and schedule. It never
-// blocks and may be called from any goroutine.
+// blocks and may be called from any goroutine, also before Run.
 func (e *Engine) Set(jobs []Job) {
-	targets := make([]rota.Target, 0, len(jobs))
-	for _, j := range jobs {
-		t := rota.Target{Key: string(j.Ref), Subject: j.Address.String(), Initial: check.State(j.Initial)}
-		for _, c := range j.Checks {
-			p, err := e.prober(c, probe.Target{Address: j.Address}, probe.Options{})
-			if err != nil {
-				p = func(context.Context) probe.Outcome { return probe.Outcome{Err: err} }
-			}
-			t.Checks = append(t.Checks, rota.Check{
-				Fingerprint: fingerprint(c),
-				Interval:    c.Interval,
-				Rules:       check.Rules{Rise: c.Rise, Fall: c.Fall},
-				Probe:       sample(c, p),
-			})
-		}
-		targets = append(targets, t)
-	}
-	e.loop.Set(targets)
+	targets := targets(jobs)
+	e.inbox.put(func(n *news) { n.targets, n.set = targets, true })
 }
 
-// fingerprint is everything that makes c the check that it is, wherever it was written.
-func fingerprint(c spec.Check) string {
-	c.Origin, c.Interval, c.Rise, c.Fall = spec.Origin{}, 0, 0, 0
-	b, err := json.Marshal(c)
-	if err != nil {
-		panic("checker: a check always marshals: " + err.Error())
-	}
-	return string(b)
-}
-
-// late is how far beyond its timeout a probe may fail and still tell of the server. This
-// process was not running when it should have looked, after SIGSTOP for instance, and the
-// answers that came meanwhile lose against the timeout.
-const late = 500 * time.Millisecond
-
-func sample(c spec.Check, p probe.Prober) rota.Probe {
-	return func(ctx context.Context) (check.State, string) {
-		began := time.Now()
-		out := p(ctx)
-		switch took := time.Since(began); {
-		case out.Err == nil:
-			return check.Up, c.Type + ": " + out.Message
-		case out.Unmeasured:
-			return check.Unknown, fmt.Sprintf("%s: could not measure: %v", c.Type, out.Err)
-		case took > c.Timeout+late:
-			return check.Unknown, fmt.Sprintf("%s: could not measure: this host was busy or stopped for %v", c.Type, took.Round(time.Millisecond))
+// Report tells what a check of another's making says: "bfd" and "plugin" checks have no
+// probes of their own. The check is named by its place among the Checks of ref's Job. What is
+// told of a check that is not there is forgotten.
+func (e *Engine) Report(ref reconcile.ServerRef, place int, state check.State, message string) {
+	e.inbox.put(func(n *news) {
+		if n.reports == nil {
+			n.reports = map[told]watch.Sample{}
 		}
-		return check.Down, c.Type + ": " + out.Err.Error()
-	}
+		n.reports[told{string(ref), place}] = watch.Sample{State: state, Message: message}
+	})
 }
 
 // Run probes until ctx ends.
 func (e *Engine) Run(ctx context.Context) error {
+	l, err := newLoop(e)
+	if err != nil {
+		return err
+	}
+	defer l.close()
+	e.inbox.open(l.poll.bell)
+	defer e.inbox.open(-1)
+	defer context.AfterFunc(ctx, e.inbox.ring)()
+	delivery, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
+	wg.Go(func() { e.deliver(delivery) })
 	defer wg.Wait()
-	wg.Go(func() { e.forward(ctx) })
-	return e.loop.Run(ctx)
+	defer cancel()
+	return l.run(ctx)
 }
 
-// forward turns the loop's results into the engine's.
-func (e *Engine) forward(ctx context.Context) {
+// deliver hands verdicts to whoever reads Results.
+func (e *Engine) deliver(ctx context.Context) {
 	for {
+		r, waiting := e.outbox.head()
+		results := e.results
+		if !waiting {
+			results = nil
+		}
+		out := Result{reconcile.ServerRef(r.Key), reconcile.Verdict(r.Verdict), r.Weight, r.HasWeight, r.Message, r.At}
 		select {
 		case <-ctx.Done():
 			return
-		case r := <-e.loop.Results():
-			out := Result{Ref: reconcile.ServerRef(r.Key), Verdict: reconcile.Verdict(r.Verdict), Message: r.Message, At: r.At}
+		case <-e.outbox.news:
+		case results <- out:
+			e.outbox.sent(r)
 			e.log.Info("server verdict", "id", r.Key, "verdict", word(r.Verdict), "reason", r.Message)
-			select {
-			case <-ctx.Done():
-				return
-			case e.results <- out:
-			}
 		}
 	}
 }
@@ -145,4 +132,98 @@ func word(s check.State) string {
 		return "unknown"
 	}
 	return string(s)
+}
+
+// news is what others want of the loop.
+type news struct {
+	targets  []watch.Target[*plan]
+	set      bool
+	reports  map[told]watch.Sample
+	finished []finished
+}
+
+// told names a check that others tell of.
+type told struct {
+	key   string
+	place int
+}
+
+// An inbox holds what others want until the loop takes it.
+type inbox struct {
+	rung atomic.Bool // the bell rings and has not been heard yet
+
+	mu   sync.Mutex
+	news news
+	bell int // eventfd of the loop, -1 while there is none
+}
+
+// put records with f and wakes the loop.
+func (b *inbox) put(f func(*news)) {
+	b.mu.Lock()
+	f(&b.news)
+	b.mu.Unlock()
+	b.ring()
+}
+
+// ring wakes the loop.
+func (b *inbox) ring() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.bell >= 0 && b.rung.CompareAndSwap(false, true) {
+		ring(b.bell)
+	}
+}
+
+// open gives the inbox the loop's bell.
+func (b *inbox) open(bell int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.bell = bell
+	b.rung.Store(false)
+}
+
+// take returns the news and empties the inbox, but for the memory of lists.
+func (b *inbox) take(into *news) {
+	b.rung.Store(false)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	done := into.finished[:0]
+	*into = b.news
+	b.news = news{finished: done}
+}
+
+// An outbox is a watch.Outbox between goroutines.
+type outbox struct {
+	news chan struct{} // never closed
+
+	mu  sync.Mutex
+	box watch.Outbox
+}
+
+func (o *outbox) put(r watch.Result) {
+	o.mu.Lock()
+	o.box.Put(r)
+	o.mu.Unlock()
+	select {
+	case o.news <- struct{}{}:
+	default:
+	}
+}
+
+func (o *outbox) head() (watch.Result, bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.box.Head()
+}
+
+func (o *outbox) sent(r watch.Result) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.box.Sent(r)
+}
+
+func (o *outbox) forget(key string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.box.Forget(key)
 }

@@ -12,7 +12,7 @@ import (
 
 // pure are the packages that do no I/O and read no clock.
 var pure = []string{
-	"reconcile", "reconcile/resource", "reconcile/planfile", "internal/spec", "internal/vrrp", "internal/bfd", "internal/check", "internal/rollout",
+	"reconcile", "reconcile/resource", "reconcile/planfile", "internal/spec", "internal/vrrp", "internal/bfd", "internal/check", "internal/check/due", "internal/check/watch", "internal/check/http1", "internal/rollout",
 }
 
 var (
@@ -56,10 +56,15 @@ var layers = map[string][]string{
 	"internal/vrrp":      {"reconcile/resource", "internal/spec"},
 	"internal/bfd":       {},
 	"internal/check":     {"reconcile/resource", "internal/spec"},
-	"hcl":                {"reconcile/resource", "internal/spec", "internal/build"},
-	"policies":           {"hcl", "reconcile", "reconcile/planfile", "reconcile/resource", "internal/spec"},
-	"plugins/proto":      {},
-	"plugins/sdk":        {"plugins/proto/..."},
+
+	"internal/check/due":   {},
+	"internal/check/watch": {"internal/check", "internal/check/due"},
+	"internal/check/http1": {"internal/check/answer"},
+
+	"hcl":           {"reconcile/resource", "internal/spec", "internal/build"},
+	"policies":      {"hcl", "reconcile", "reconcile/planfile", "reconcile/resource", "internal/spec"},
+	"plugins/proto": {},
+	"plugins/sdk":   {"plugins/proto/..."},
 }
 
 func TestLayers(t *testing.T) {

@@ -40,6 +40,14 @@ type Heard struct {
 	tried int // how much of text has been searched
 }
 
+// Reset forgets what was heard, but for a short text's memory.
+func (h *Heard) Reset() {
+	if cap(h.text) > 16<<10 {
+		h.text = nil
+	}
+	h.text, h.tried = h.text[:0], 0
+}
+
 // Full reports whether the bound is reached: nobody reads on.
 func (h *Heard) Full() bool { return len(h.text) >= MaxBody }
 

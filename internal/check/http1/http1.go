@@ -6,19 +6,17 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+
+	"github.com/hareconcile/hareconcile/internal/check/answer"
 )
 
-// Bounds on what is read of one answer.
-const (
-	MaxHead = 64 << 10 // status line and headers, of provisional answers too
-	MaxBody = 64 << 10 // what comes after that is not read
-	// maxFraming is of chunk sizes, their extensions and trailers.
-	maxFraming = 512 << 10
-)
+// maxFraming bounds chunk sizes, their extensions and trailers, all of one answer. The bounds
+// of heads (of provisional answers too) and bodies are package answer's.
+const maxFraming = 512 << 10
 
 // What can be wrong with an answer, beside what is told with its text.
 var (
-	errHead      = fmt.Errorf("server response headers exceeded %d bytes", MaxHead)
+	errHead      = fmt.Errorf("its header is longer than %d KiB", answer.MaxHeader>>10)
 	errFraming   = errors.New("chunked encoding of more frames than content")
 	errChunkByte = errors.New("invalid byte in chunk length")
 	errChunkNone = errors.New("empty hex number for chunk length")
@@ -57,7 +55,8 @@ type Reader struct {
 	Status   int
 	Location []byte // of a redirect
 	Value    []byte // of Want's header
-	Body     []byte // if it is wanted
+	Body     []byte // if it is wanted, as much as counts
+	Cut      bool   // there was more of the body
 
 	want    Want
 	phase   phase
@@ -127,17 +126,18 @@ func (r *Reader) End() error {
 
 // content takes bytes of the body and returns the rest.
 func (r *Reader) content(b []byte) []byte {
-	n := min(len(b), MaxBody-r.body)
+	n := min(len(b), answer.MaxBody+1-r.body)
 	if r.phase != byClose {
 		n = int(min(int64(n), r.left))
 		r.left -= int64(n)
 	}
 	if r.want.Body {
-		r.Body = append(r.Body, b[:n]...)
+		r.Body = append(r.Body, b[:min(n, answer.MaxBody-r.body)]...)
 	}
 	r.body += n
+	r.Cut = r.body > answer.MaxBody
 	switch {
-	case r.body == MaxBody, r.phase == byLength && r.left == 0:
+	case r.Cut, r.phase == byLength && r.left == 0:
 		r.phase = done
 	case r.phase == chunkData && r.left == 0:
 		r.phase = chunkEnd
@@ -153,7 +153,7 @@ func (r *Reader) text(b []byte) ([]byte, error) {
 		n = len(b)
 	}
 	if r.phase <= headerLine {
-		if r.head += n; r.head > MaxHead {
+		if r.head += n; r.head > answer.MaxHeader {
 			return nil, errHead
 		}
 	} else if r.framing += n; r.framing > maxFraming {

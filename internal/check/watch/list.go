@@ -20,6 +20,9 @@ func New[P any]() *List[P] { return &List[P]{targets: map[string]*target[P]{}} }
 // Skipped returns how many samples were passed over since they were far too late.
 func (l *List[P]) Skipped() uint64 { return l.skipped }
 
+// Len returns how many Targets there are.
+func (l *List[P]) Len() int { return len(l.targets) }
+
 // Has reports whether the List has a Target of that key.
 func (l *List[P]) Has(key string) bool { return l.targets[key] != nil }
 

@@ -1,0 +1,245 @@
+package checker
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/hareconcile/hareconcile/internal/check"
+	"github.com/hareconcile/hareconcile/internal/check/due"
+	"github.com/hareconcile/hareconcile/internal/check/watch"
+)
+
+type entry = watch.Entry[*plan]
+
+// Bounds of the loop.
+const (
+	maxSockets = 1024
+	maxProbes  = 256 // each costs a goroutine and up to a socket
+	// burst is how many connections begin before it looks for answers again.
+	burst = 64
+	// idle is how long it waits when there is nothing to do.
+	idle = time.Hour
+	// late is how far beyond its time a sample may end, or the loop wake, until it counts as
+	// having stood still: stopped (SIGSTOP), suspended, or starved. What then fails may have
+	// failed for that.
+	late = 500 * time.Millisecond
+)
+
+// A loop makes the samples. One goroutine owns it.
+type loop struct {
+	engine *Engine
+	poll   *poller
+	list   *watch.List[*plan]
+	news   news
+	now    time.Duration // when it last looked at the clock
+
+	ready     fifo // due, and waiting for one of the places
+	places    int
+	conns     []*conn // by slot
+	free      []*conn // of those, closed
+	deadlines due.Queue[*conn]
+	buffer    []byte
+	paused    time.Duration // how long it stood still last
+
+	probesReady fifo
+	probePlaces int
+	probes      int // under way
+	probing     sync.WaitGroup
+	life        context.Context // of probes; it ends with the loop
+}
+
+func newLoop(e *Engine) (*loop, error) {
+	p, err := newPoller()
+	if err != nil {
+		return nil, err
+	}
+	l := &loop{engine: e, poll: p, list: watch.New[*plan](), buffer: make([]byte, 64<<10), now: clock()}
+	l.places, l.probePlaces, err = places(e.MaxSockets)
+	if err != nil {
+		l.close()
+		return nil, err
+	}
+	return l, nil
+}
+
+// places shares what descriptors may be used among the loop's own connections and probes.
+func places(most int) (own, probes int, err error) {
+	if most <= 0 {
+		most = maxSockets
+	}
+	var r unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &r); err != nil {
+		return 0, 0, fmt.Errorf("read the limit of descriptors: %w", err)
+	}
+	if half := r.Cur / 2; uint64(most) > half {
+		most = int(half)
+	}
+	probes = max(1, min(maxProbes, most/4))
+	return max(1, most-probes), probes, nil
+}
+
+func (l *loop) close() {
+	for _, c := range l.conns {
+		if c.fd >= 0 {
+			_ = unix.Close(c.fd)
+		}
+	}
+	l.poll.close()
+}
+
+// run makes samples until ctx ends and waits for probes under way. Answers count before
+// deadlines: all that has come by a deadline is read before it has passed.
+func (l *loop) run(ctx context.Context) error {
+	var cancel context.CancelFunc
+	l.life, cancel = context.WithCancel(ctx)
+	defer l.probing.Wait()
+	defer cancel()
+	for {
+		l.take()
+		if ctx.Err() != nil {
+			return nil
+		}
+		l.now = clock()
+		wait := time.Duration(0)
+		if !l.begin() {
+			wait = l.list.Wait(l.now, idle)
+			if d := l.deadlines.First(); d != nil {
+				wait = min(wait, max(d.At-l.now, 0))
+			}
+		}
+		if err := l.listen(wait); err != nil {
+			return err
+		}
+		if d := l.deadlines.First(); d != nil && d.At <= l.now {
+			before := l.now
+			if err := l.listen(0); err != nil {
+				return err
+			}
+			l.expire(before)
+		}
+	}
+}
+
+// take does what others want.
+func (l *loop) take() {
+	l.engine.inbox.take(&l.news)
+	for _, f := range l.news.finished {
+		l.probes--
+		l.engine.stats.probes.Store(int64(l.probes))
+		f.entry.Probe.cancel = nil
+		l.finish(f.entry, f.sample)
+	}
+	clear(l.news.finished)
+	if l.news.set {
+		l.set(l.news.targets)
+		l.news.targets = nil
+	}
+	for t, s := range l.news.reports {
+		if r, ok := l.list.Report(t.key, t.place, s, time.Now()); ok {
+			l.engine.outbox.put(r)
+		}
+	}
+}
+
+// set replaces the targets. Samples under way that nobody wants are given up.
+func (l *loop) set(ts []watch.Target[*plan]) {
+	gone, news := l.list.Set(ts, clock(), time.Now())
+	for _, e := range gone {
+		if !l.list.Has(e.Key()) {
+			l.engine.outbox.forget(e.Key())
+		}
+		if p := e.Probe; p.conn != nil {
+			l.release(p.conn)
+		} else if p.cancel != nil {
+			p.cancel()
+		}
+	}
+	for _, r := range news {
+		l.engine.outbox.put(r)
+	}
+	l.engine.stats.targets.Store(int64(l.list.Len()))
+}
+
+// begin starts samples that are due, and reports whether more could be started at once.
+func (l *loop) begin() (more bool) {
+	for e := l.list.Next(l.now); e != nil; e = l.list.Next(l.now) {
+		if e.Probe.manner == byProbe {
+			l.probesReady.push(e)
+		} else {
+			l.ready.push(e)
+		}
+	}
+	for started := 0; l.probesReady.n > 0 && l.probes < l.probePlaces && started < burst; started++ {
+		l.start(l.probesReady.pop())
+	}
+	for started := 0; l.ready.n > 0 && l.flying() < l.places && started < burst; started++ {
+		l.start(l.ready.pop())
+	}
+	s := &l.engine.stats
+	s.waiting.Store(int64(l.ready.n + l.probesReady.n))
+	s.skipped.Store(l.list.Skipped())
+	return l.ready.n > 0 && l.flying() < l.places || l.probesReady.n > 0 && l.probes < l.probePlaces
+}
+
+// start makes one sample.
+func (l *loop) start(e *entry) {
+	if e.Gone() {
+		return
+	}
+	l.now = clock()
+	l.engine.stats.began(l.now - e.Due)
+	p := e.Probe
+	if !p.ready {
+		p.prepare(l.engine)
+	}
+	switch {
+	case p.failure != nil:
+		l.finish(e, watch.Sample{State: check.Down, Message: p.Type + ": " + p.failure.Error()})
+	case p.manner == byProbe:
+		l.launch(e)
+	default:
+		l.connect(e)
+	}
+}
+
+// finish takes the sample of an entry that was started.
+func (l *loop) finish(e *entry, s watch.Sample) {
+	c := &l.engine.stats
+	c.checks.Add(1)
+	if s.State == check.Unknown {
+		c.unmeasured.Add(1)
+	}
+	if r, ok := l.list.Finish(e, s, clock(), time.Now()); ok {
+		l.engine.outbox.put(r)
+	}
+}
+
+// A fifo is a queue that keeps its memory.
+type fifo struct {
+	ring    []*entry
+	head, n int
+}
+
+func (f *fifo) push(e *entry) {
+	if f.n == len(f.ring) {
+		grown := make([]*entry, max(64, 2*f.n))
+		for i := range f.n {
+			grown[i] = f.ring[(f.head+i)%len(f.ring)]
+		}
+		f.ring, f.head = grown, 0
+	}
+	f.ring[(f.head+f.n)%len(f.ring)] = e
+	f.n++
+}
+
+func (f *fifo) pop() *entry {
+	e := f.ring[f.head]
+	f.ring[f.head] = nil
+	f.head = (f.head + 1) % len(f.ring)
+	f.n--
+	return e
+}
