@@ -24,7 +24,9 @@ type fakeAgent struct {
 	changes  []reconcile.Change
 	findings []reconcile.Finding
 	refusal  error
+	problems []reconcile.Problem
 	drained  []control.DrainRequest
+	work     func() // what Apply does first, if anything
 	status   control.Status
 	changed  chan struct{}
 }
@@ -53,14 +55,19 @@ func (a *fakeAgent) setPhase(p control.Phase) {
 func (a *fakeAgent) Plan(context.Context) (planfile.File, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return planfile.New(planfile.Meta{
+	f := planfile.New(planfile.Meta{
 		Version: "test", Node: "rs1", BootID: "boot", Digest: "sha256:0", Created: time.Unix(0, 0), FactsKnown: true,
 		Revision: planfile.Revision{Ref: "main", Commit: "8f3c2d1000", Subject: "web: add web4"},
-	}, reconcile.Plan{Changes: a.changes}, 5, a.findings), nil
+	}, reconcile.Plan{Changes: a.changes}, 5, a.findings)
+	f.Errors = planfile.Problems(a.problems)
+	return f, nil
 }
 
 func (a *fakeAgent) Apply(ctx context.Context, r control.ApplyRequest) (control.ApplyResult, error) {
 	now, err := a.Plan(ctx)
+	if a.work != nil {
+		a.work()
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	switch {

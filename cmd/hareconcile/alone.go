@@ -16,7 +16,7 @@ import (
 
 // applyAlone carries out an approved plan on a host without an agent. It takes the agent's
 // lock first, and looks at the host again: what a person approved is done, or nothing.
-func (h *host) applyAlone(ctx context.Context, f planfile.File) (control.ApplyResult, error) {
+func (h *host) applyAlone(ctx context.Context, f planfile.File, m *meter) (control.ApplyResult, error) {
 	res := control.ApplyResult{Applied: []string{}}
 	lock, err := control.TakeLock(filepath.Join(h.runDir, "agent.lock"))
 	if errors.Is(err, control.ErrLocked) {
@@ -41,7 +41,16 @@ func (h *host) applyAlone(ctx context.Context, f planfile.File) (control.ApplyRe
 	if now.Fingerprint() != f.Fingerprint() {
 		return res, coded(exitStale, "the plan is stale: the host has changed since it was made; plan again")
 	}
-	res.Fail(f.Plan().Apply(ctx, hs, res.Made))
+	plan := f.Plan()
+	f.Errors = planfile.Problems(plan.Preflight(ctx, hs)) // a saved plan's may be new
+	if err := unworkable(f); err != nil {
+		return res, err
+	}
+	defer m.line.clear()
+	res.Fail(plan.Apply(ctx, hs, func(c reconcile.Change) {
+		res.Made(c)
+		m.show(control.Progress{Done: len(res.Applied), Total: len(plan.Changes), Kind: c.ID.Kind})
+	}))
 	return res, nil
 }
 

@@ -2,17 +2,23 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
+	"sync"
 
 	"github.com/hareconcile/hareconcile/internal/control"
 	"github.com/hareconcile/hareconcile/reconcile"
 	"github.com/hareconcile/hareconcile/reconcile/planfile"
 )
+
+// manyChanges is how many changes apply lists one by one.
+const manyChanges = 100
 
 // An application is one run of apply.
 type application struct {
@@ -63,7 +69,7 @@ func (a *application) run(ctx context.Context, arg string) error {
 			return err
 		}
 	}
-	if err := denied(f); err != nil {
+	if err := cmp.Or(unworkable(f), denied(f)); err != nil {
 		return err
 	}
 	res := control.ApplyResult{Applied: []string{}}
@@ -78,15 +84,25 @@ func (a *application) run(ctx context.Context, arg string) error {
 	if err := a.report(f, res); err != nil {
 		return err
 	}
-	switch {
-	case incomplete != nil:
-		return fmt.Errorf("not everything was applied: %w", incomplete)
-	case len(res.Failed) > 0:
-		return fmt.Errorf("%d change(s) could not be made:\n  %s", len(res.Failed), strings.Join(res.Failed, "\n  "))
-	case len(f.Conflicts) > 0:
-		return fmt.Errorf("%d object(s) that somebody else made are in the way and stay as they are", len(f.Conflicts))
+	var errs []error
+	if incomplete != nil {
+		errs = append(errs, fmt.Errorf("not everything was applied: %w", incomplete))
 	}
-	return nil
+	if n := len(res.Failed); n > 0 {
+		errs = append(errs, fmt.Errorf("%d change(s) could not be made:\n  %s", n, strings.Join(shortened(res.Failed, manyChanges), "\n  ")))
+	}
+	if n := len(f.Conflicts); n > 0 && errs == nil {
+		errs = append(errs, fmt.Errorf("%d object(s) that somebody else made are in the way and stay as they are", n))
+	}
+	return errors.Join(errs...)
+}
+
+// shortened returns the first of many lines, and how many more there are.
+func shortened(lines []string, most int) []string {
+	if more := len(lines) - most; more > 0 {
+		return append(lines[:most:most], fmt.Sprintf("and %s more", thousands(more)))
+	}
+	return lines
 }
 
 // plan returns what arg asks for: a saved plan, a folder's, or the target revision's.
@@ -137,9 +153,9 @@ func (a *application) approve(ctx context.Context, node string) error {
 // carryOut has the agent carry out an approved plan, or does it where none runs.
 func (a *application) carryOut(ctx context.Context, f planfile.File) (control.ApplyResult, error) {
 	if a.client == nil {
-		return a.h.applyAlone(ctx, f)
+		return a.h.applyAlone(ctx, f, a.e.newMeter())
 	}
-	res, err := a.client.Apply(ctx, control.ApplyRequest{Plan: f})
+	res, err := a.throughAgent(ctx, f)
 	var api *control.APIError
 	if errors.As(err, &api) {
 		switch api.Code {
@@ -150,6 +166,23 @@ func (a *application) carryOut(ctx context.Context, f planfile.File) (control.Ap
 		}
 	}
 	return res, err
+}
+
+// throughAgent has the agent carry out f, and meanwhile shows how far it is.
+func (a *application) throughAgent(ctx context.Context, f planfile.File) (control.ApplyResult, error) {
+	watch, enough := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer enough()
+	if len(f.Changes) >= fewChanges {
+		wg.Go(func() {
+			m := a.e.newMeter()
+			defer m.line.clear()
+			// What cannot be followed is applied all the same.
+			_ = a.client.WatchProgress(watch, func(p control.Progress) error { m.show(p); return nil })
+		})
+	}
+	return a.client.Apply(ctx, control.ApplyRequest{Plan: f})
 }
 
 // report says what was done.
@@ -165,7 +198,9 @@ func (a *application) report(f planfile.File, res control.ApplyResult) error {
 	for _, s := range res.Applied {
 		action, _, _ := strings.Cut(s, " ")
 		n[action]++
-		fmt.Fprintf(a.e.stdout, "%s\n", s)
+	}
+	for _, line := range shortened(res.Applied, manyChanges) {
+		fmt.Fprintln(a.e.stdout, line)
 	}
 	adopted := ""
 	if k := n[reconcile.Adopt.String()]; k > 0 {
@@ -174,6 +209,9 @@ func (a *application) report(f planfile.File, res control.ApplyResult) error {
 	complete := "Apply complete!"
 	if len(res.Failed) > 0 {
 		complete = "Apply incomplete."
+	}
+	if a.client == nil && slices.ContainsFunc(f.Changes, func(c planfile.Change) bool { return c.Drain }) {
+		adopted += "; to take out what was drained, apply again once its connections have ended"
 	}
 	_, err := fmt.Fprintf(a.e.stdout, "\n%s Resources: %d added, %d changed, %d destroyed%s.\n", complete,
 		n[reconcile.Create.String()], n[reconcile.Update.String()], n[reconcile.Delete.String()], adopted)

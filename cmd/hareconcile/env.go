@@ -31,14 +31,16 @@ type env struct {
 	stdout, stderr io.Writer
 	terminal       bool // stdin is a terminal
 	color          bool // stdout is a terminal that wants colours
+	live           bool // stderr is a terminal whose last line can be written again
 }
 
 func newEnv() *env {
-	out := int(os.Stdout.Fd())
+	out, errs := int(os.Stdout.Fd()), int(os.Stderr.Fd())
 	return &env{
 		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
 		terminal: term.IsTerminal(int(os.Stdin.Fd())),
 		color:    term.IsTerminal(out) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb",
+		live:     term.IsTerminal(errs) && os.Getenv("TERM") != "dumb",
 	}
 }
 

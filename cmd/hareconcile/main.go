@@ -28,6 +28,8 @@ func commands() []command {
 		{"show", "print a saved plan, or what hareconcile manages here", "[-json] [-no-color] [-config FILE] [PLAN]", runShow},
 		{"snapshot", "save what is on this host, to plan for it elsewhere", "[-out FILE] [-config FILE]", runSnapshot},
 		{"status", "print what this host's agent is doing", "[-json] [-watch] [-config FILE]", runStatus},
+		{"drain", "take a server out of its pool on this node, gently", "[-deadline LONG] [-wait] [-force] [-list] [-json] [-config FILE] [POOL/SERVER]", runDrain},
+		{"undrain", "take a drained server back", "[-json] [-config FILE] POOL/SERVER", runUndrain},
 		{"agent", "follow a git repository and keep this host as it says", "[-config FILE] [-v]", runAgent},
 		{"lab", "try a cluster on this machine", "up|exec|run|status|push|stop|start|kill|cut|mend|down ...", runLab},
 		{"version", "print the version", "[-json]", runVersion},

@@ -1,9 +1,9 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 
@@ -51,6 +51,8 @@ func runPlan(ctx context.Context, e *env, args []string) int {
 	switch {
 	case incomplete != nil:
 		return e.exit(fmt.Errorf("the plan is incomplete: %w", incomplete))
+	case unworkable(f) != nil:
+		return e.exit(unworkable(f))
 	case denied(f) != nil:
 		return e.exit(denied(f))
 	case *detailed && !f.Plan().Empty():
@@ -74,7 +76,7 @@ func (h *host) ask(ctx context.Context, e *env, q question) (planfile.File, erro
 	if err != nil {
 		return planfile.File{}, err
 	}
-	return h.plan(ctx, p)
+	return h.plan(ctx, e, p)
 }
 
 // present prints a plan.
@@ -87,21 +89,17 @@ func (e *env) present(f planfile.File, asJSON, color bool) error {
 
 // savePlan writes f for this user alone, in one piece: a plan tells what a host has.
 func savePlan(f planfile.File, path string) error {
-	var b bytes.Buffer
-	if err := f.Encode(&b); err != nil {
-		return err
-	}
-	return writeFile(path, b.Bytes(), 0o600)
+	return writeFile(path, f.Encode, 0o600)
 }
 
-// writeFile replaces path by content in one step.
-func writeFile(path string, content []byte, mode os.FileMode) error {
+// writeFile replaces path in one step by what write writes.
+func writeFile(path string, write func(io.Writer) error, mode os.FileMode) error {
 	f, err := os.CreateTemp(filepath.Dir(path), ".hareconcile-")
 	if err != nil {
 		return err
 	}
 	defer os.Remove(f.Name())
-	_, err = f.Write(content)
+	err = write(f)
 	if err == nil {
 		err = f.Chmod(mode)
 	}

@@ -1,12 +1,13 @@
 package main
 
 import (
-	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"path"
 	"path/filepath"
 	"slices"
@@ -18,7 +19,9 @@ import (
 	"github.com/hareconcile/hareconcile/internal/compile"
 	"github.com/hareconcile/hareconcile/internal/control"
 	"github.com/hareconcile/hareconcile/internal/revision"
+	"github.com/hareconcile/hareconcile/internal/spec"
 	"github.com/hareconcile/hareconcile/reconcile"
+	"github.com/hareconcile/hareconcile/reconcile/kind/ipvs"
 	"github.com/hareconcile/hareconcile/reconcile/planfile"
 	"github.com/hareconcile/hareconcile/reconcile/resource"
 )
@@ -33,6 +36,8 @@ type prospect struct {
 	facts   *reconcile.Facts
 	boot    string
 	unknown error // why Live.Unobserved is not empty
+	// handlers are this host's, where the plan is for it and not for a snapshot.
+	handlers []reconcile.Handler
 }
 
 // A question says which plan is wanted.
@@ -75,7 +80,7 @@ func (h *host) prospect(ctx context.Context, e *env, q question) (*prospect, err
 		return nil, err
 	}
 	if snap == nil {
-		return p, h.observed(ctx, client, p)
+		return p, h.observed(ctx, e, client, p)
 	}
 	p.facts = snap.Facts
 	var err error
@@ -114,7 +119,12 @@ func compileDir(ctx context.Context, e *env, dir, node string, vars map[string]s
 	if err != nil {
 		return nil, err
 	}
-	c, ds, err := compile.Dir(ctx, dir, node, vars)
+	var c *spec.Cluster
+	var ds hcl.Diagnostics
+	err = e.during("Compiling "+clean(dir), func() (err error) {
+		c, ds, err = compile.Dir(ctx, dir, node, vars)
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("compile %s: %w", dir, err)
 	}
@@ -131,9 +141,12 @@ func compileDir(ctx context.Context, e *env, dir, node string, vars map[string]s
 }
 
 // observed fills in what is: the agent's word with its facts, or what can be seen without.
-func (h *host) observed(ctx context.Context, client *control.Client, p *prospect) error {
+func (h *host) observed(ctx context.Context, e *env, client *control.Client, p *prospect) error {
 	var err error
 	if p.boot, err = bootID(); err != nil {
+		return err
+	}
+	if p.handlers, err = handlers(h.cfg, h.runDir); err != nil {
 		return err
 	}
 	if client != nil {
@@ -145,69 +158,77 @@ func (h *host) observed(ctx context.Context, client *control.Client, p *prospect
 		p.live, err = s.Live()
 		return err
 	}
-	hs, err := handlers(h.cfg, h.runDir)
-	if err != nil {
-		return err
+	return e.during("Looking at this host", func() error {
+		p.live, p.unknown = reconcile.Observe(ctx, p.handlers)
+		return nil
+	})
+}
+
+// drained returns the servers of ours that take no new connections and have none left. An
+// agent knows better; where none runs, this lets a second apply end what a first began.
+func drained(live reconcile.Live) map[string]bool {
+	out := map[string]bool{}
+	for id, v := range live.Owned {
+		if s, ok := v.(resource.IPVSServer); ok && s.Weight == 0 && live.Connections[id] == 0 {
+			out[id.Name] = true
+		}
 	}
-	p.live, p.unknown = reconcile.Observe(ctx, hs)
-	return nil
+	return out
 }
 
 // plan makes the plan and has the policies judge it.
-func (h *host) plan(ctx context.Context, p *prospect) (planfile.File, error) {
+func (h *host) plan(ctx context.Context, e *env, p *prospect) (planfile.File, error) {
 	target, err := reconcile.Desired(p.next.Cluster, p.node, p.facts)
 	if err != nil {
 		return planfile.File{}, err
 	}
+	if p.facts == nil && p.handlers != nil {
+		target.Drained = drained(p.live)
+	}
 	diff := reconcile.Diff(p.live, target)
+	incomplete := p.leftOut(target)
+	var problems []reconcile.Problem
+	if p.handlers != nil {
+		var without error
+		diff, problems, without = preflight(ctx, p.handlers, diff, ipvs.Available)
+		incomplete = cmp.Or(incomplete, without)
+	}
+	var findings []reconcile.Finding
+	err = e.during("Asking the policies", func() (err error) {
+		findings, err = h.judge(ctx, p, diff)
+		return err
+	})
+	if err != nil {
+		return planfile.File{}, err
+	}
+	f := planfile.New(planfile.Meta{
+		Version: build.Version, Node: p.node, BootID: p.boot, Revision: p.named,
+		Digest: p.next.Digest, Created: time.Now(), FactsKnown: p.facts != nil,
+	}, diff, len(p.live.Owned), findings)
+	f.Errors = planfile.Problems(problems)
+	return f, incomplete
+}
+
+// judge has the policies judge a plan.
+func (h *host) judge(ctx context.Context, p *prospect, diff reconcile.Plan) ([]reconcile.Finding, error) {
 	cfg := h.cfg
 	cfg.NodeName = p.node
 	findings, err := compile.New(cfg, h.log).Policy(ctx, p.next, p.prior, diff, len(p.live.Owned))
 	var refused *revision.Refused
 	switch {
 	case errors.As(err, &refused) && refused.Commit == "":
-		return planfile.File{}, fmt.Errorf("the policies cannot be evaluated: %s", refused.Reason)
+		return nil, fmt.Errorf("the policies cannot be evaluated: %s", refused.Reason)
 	case errors.As(err, &refused):
-		return planfile.File{}, &codeError{exitRefused, err}
+		return nil, &codeError{exitRefused, err}
 	case err != nil:
-		return planfile.File{}, fmt.Errorf("evaluate the policies: %w", err)
+		return nil, fmt.Errorf("evaluate the policies: %w", err)
 	}
-	f := planfile.New(planfile.Meta{
-		Version: build.Version, Node: p.node, BootID: p.boot, Revision: p.named,
-		Digest: p.next.Digest, Created: time.Now(), FactsKnown: p.facts != nil,
-	}, diff, len(p.live.Owned), findings)
-	return f, p.leftOut(target)
+	return findings, nil
 }
 
 // leftOut returns an error that names the wanted objects whose kinds could not be looked at.
 func (p *prospect) leftOut(t reconcile.Target) error {
 	return leftOut(slices.Collect(maps.Keys(t.Set)), p.live, p.unknown)
-}
-
-// An omission is what a plan has to leave out because nothing answers for its kind.
-type omission struct {
-	names []string
-	why   error
-}
-
-// Error implements error.
-func (o *omission) Error() string {
-	return fmt.Sprintf("these were left out: %s\n%v", strings.Join(o.names, ", "), o.why)
-}
-
-// leftOut returns an *omission if some of ids could not be looked at.
-func leftOut(ids []resource.ID, live reconcile.Live, why error) error {
-	var names []string
-	for _, id := range ids {
-		if slices.Contains(live.Unobserved, id.Kind) {
-			names = append(names, id.String())
-		}
-	}
-	if names == nil {
-		return nil
-	}
-	slices.Sort(names)
-	return &omission{names, why}
 }
 
 // denied returns an error for a plan that a mandatory policy stands against.
@@ -246,19 +267,14 @@ func readSnapshot(path string) (control.Snapshot, error) {
 
 // readPlan reads a saved plan.
 func readPlan(path string) (planfile.File, error) {
-	b, err := readBounded(path, maxDocument)
+	r, err := os.Open(path)
 	if err != nil {
 		return planfile.File{}, err
 	}
-	f, err := planfile.Decode(bytes.NewReader(b))
+	defer r.Close()
+	f, err := planfile.Decode(r)
 	if err != nil {
 		return f, fmt.Errorf("%s is no saved plan: %w", filepath.Base(path), err)
 	}
 	return f, nil
-}
-
-// asOmission tells a plan with omissions from no plan.
-func asOmission(err error) (*omission, bool) {
-	var o *omission
-	return o, errors.As(err, &o)
 }

@@ -1,10 +1,10 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/hareconcile/hareconcile/internal/control"
@@ -28,15 +28,11 @@ func runSnapshot(ctx context.Context, e *env, args []string) int {
 	if err != nil {
 		return e.exit(err)
 	}
-	var b bytes.Buffer
-	if err := writeJSON(&b, s); err != nil {
-		return e.exit(err)
-	}
+	write := func(w io.Writer) error { return writeJSON(w, s) }
 	if *out != "" {
-		return e.exit(writeFile(*out, b.Bytes(), 0o600))
+		return e.exit(writeFile(*out, write, 0o600))
 	}
-	_, err = e.stdout.Write(b.Bytes())
-	return e.exit(err)
+	return e.exit(write(e.stdout))
 }
 
 // snapshot returns what the agent sees, or what can be seen without one.

@@ -51,7 +51,7 @@ func (e *env) showStatus(s control.Status, asJSON bool) error {
 	if asJSON {
 		return writeJSON(e.stdout, s)
 	}
-	return writeStatus(e.stdout, s, time.Now())
+	return writeStatus(e.stdout, s, time.Now(), e.color)
 }
 
 // watchStatus prints every status: on a terminal in place of the last one, each second too
@@ -63,44 +63,17 @@ func (e *env) watchStatus(ctx context.Context, c *control.Client, asJSON bool) e
 	}
 	if !e.color {
 		return c.Watch(ctx, func(s control.Status) error {
-			if err := writeStatus(e.stdout, s, time.Now()); err != nil {
+			if err := writeStatus(e.stdout, s, time.Now(), e.color); err != nil {
 				return err
 			}
 			_, err := fmt.Fprintln(e.stdout)
 			return err
 		})
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	news := make(chan control.Status)
-	done := make(chan error, 1) // the watcher ends once, also when nobody waits any more
-	go func() {
-		done <- c.Watch(ctx, func(s control.Status) error {
-			select {
-			case news <- s:
-			case <-ctx.Done():
-			}
-			return nil
-		})
-	}()
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	var last control.Status
-	for {
-		select {
-		case err := <-done:
-			return err
-		case last = <-news:
-		case <-tick.C:
-			if last.FormatVersion == "" {
-				continue // nothing was heard yet
-			}
-		}
+	return watchTicking(ctx, c.Watch, func(s control.Status) error {
 		fmt.Fprint(e.stdout, clearScreen)
-		if err := writeStatus(e.stdout, last, time.Now()); err != nil {
-			return err
-		}
-	}
+		return writeStatus(e.stdout, s, time.Now(), e.color)
+	})
 }
 
 // withoutAgent tells what can be told of a host whose agent does not run.

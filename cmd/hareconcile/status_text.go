@@ -15,15 +15,39 @@ import (
 
 // writeStatus writes s as aligned tables. Text from elsewhere is cleaned, so that a commit
 // cannot steer the terminal that shows it.
-func writeStatus(w io.Writer, s control.Status, now time.Time) error {
+func writeStatus(w io.Writer, s control.Status, now time.Time, color bool) error {
 	var b bytes.Buffer
+	writeAlarms(&b, s, color)
 	writeHead(&b, s, now)
 	writeInstances(&b, s, now)
 	writeServices(&b, s, now)
+	if len(s.Drains) > 0 {
+		fmt.Fprintln(&b, "\nDrained on this node:")
+		_ = writeDrains(&b, s.Drains, now) // a buffer takes everything
+	}
 	writeTrackers(&b, s)
 	writeTrouble(&b, s)
 	_, err := w.Write(b.Bytes())
 	return err
+}
+
+const (
+	red   = "\x1b[1;31m"
+	plain = "\x1b[0m"
+)
+
+// writeAlarms writes first what needs a person now.
+func writeAlarms(w io.Writer, s control.Status, color bool) {
+	for _, a := range s.Alarms {
+		text := fmt.Sprintf("ALARM %s: %s", clean(a.Subject), clean(a.Message))
+		if color {
+			text = red + text + plain
+		}
+		fmt.Fprintln(w, text)
+	}
+	if len(s.Alarms) > 0 {
+		fmt.Fprintln(w)
+	}
 }
 
 // A table aligns its cells; its first row is the heading.
@@ -53,9 +77,14 @@ func writeHead(w io.Writer, s control.Status, now time.Time) {
 	if s.Phase == control.Converged && !s.ConvergedAt.IsZero() {
 		phase += ", applied " + age(now, s.ConvergedAt)
 	}
+	if s.Progress != nil {
+		phase += ", " + progress(*s.Progress)
+	}
 	t.row("Phase", phase)
-	for line := range strings.Lines(s.Message) {
-		t.row(" ", strings.TrimSuffix(line, "\n"))
+	if s.Message != "" {
+		for _, line := range shortened(strings.Split(s.Message, "\n"), 10) {
+			t.row(" ", line)
+		}
 	}
 	t.row("Revision", describe(s.Revision))
 	if s.Source.URL != "" {
@@ -77,6 +106,10 @@ func writeHead(w io.Writer, s control.Status, now time.Time) {
 	t.row("vrrpd", s.VRRPD)
 	if s.Phase == control.Stopped {
 		return
+	}
+	if c := s.Checks; c != nil {
+		t.row("Checks", fmt.Sprintf("%s, %s made, %d in flight, at most %v late (p99)",
+			count(c.Targets, "target"), thousands(int(c.Made)), c.InFlight, c.LatenessP99.Round(time.Microsecond)))
 	}
 	drift := fmt.Sprintf("%d repaired", s.Drift.Total)
 	if s.Drift.PollInterval > 0 {
@@ -117,26 +150,6 @@ func held(list []string) string {
 	return strings.Join(list, " ")
 }
 
-func writeServices(w io.Writer, s control.Status, now time.Time) {
-	if len(s.Services) == 0 {
-		return
-	}
-	fmt.Fprintln(w)
-	t := newTable(w)
-	defer t.Flush()
-	t.row("VIRTUAL SERVER", "SERVICE", "SERVER", "ADDRESS", "WEIGHT", "VERDICT", "SINCE", "MESSAGE")
-	for _, vs := range s.Services {
-		name, service := vs.Name, vs.Service
-		if vs.Sorry {
-			name += " (sorry)"
-		}
-		for _, srv := range vs.Servers {
-			t.row(name, service, srv.Name, srv.Address, srv.Weight, cmp.Or(string(srv.Verdict), "unknown"), age(now, srv.Since), srv.Message)
-			name, service = " ", " "
-		}
-	}
-}
-
 func writeTrackers(w io.Writer, s control.Status) {
 	if len(s.Trackers) == 0 {
 		return
@@ -162,8 +175,12 @@ func writeTrouble(w io.Writer, s control.Status) {
 	if len(s.Conflicts) > 0 {
 		fmt.Fprintln(w, "\nConflicts:")
 	}
+	var conflicts []string
 	for _, c := range s.Conflicts {
-		fmt.Fprintf(w, "  %s: %s\n", clean(c.Resource), clean(c.Detail))
+		conflicts = append(conflicts, clean(c.Resource)+": "+clean(c.Detail))
+	}
+	for _, line := range shortened(conflicts, manyRows) {
+		fmt.Fprintf(w, "  %s\n", line)
 	}
 	if len(s.Findings) > 0 {
 		fmt.Fprintln(w, "\nPolicies:")

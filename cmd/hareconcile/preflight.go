@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/hareconcile/hareconcile/reconcile"
+	"github.com/hareconcile/hareconcile/reconcile/kind/ipvs"
+	"github.com/hareconcile/hareconcile/reconcile/planfile"
+	"github.com/hareconcile/hareconcile/reconcile/resource"
+)
+
+// ipvsKinds are those that a kernel without ip_vs has none of.
+var ipvsKinds = []resource.Kind{
+	resource.KindIPVSTimeouts, resource.KindIPVSService, resource.KindIPVSServer, resource.KindIPVSSync,
+}
+
+// preflight asks before anything is touched what of p could never work on this host. A
+// kernel without IPVS keeps nothing else back: p comes back without what needs it, which
+// the *omission names, and everything that is left is worth applying.
+func preflight(ctx context.Context, hs []reconcile.Handler, p reconcile.Plan, available func() error) (reconcile.Plan, []reconcile.Problem, error) {
+	var err error
+	needsIPVS := func(c reconcile.Change) bool { return slices.Contains(ipvsKinds, c.ID.Kind) }
+	if slices.ContainsFunc(p.Changes, needsIPVS) && errors.Is(available(), ipvs.ErrNoModule) {
+		o := &omission{why: ipvs.ErrNoModule}
+		var rest []reconcile.Change
+		for _, c := range p.Changes {
+			if needsIPVS(c) {
+				o.names = append(o.names, c.ID.String())
+			} else {
+				rest = append(rest, c)
+			}
+		}
+		p.Changes, err = rest, o
+	}
+	return p, p.Preflight(ctx, hs), err
+}
+
+// An omission is what a plan has to leave out because nothing answers for its kind.
+type omission struct {
+	names []string // sorted or as in the plan
+	why   error
+}
+
+// Error implements error.
+func (o *omission) Error() string {
+	const most = 5
+	names := strings.Join(o.names[:min(most, len(o.names))], ", ")
+	if more := len(o.names) - most; more > 0 {
+		names += fmt.Sprintf(" and %s more", thousands(more))
+	}
+	return fmt.Sprintf("these were left out: %s\n%v", names, o.why)
+}
+
+// asOmission tells a plan with omissions from no plan.
+func asOmission(err error) (*omission, bool) {
+	var o *omission
+	return o, errors.As(err, &o)
+}
+
+// leftOut returns an *omission if some of ids could not be looked at.
+func leftOut(ids []resource.ID, live reconcile.Live, why error) error {
+	var names []string
+	for _, id := range ids {
+		if slices.Contains(live.Unobserved, id.Kind) {
+			names = append(names, id.String())
+		}
+	}
+	if names == nil {
+		return nil
+	}
+	slices.Sort(names)
+	if errors.Is(why, ipvs.ErrNoModule) && !slices.ContainsFunc(live.Unobserved, func(k resource.Kind) bool { return !slices.Contains(ipvsKinds, k) }) {
+		why = ipvs.ErrNoModule // once for all kinds that need it
+	}
+	return &omission{names, why}
+}
+
+// unworkable returns an error for a plan with changes that could never work on this host.
+func unworkable(f planfile.File) error {
+	lines := f.ErrorLines()
+	if len(lines) == 0 {
+		return nil
+	}
+	text := lines[0]
+	if more := len(lines) - 1; more > 0 {
+		text += fmt.Sprintf(" (and %s more)", thousands(more))
+	}
+	return fmt.Errorf("the plan could never work on this host: %s", text)
+}
