@@ -51,7 +51,8 @@ var agentFile = &block{
 			attrs: append([]attribute{
 				{name: "dir", kind: pathKind, def: `"/usr/libexec/hareconcile/plugins"`, doc: "The folder of the binaries."},
 				{name: "user", kind: stringKind, def: `"hareconcile-plugin"`, doc: "The user that runs them; nobody where it does not exist."},
-			}, laterAttrs("allow_exec", "memory_limit")...),
+				{name: "allow_exec", kind: boolKind, def: "false", doc: "Whether check \"exec\" may run programs of this host, as `user`. A repository that says which is a repository that runs them."},
+			}, laterAttrs("memory_limit")...),
 		},
 	}, laterBlocks("trial", "webhook", "metrics", "notify", "coordination")...),
 }

@@ -16,12 +16,15 @@ import (
 	"github.com/hareconcile/hareconcile/internal/agent"
 	"github.com/hareconcile/hareconcile/internal/build"
 	"github.com/hareconcile/hareconcile/internal/channel"
+	"github.com/hareconcile/hareconcile/internal/check"
+	"github.com/hareconcile/hareconcile/internal/check/probe"
 	"github.com/hareconcile/hareconcile/internal/checker"
 	"github.com/hareconcile/hareconcile/internal/compile"
 	"github.com/hareconcile/hareconcile/internal/control"
 	"github.com/hareconcile/hareconcile/internal/drain"
 	"github.com/hareconcile/hareconcile/internal/pluginhost"
 	"github.com/hareconcile/hareconcile/internal/revision"
+	"github.com/hareconcile/hareconcile/internal/secret"
 	"github.com/hareconcile/hareconcile/internal/vrrpd"
 	"github.com/hareconcile/hareconcile/reconcile"
 	"github.com/hareconcile/hareconcile/reconcile/kind/address"
@@ -99,6 +102,10 @@ func runParts(ctx context.Context, h *host, listener net.Listener, log *slog.Log
 		return err
 	}
 	checks := checker.New(log.With("kind", "check"))
+	checks.Probes = probe.Options{
+		Secret:    func(name string) ([]byte, error) { s, err := secret.Read(secret.Dirs(), name); return []byte(s), err },
+		AllowExec: cfg.Plugins.AllowExec, ExecUser: cfg.Plugins.User,
+	}
 	plugins := pluginhost.New(cfg.Plugins, h.runDir, log.With("kind", "plugin"))
 	kept := channel.NewKept(cfg.VRRPSocket)
 	defer kept.Close()
@@ -109,8 +116,10 @@ func runParts(ctx context.Context, h *host, listener net.Listener, log *slog.Log
 		Store:     revision.NewStore(cfg.DataDir),
 		Drains:    drain.NewStore(filepath.Join(cfg.DataDir, "drains.json")),
 		SetChecks: checks.Set, SetTrackers: plugins.Set,
-		ReportCheck: func(reconcile.ServerRef, int, reconcile.Verdict, string) {},
-		CheckStats:  func() control.Checks { return control.Checks{} },
+		ReportCheck: func(ref reconcile.ServerRef, place int, v reconcile.Verdict, message string) {
+			checks.Report(ref, place, check.State(v), message)
+		},
+		CheckStats: func() control.Checks { return checkStats(checks.Stats()) },
 		SendTrack: func(ctx context.Context, t channel.Track) error {
 			_, err := kept.Do(ctx, channel.Request{Track: &t})
 			return err
@@ -136,6 +145,13 @@ func runParts(ctx context.Context, h *host, listener net.Listener, log *slog.Log
 	// Without systemd there is nobody to tell, which is no error.
 	_, _ = daemon.SdNotify(false, daemon.SdNotifyReady)
 	return g.Wait()
+}
+
+// checkStats is what status shows of the checker's figures.
+func checkStats(s checker.Stats) control.Checks {
+	return control.Checks{
+		Targets: s.Targets, Made: s.Checks, InFlight: s.InFlight + s.Probes, LatenessP99: s.Lateness.Quantile(0.99),
+	}
 }
 
 // vrrpdPatience is longer than any restart policy takes: vrrpd itself cleans up when it

@@ -39,4 +39,6 @@ type GitSource struct {
 type Plugins struct {
 	Dir  string `json:"dir"`            // default /usr/libexec/hareconcile/plugins
 	User string `json:"user,omitempty"` // default hareconcile-plugin; nobody where that does not exist
+	// AllowExec lets checks run programs of the host, as User.
+	AllowExec bool `json:"allow_exec,omitempty"`
 }
