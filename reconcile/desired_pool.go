@@ -22,9 +22,9 @@ type member struct {
 // up reports whether checks let m take connections.
 func (m member) up() bool { return m.verdict == Up || m.verdict == Degraded }
 
-// drainDefault is how long a server that is told to drain may keep its connections where
+// DrainDefault is how long a server that is told to drain may keep its connections where
 // neither its pool nor the command says.
-const drainDefault = 5 * time.Minute
+const DrainDefault = 5 * time.Minute
 
 // members returns the servers of vs: those of its pool, and after them those of the sorry
 // pool. Without facts all of them are there, and Diff accepts what it finds.
@@ -87,7 +87,7 @@ func (b *builder) judged(p spec.Pool) []member {
 			}
 		}
 		if m.draining && m.grace == 0 {
-			m.grace = drainDefault
+			m.grace = DrainDefault
 		}
 		list = append(list, m)
 	}

@@ -102,6 +102,7 @@ func runParts(ctx context.Context, h *host, listener net.Listener, log *slog.Log
 		return err
 	}
 	checks := checker.New(log.With("kind", "check"))
+	checks.MaxSockets = checkSockets
 	checks.Probes = probe.Options{
 		Secret:    func(name string) ([]byte, error) { s, err := secret.Read(secret.Dirs(), name); return []byte(s), err },
 		AllowExec: cfg.Plugins.AllowExec, ExecUser: cfg.Plugins.User,
@@ -146,6 +147,10 @@ func runParts(ctx context.Context, h *host, listener net.Listener, log *slog.Log
 	_, _ = daemon.SdNotify(false, daemon.SdNotifyReady)
 	return g.Wait()
 }
+
+// checkSockets is how many connections checks may have under way: enough for as many servers
+// that let a check wait for a second each second.
+const checkSockets = 4096
 
 // checkStats is what status shows of the checker's figures.
 func checkStats(s checker.Stats) control.Checks {

@@ -18,10 +18,9 @@ import (
 
 const (
 	maxDrainBody = 64 << 10
-	// The bounds of a drain's deadline. One that is longer than a day belongs in the cluster
+	// maxDrain bounds a drain's deadline. One that is longer than a day belongs in the cluster
 	// file, as draining = true.
-	defaultDrain = 5 * time.Minute
-	maxDrain     = 24 * time.Hour
+	maxDrain = 24 * time.Hour
 )
 
 // A DrainRequest asks to take a server out of its pool on this node, or to take it back.
@@ -65,7 +64,7 @@ type Drain struct {
 // Patience returns how long the server that r drains may keep its connections: as long as r
 // says, or its pool, or 5 minutes.
 func (r DrainRequest) Patience(p spec.Pool) time.Duration {
-	return cmp.Or(time.Duration(r.Deadline), p.Drain, defaultDrain)
+	return cmp.Or(time.Duration(r.Deadline), p.Drain, reconcile.DrainDefault)
 }
 
 // JudgeDrain finds the server that r means, and refuses with an *APIError what does not make
