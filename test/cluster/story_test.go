@@ -27,6 +27,7 @@ func TestReferenceLab(t *testing.T) {
 		{"a weight and a sysctl are back within a second", polledDrift},
 		{"foreign objects are left alone", foreign},
 		{"a dead real server is taken out and makes no plan", deadServer},
+		{"a drained server leaves in peace and stays away", draining},
 		{"a failover makes no plan", failover},
 		{"a bad push is refused and changes nothing", badPush},
 		{"a push without any address is refused by name", noAddress},
