@@ -196,21 +196,49 @@ func (o objects) entries() []entry {
 
 // encode refuses what decode would not read again.
 func encode(h *header, entries []entry) ([]byte, error) {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
+	var b []byte
 	if h != nil {
-		if err := enc.Encode(h); err != nil {
+		line, err := json.Marshal(h)
+		if err != nil {
 			return nil, err
 		}
+		b = append(line, '\n')
 	}
+	b = slices.Grow(b, 96*len(entries)) // what most take
 	for _, e := range entries {
-		before := b.Len()
-		if err := enc.Encode(e); err != nil {
+		before := len(b)
+		var err error
+		if b, err = appendEntry(b, e); err != nil {
 			return nil, err
 		}
-		if b.Len()-before > maxLine || e.Kind == "" || e.Name == "" {
+		if len(b)-before > maxLine || e.Kind == "" || e.Name == "" {
 			return nil, fmt.Errorf("%.60q has no place in the ledger", e.Name)
 		}
 	}
-	return b.Bytes(), nil
+	return b, nil
+}
+
+// appendEntry is json.Marshal, which costs more than making the object does, for entries
+// that have only kind and name and nothing to escape.
+func appendEntry(b []byte, e entry) ([]byte, error) {
+	if e.Prior == "" && plain(string(e.Kind)) && plain(e.Name) {
+		b = append(append(b, `{"kind":"`...), e.Kind...)
+		b = append(append(b, `","name":"`...), e.Name...)
+		if e.Gone {
+			return append(b, "\",\"gone\":true}\n"...), nil
+		}
+		return append(b, "\"}\n"...), nil
+	}
+	line, err := json.Marshal(e)
+	return append(append(b, line...), '\n'), err
+}
+
+// plain reports whether JSON has s between quotes as it is.
+func plain(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' || s[i] == '"' || s[i] == '\\' {
+			return false
+		}
+	}
+	return true
 }

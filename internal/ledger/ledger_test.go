@@ -205,6 +205,53 @@ func TestTheFileDoesNotGrowForever(t *testing.T) {
 	}
 }
 
+func TestManyRecordsAreOneWrite(t *testing.T) {
+	dir := t.TempDir()
+	l := open(t, dir)
+	must(t, l.Record(sysctl("net/0"), "prior"))
+	ids := []resource.ID{sysctl("net/0"), sysctl("net/\"quoted\" \\ \x01 é"), {Kind: resource.KindIPVSServer, Name: "tcp [2001:db8::1]:80 -> <&>"}}
+	for i := range 2000 {
+		ids = append(ids, resource.ID{Kind: resource.KindIPVSService, Name: fmt.Sprintf("tcp 192.0.2.1:%d", i)})
+	}
+	must(t, l.RecordAll(ids))
+	must(t, l.RecordAll(ids))
+	must(t, l.RecordAll(nil))
+	again := open(t, dir)
+	for _, id := range ids {
+		if !l.Has(id) || !again.Has(id) {
+			t.Fatalf("%s is not recorded", id)
+		}
+	}
+	if prior, _ := again.Prior(ids[0]); prior != "prior" {
+		t.Errorf("Prior = %q, want what was recorded first", prior)
+	}
+	if n := again.Count(resource.KindIPVSService); n != 2000 {
+		t.Errorf("Count = %d, want 2000", n)
+	}
+	must(t, l.ForgetIf(resource.KindIPVSService, func(name string) bool { return name != "tcp 192.0.2.1:7" }))
+	if ids := open(t, dir).IDs(resource.KindIPVSService); len(ids) != 1 || ids[0].Name != "tcp 192.0.2.1:7" {
+		t.Errorf("IDs = %v, want port 7 alone", ids)
+	}
+}
+
+func TestAllOfManyAreRecordedOrNone(t *testing.T) {
+	l := open(t, t.TempDir())
+	if err := l.RecordAll([]resource.ID{sysctl("net/a"), sysctl("")}); err == nil || l.Has(sysctl("net/a")) {
+		t.Errorf("RecordAll = %v and Has = %v, want an error and no record", err, l.Has(sysctl("net/a")))
+	}
+}
+
+func TestAmendReplacesWhatIsRecorded(t *testing.T) {
+	dir := t.TempDir()
+	l := open(t, dir)
+	for _, prior := range []string{"1", "2", "2", ""} {
+		must(t, l.Amend(sysctl("net/a"), prior))
+		if got, ok := open(t, dir).Prior(sysctl("net/a")); got != prior || !ok {
+			t.Errorf("Prior = %q, %v, want %q, true", got, ok, prior)
+		}
+	}
+}
+
 func TestANameThatIsTooLongIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	l := open(t, dir)

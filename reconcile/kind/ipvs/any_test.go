@@ -27,7 +27,11 @@ func anyState(t *testing.T, e env) {
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 0))
 	daemons := r.IntN(2) == 0 // which exclude servers of the other family
-	for round := range 60 {
+	rounds := 30
+	if e.fake != nil {
+		rounds = 200
+	}
+	for round := range rounds {
 		for range r.IntN(6) {
 			e.vandalise(t, r, daemons)
 		}

@@ -80,16 +80,28 @@ func TestKernel(t *testing.T) {
 	if nstest.UML(t) {
 		return
 	}
-	for _, s := range append(stories, kernelStories...) {
-		t.Run(s.name, func(t *testing.T) {
-			nstest.New(t).Do(func() { s.f(t, newKernelEnv(t)) })
-		})
-	}
+	onKernel(t, append(stories, kernelStories...))
 	t.Run("available", func(t *testing.T) {
 		if err := Available(); err != nil {
 			t.Errorf("Available() = %v, want nil", err)
 		}
 	})
+}
+
+// TestKernelTables has a guest of its own, because large tables take time there.
+func TestKernelTables(t *testing.T) {
+	if nstest.UML(t) {
+		return
+	}
+	onKernel(t, tableStories)
+}
+
+func onKernel(t *testing.T, list []story) {
+	for _, s := range list {
+		t.Run(s.name, func(t *testing.T) {
+			nstest.New(t).Do(func() { s.f(t, newKernelEnv(t)) })
+		})
+	}
 }
 
 type story struct {
@@ -124,8 +136,11 @@ var stories = []story{
 var kernelStories = []story{
 	{"an unknown scheduler is named", scheduler},
 	{"a scheduler that this kernel lacks is found before", preflightKernel},
-	{"every service, scheduler, flag and forwarding method is what ipvsadm says", matrix},
 	{"ipvsadm says the same of timeouts and daemons", ipvsadmRest},
+}
+
+var tableStories = []story{
+	{"every service, scheduler, flag and forwarding method is what ipvsadm says", matrix},
 	{"two thousand services", large},
 }
 

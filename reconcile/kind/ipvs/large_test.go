@@ -1,6 +1,7 @@
 package ipvs
 
 import (
+	"encoding/binary"
 	"fmt"
 	"testing"
 	"time"
@@ -32,12 +33,10 @@ type countedSocket struct {
 
 func (s countedSocket) Send(b []byte) error {
 	for rest := b; len(rest) > 0; *s.messages++ {
-		rest = rest[nextMessage(rest):]
+		rest = rest[binary.NativeEndian.Uint32(rest):]
 	}
 	return s.socket.Send(b)
 }
-
-func nextMessage(b []byte) int { return int(b[0]) | int(b[1])<<8 }
 
 func large(t *testing.T, e env) {
 	want := largeTable(2000)

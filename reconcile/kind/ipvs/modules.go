@@ -28,16 +28,16 @@ func (h services) Preflight(ctx context.Context, cs []reconcile.Change) []error 
 	if len(cs) > 0 {
 		missing = h.table.available()
 	}
-	m := modules{ctx: ctx, root: h.root, known: map[string]bool{}}
+	m := modules{root: h.root, known: map[string]bool{}}
 	for i, c := range cs {
 		s, ok := c.After.(resource.IPVSService)
 		switch {
 		case !ok || c.Action != reconcile.Create && c.Action != reconcile.Update:
 		case missing != nil:
 			errs[i] = fmt.Errorf("%w: %w", reconcile.ErrNotHere, missing)
-		case !m.has(schedulerModule(s)):
+		case !m.has(ctx, schedulerModule(s)):
 			errs[i] = fmt.Errorf("the kernel has no scheduler %q (module %s)", s.Scheduler, schedulerModule(s))
-		case s.PersistenceEngine != "" && !m.has(engineModule(s)):
+		case s.PersistenceEngine != "" && !m.has(ctx, engineModule(s)):
 			errs[i] = fmt.Errorf("the kernel has no persistence engine %q (module %s)", s.PersistenceEngine, engineModule(s))
 		}
 	}
@@ -46,17 +46,16 @@ func (h services) Preflight(ctx context.Context, cs []reconcile.Change) []error 
 
 // modules tells which modules the kernel has or could load.
 type modules struct {
-	ctx   context.Context // of the one Preflight that it is made for
-	root  string          // of /proc and /sys
+	root  string // of /proc and /sys
 	known map[string]bool
 }
 
 // has reports whether the kernel has a module, loaded, built in or on disk. Where that
 // cannot be told it is taken to be there: the kernel will say.
-func (m modules) has(name string) bool {
+func (m modules) has(ctx context.Context, name string) bool {
 	yes, asked := m.known[name]
 	if !asked {
-		yes = m.loaded(name) || m.loadable(name)
+		yes = m.loaded(name) || m.loadable(ctx, name)
 		m.known[name] = yes
 	}
 	return yes
@@ -74,17 +73,17 @@ func (m modules) loaded(name string) bool {
 // loadable asks the program that the kernel itself would ask (request_module), in a dry
 // run. A program that does not know ip_vs, which is there, looks in the wrong place, as one
 // in a container may: its no is no answer.
-func (m modules) loadable(name string) bool {
+func (m modules) loadable(ctx context.Context, name string) bool {
 	path, err := os.ReadFile(filepath.Join(m.root, "proc/sys/kernel/modprobe"))
 	helper := strings.TrimSpace(string(path))
 	if err != nil || helper == "" {
 		return true
 	}
-	return m.helps(helper, name) || !m.helps(helper, "ip_vs")
+	return helps(ctx, helper, name) || !helps(ctx, helper, "ip_vs")
 }
 
-func (m modules) helps(helper, name string) bool {
-	ctx, cancel := context.WithTimeout(m.ctx, 10*time.Second)
+func helps(ctx context.Context, helper, name string) bool {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	err := exec.CommandContext(ctx, helper, "-n", "-q", "--", name).Run()
 	var exit *exec.ExitError

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"syscall"
 	"time"
 
@@ -138,6 +139,7 @@ func (c *conn) add(cmd uint8, flags netlink.HeaderFlags, attrs func(b []byte) []
 // i-th and returns its command. failed hears of each that the kernel refuses; the error is
 // for everything else, and says that nothing is known of any change.
 func (c *conn) change(n int, put func(b []byte, i int) (uint8, []byte), failed func(i int, err syscall.Errno)) error {
+	c.out = slices.Grow(c.out[:0], min(n*160, maxSend+1024)) // what most take
 	for from := 0; from < n; {
 		c.out = c.out[:0]
 		first, i, last := c.seq+1, from, 0

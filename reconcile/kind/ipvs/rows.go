@@ -33,15 +33,16 @@ type rows[T row] struct {
 	kind   resource.Kind
 	name   func(v T) string // for errors
 
-	// ready returns why v cannot be in the table, or nil.
-	ready func(v T) error
+	// ready makes a function that returns why a row cannot be in the table, or nil. It may
+	// remember what it found of one for the next.
+	ready func() func(v T) error
 	// encode appends the attributes of a request about a row that is ready.
 	encode func(b []byte, do verb, v T) (cmd uint8, attrs []byte)
 	// find returns the row with v's key, or the zero value.
 	find func(v T) (T, error)
 	// explain says what the kernel means by err.
 	explain func(v T, err error) error
-	// began tells of rows that were not there before, or are not any more.
+	// began, if not nil, hears of rows that were not there before, or are not any more.
 	began func(vs []T) error
 }
 
@@ -60,7 +61,7 @@ func (r *rows[T]) Apply(_ context.Context, c reconcile.Change) error {
 	if err := r.table.available(); err != nil {
 		return err
 	}
-	if err := r.ready(v); err != nil {
+	if err := r.checker()(c); err != nil {
 		return err
 	}
 	switch c.Action {
@@ -84,6 +85,25 @@ func (r *rows[T]) value(c reconcile.Change) (T, error) {
 	return t, nil
 }
 
+// checker makes a function that refuses changes that cannot be made.
+func (r *rows[T]) checker() func(c reconcile.Change) error {
+	ready := r.ready()
+	return func(c reconcile.Change) error {
+		v, err := r.value(c)
+		if err != nil || c.Action == reconcile.Delete {
+			return err
+		}
+		return ready(v)
+	}
+}
+
+func (r *rows[T]) tell(vs []T) error {
+	if r.began == nil || len(vs) == 0 {
+		return nil
+	}
+	return r.began(vs)
+}
+
 func (r *rows[T]) do(what verb, v T) error {
 	return r.table.changeOne(func(b []byte) (uint8, []byte) { return r.encode(b, what, v) })
 }
@@ -96,7 +116,7 @@ func (r *rows[T]) create(v T) error {
 	err := r.do(add, v)
 	switch {
 	case err == nil:
-		return r.began([]T{v})
+		return r.tell([]T{v})
 	case exists(err) && ours:
 		return r.update(v)
 	case exists(err):
@@ -183,7 +203,7 @@ func (r *rows[T]) delete(vs []T) []error {
 		ended = append(ended, vs[i])
 		ids = append(ids, vs[i].ID())
 	}
-	err = r.began(ended)
+	err = r.tell(ended)
 	if err == nil {
 		err = r.ledger.Forget(ids...)
 	}

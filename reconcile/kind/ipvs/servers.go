@@ -29,11 +29,10 @@ func newServers(dial func() (socket, uint16, error), l *ledger.Ledger) servers {
 	return servers{&rows[resource.IPVSServer]{
 		table: t, ledger: l, kind: resource.KindIPVSServer,
 		name:    func(s resource.IPVSServer) string { return fmt.Sprintf("server %s of %s", s.Address, s.Service) },
-		ready:   func(s resource.IPVSServer) error { return readyServer(l, s) },
+		ready:   func() func(resource.IPVSServer) error { return readyServer(l) },
 		find:    t.server,
 		encode:  encodeServer,
 		explain: explainServer,
-		began:   func([]resource.IPVSServer) error { return nil },
 	}}
 }
 
@@ -67,13 +66,18 @@ func (h servers) Observe(ctx context.Context) (reconcile.Live, error) {
 	})
 }
 
-// readyServer refuses servers of services that are not ours.
-func readyServer(l *ledger.Ledger, s resource.IPVSServer) error {
-	if !l.Has(resource.IPVSService{ServiceKey: s.Service}.ID()) {
-		return fmt.Errorf("IPVS service %s is not ours: its servers stay as they are", s.Service)
+// readyServer refuses servers of services that are not ours. Those of one service come
+// together.
+func readyServer(l *ledger.Ledger) func(resource.IPVSServer) error {
+	var last resource.ServiceKey // which is ours
+	return func(s resource.IPVSServer) error {
+		if s.Service != last && !l.Has(resource.IPVSService{ServiceKey: s.Service}.ID()) {
+			return fmt.Errorf("IPVS service %s is not ours: its servers stay as they are", s.Service)
+		}
+		last = s.Service
+		_, err := kernelServer(s)
+		return err
 	}
-	_, err := kernelServer(s)
-	return err
 }
 
 func encodeServer(b []byte, do verb, s resource.IPVSServer) (uint8, []byte) {

@@ -28,7 +28,7 @@ func newServices(dial func() (socket, uint16, error), l *ledger.Ledger) services
 	return services{root: "/", rows: &rows[resource.IPVSService]{
 		table: t, ledger: l, kind: resource.KindIPVSService,
 		name:    func(s resource.IPVSService) string { return "IPVS service " + s.ServiceKey.String() },
-		ready:   func(s resource.IPVSService) error { _, err := kernelService(s); return err },
+		ready:   readyService,
 		find:    func(s resource.IPVSService) (resource.IPVSService, error) { return t.service(s.ServiceKey) },
 		encode:  encodeService,
 		explain: func(s resource.IPVSService, err error) error { return explainService(t, s, err) },
@@ -45,6 +45,13 @@ func (h services) Observe(context.Context) (reconcile.Live, error) {
 		}
 		return err
 	})
+}
+
+func readyService() func(resource.IPVSService) error {
+	return func(s resource.IPVSService) error {
+		_, err := kernelService(s)
+		return err
+	}
 }
 
 func encodeService(b []byte, do verb, s resource.IPVSService) (uint8, []byte) {
@@ -77,9 +84,6 @@ func explainService(t *table, s resource.IPVSService, err error) error {
 // so that what the ledger knows of them is of an earlier one, and one that is gone took
 // its servers with it.
 func forgetServers(l *ledger.Ledger, ss []resource.IPVSService) error {
-	if len(ss) == 0 {
-		return nil
-	}
 	keys := make(map[string]bool, len(ss))
 	for _, s := range ss {
 		keys[s.ServiceKey.String()] = true
