@@ -155,6 +155,9 @@ func (p *prober) round() error {
 	}
 	for waiting[p.peer4] > 0 || waiting[p.peer6] > 0 {
 		n, err := unix.Read(p.fd, p.answer)
+		if errors.Is(err, unix.EINTR) { // Go's own signals
+			continue
+		}
 		if err != nil {
 			return errors.Join(errors.New("the server does not answer for its own addresses"), err)
 		}
