@@ -114,13 +114,18 @@ func TestWhatForwardingNeeds(t *testing.T) {
 				t.Errorf("director (-want +got):\n%s", diff)
 			}
 			slices.Sort(c.real)
-			if diff := cmp.Diff(c.real, names(desired(t, cl, "rs1", nil), kinds...)); diff != "" {
+			real := desired(t, cl, "rs1", nil)
+			if diff := cmp.Diff(c.real, names(real, kinds...)); diff != "" {
 				t.Errorf("real server (-want +got):\n%s", diff)
 			}
 			s := director.Set[resource.ID{Kind: resource.KindIPVSServer, Name: "tcp 172.25.254.100:80 -> 172.25.254.110:80"}].(resource.IPVSServer)
 			got := strings.TrimSpace(fmt.Sprintf("%s %s", s.Forward, strings.TrimSpace(fmt.Sprintf("%s %d %s", s.Tunnel, s.TunnelPort, s.TunnelChecksum))))
 			if got = strings.TrimSuffix(got, " 0"); got != c.server {
 				t.Errorf("server = %q, want %q", got, c.server)
+			}
+			a, ok := real.Set[resource.ID{Kind: resource.KindAddress, Name: "172.25.254.100"}].(resource.Address)
+			if tunnelled := s.Forward == resource.ForwardTunnel; ok && tunnelled == (a.Device == "lo") {
+				t.Errorf("the address is on %s, want it on lo unless packets come by a tunnel", a.Device)
 			}
 		})
 	}

@@ -19,10 +19,10 @@ func (b *builder) realServer(vs spec.VirtualServer, i spec.VRRPInstance, pool sp
 			}
 			switch resource.Forward(cmp.Or(s.Forward, vs.Forward)) {
 			case resource.ForwardDR:
-				b.virtualAddresses(vs, i)
+				b.virtualAddresses(vs, i, "lo")
 			case resource.ForwardTunnel:
 				b.unwrap(vs, s)
-				b.virtualAddresses(vs, i)
+				b.virtualAddresses(vs, i, tunnelDevice(tunnel(vs, s).Type, s.Address.Is6(), false))
 			}
 		}
 	}
@@ -39,29 +39,31 @@ var arpSysctls = []resource.Sysctl{
 	{Key: "net/ipv4/conf/lo/arp_announce", Value: "2"},
 }
 
-// virtualAddresses puts the addresses of vs on lo. Neighbour discovery does not speak of
-// addresses on other interfaces, so that IPv6 needs no sysctl.
-func (b *builder) virtualAddresses(vs spec.VirtualServer, i spec.VRRPInstance) {
+// virtualAddresses puts the addresses of vs on lo, and those of IPv4 on dev4. Neighbour
+// discovery does not speak of addresses on other interfaces, so that IPv6 needs no sysctl.
+func (b *builder) virtualAddresses(vs spec.VirtualServer, i spec.VRRPInstance, dev4 string) {
 	for _, s := range vs.Services {
 		if s.Mark == 0 {
-			b.virtualAddress(vs, s.Address)
+			b.virtualAddress(vs, s.Address, dev4)
 			continue
 		}
 		for _, a := range i.All() { // what the firewall marks is for one of these
 			if addr := a.Prefix.Addr(); addr.Is6() == s.IPv6 {
-				b.virtualAddress(vs, addr)
+				b.virtualAddress(vs, addr, dev4)
 			}
 		}
 	}
 }
 
-func (b *builder) virtualAddress(vs spec.VirtualServer, addr netip.Addr) {
+func (b *builder) virtualAddress(vs spec.VirtualServer, addr netip.Addr, dev4 string) {
+	dev := "lo"
 	if addr.Is4() {
+		dev = dev4
 		for _, s := range arpSysctls {
 			b.add(s, vs.Origin)
 		}
 	}
-	id := b.add(resource.Address{Prefix: netip.PrefixFrom(addr, addr.BitLen()), Device: "lo"}, vs.Origin)
+	id := b.add(resource.Address{Prefix: netip.PrefixFrom(addr, addr.BitLen()), Device: dev}, vs.Origin)
 	b.t.Adopt[id] = vs.Adopt
 }
 
@@ -74,7 +76,8 @@ func (b *builder) unwrap(vs spec.VirtualServer, s spec.Server) {
 		if !Key(inner).IPv6() {
 			// Packets on the tunnel come from addresses that are reached by another interface.
 			// The kernel takes the larger of "all" and the interface's own value: 2, loose, is
-			// the one that holds whatever "all" is.
+			// the one that holds whatever "all" is. It passes nothing on an interface without an
+			// address (__fib_validate_source), so the virtual address is there and not on lo.
 			b.add(resource.Sysctl{Key: "net/ipv4/conf/" + v.Device + "/rp_filter", Value: "2"}, vs.Origin)
 		}
 	}
