@@ -21,7 +21,8 @@ import (
 const RequireEnv = "HARECONCILE_TEST_REQUIRE"
 
 // Need skips the test if something that it needs is missing, or fails it if RequireEnv
-// asks for that thing. A need is "root", "netns", "ip_vs", "fou", "uml" or the name of a program.
+// asks for that thing. A need is "root", "netns", "ip_vs", "fou", "sctp", "uml" or
+// the name of a program.
 func Need(t testing.TB, what ...string) {
 	t.Helper()
 	required := strings.Split(os.Getenv(RequireEnv), ",")
@@ -50,9 +51,9 @@ func missing(w string) string {
 		if !hasIPVS() {
 			return "the kernel has no module ip_vs"
 		}
-	case "fou":
-		if !load("fou") {
-			return "the kernel has no module fou"
+	case "fou", "sctp":
+		if !load(w) {
+			return "the kernel has no module " + w
 		}
 	case "uml":
 		if _, err := uml.Lookup(); err != nil {
