@@ -139,6 +139,9 @@ func (l *loop) take() {
 		l.news.targets = nil
 	}
 	for t, s := range l.news.reports {
+		if p, ok := l.list.Probe(t.key, t.place); ok {
+			s.Message = p.Type + ": " + s.Message
+		}
 		if r, ok := l.list.Report(t.key, t.place, s, time.Now()); ok {
 			l.engine.outbox.put(r)
 		}

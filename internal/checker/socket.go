@@ -115,8 +115,7 @@ var lacks = []unix.Errno{
 
 // faulty returns the sample of a failed system call.
 func (p *plan) faulty(f fault) watch.Sample {
-	var errno unix.Errno
-	errors.As(f.err, &errno)
+	errno, _ := f.err.(unix.Errno) // as every system call of this package returns it
 	text := func() string { return os.NewSyscallError(f.call, f.err).Error() }
 	for _, e := range lacks {
 		if errno == e {

@@ -135,6 +135,15 @@ func (l *List[P]) Report(key string, place int, s Sample, at time.Time) (news Re
 	return t.report(s.Message, at)
 }
 
+// Probe returns how the check in that place among a target's Checks is looked at.
+func (l *List[P]) Probe(key string, place int) (probe P, ok bool) {
+	t := l.targets[key]
+	if t == nil || place < 0 || place >= len(t.entries) {
+		return probe, false
+	}
+	return t.entries[place].Check.Probe, true
+}
+
 // Verdict returns what counts for a key now.
 func (l *List[P]) Verdict(key string) check.State {
 	if t := l.targets[key]; t != nil {
