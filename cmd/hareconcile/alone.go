@@ -42,7 +42,8 @@ func (h *host) applyAlone(ctx context.Context, f planfile.File, m *meter) (contr
 		return res, coded(exitStale, "the plan is stale: the host has changed since it was made; plan again")
 	}
 	plan := f.Plan()
-	f.Errors = planfile.Problems(plan.Preflight(ctx, hs)) // a saved plan's may be new
+	_, problems, _ := preflight(ctx, hs, plan) // of a saved plan, the host may have changed; what it lacks, Apply says
+	f.Errors = planfile.Problems(problems)
 	if err := unworkable(f); err != nil {
 		return res, err
 	}

@@ -18,25 +18,40 @@ var ipvsKinds = []resource.Kind{
 	resource.KindIPVSTimeouts, resource.KindIPVSService, resource.KindIPVSServer, resource.KindIPVSSync,
 }
 
-// preflight asks before anything is touched what of p could never work on this host. A
-// kernel without IPVS keeps nothing else back: p comes back without what needs it, which
-// the *omission names, and everything that is left is worth applying.
-func preflight(ctx context.Context, hs []reconcile.Handler, p reconcile.Plan, available func() error) (reconcile.Plan, []reconcile.Problem, error) {
-	var err error
-	needsIPVS := func(c reconcile.Change) bool { return slices.Contains(ipvsKinds, c.ID.Kind) }
-	if slices.ContainsFunc(p.Changes, needsIPVS) && errors.Is(available(), ipvs.ErrNoModule) {
-		o := &omission{why: ipvs.ErrNoModule}
-		var rest []reconcile.Change
-		for _, c := range p.Changes {
-			if needsIPVS(c) {
-				o.names = append(o.names, c.ID.String())
-			} else {
-				rest = append(rest, c)
-			}
+// preflight asks before anything is touched what of p could never work on this host. What
+// the host lacks all of keeps nothing else back: p comes back without it, an *omission names
+// it, and everything that is left is worth applying.
+func preflight(ctx context.Context, hs []reconcile.Handler, p reconcile.Plan) (reconcile.Plan, []reconcile.Problem, error) {
+	absent := map[resource.Kind]bool{}
+	o := &omission{}
+	var problems []reconcile.Problem
+	for _, problem := range p.Preflight(ctx, hs) {
+		if !errors.Is(problem.Err, reconcile.ErrNotHere) {
+			problems = append(problems, problem)
+			continue
 		}
-		p.Changes, err = rest, o
+		kinds := []resource.Kind{problem.Change.ID.Kind}
+		if slices.Contains(ipvsKinds, kinds[0]) {
+			kinds = ipvsKinds
+		}
+		for _, k := range kinds {
+			absent[k] = true
+		}
+		o.why = problem.Err
 	}
-	return p, p.Preflight(ctx, hs), err
+	if o.why == nil {
+		return p, problems, nil
+	}
+	var rest []reconcile.Change
+	for _, c := range p.Changes {
+		if absent[c.ID.Kind] {
+			o.names = append(o.names, c.ID.String())
+		} else {
+			rest = append(rest, c)
+		}
+	}
+	p.Changes = rest
+	return p, problems, o
 }
 
 // An omission is what a plan has to leave out because nothing answers for its kind.

@@ -17,8 +17,11 @@ import (
 	"github.com/hareconcile/hareconcile/reconcile/resource"
 )
 
-// oldKernel handles IPVS services and lacks the scheduler mh.
-type oldKernel struct{ asked int }
+// oldKernel handles IPVS services and lacks the scheduler mh, or ip_vs altogether.
+type oldKernel struct {
+	asked int
+	none  bool
+}
 
 func (k *oldKernel) Kind() resource.Kind                             { return resource.KindIPVSService }
 func (k *oldKernel) Observe(context.Context) (reconcile.Live, error) { return reconcile.Live{}, nil }
@@ -28,7 +31,9 @@ func (k *oldKernel) Preflight(_ context.Context, cs []reconcile.Change) []error 
 	k.asked++
 	out := make([]error, len(cs))
 	for i, c := range cs {
-		if s, ok := c.After.(resource.IPVSService); ok && s.Scheduler == "mh" {
+		if s, ok := c.After.(resource.IPVSService); k.none {
+			out[i] = fmt.Errorf("%w: %w", reconcile.ErrNotHere, ipvs.ErrNoModule)
+		} else if ok && s.Scheduler == "mh" {
 			out[i] = errors.New(`the kernel has no scheduler "mh"`)
 		}
 	}
@@ -51,12 +56,9 @@ func director(n int) reconcile.Plan {
 	return p
 }
 
-func hasIPVS() error   { return nil }
-func lacksIPVS() error { return fmt.Errorf("look for it: %w", ipvs.ErrNoModule) }
-
 func TestPreflightNamesWhatNeverWorks(t *testing.T) {
 	k := &oldKernel{}
-	p, problems, err := preflight(t.Context(), []reconcile.Handler{k}, director(4), hasIPVS)
+	p, problems, err := preflight(t.Context(), []reconcile.Handler{k}, director(4))
 	if err != nil || len(p.Changes) != 5 || k.asked != 1 {
 		t.Errorf("preflight left %d changes and asked %d times: %v", len(p.Changes), k.asked, err)
 	}
@@ -75,22 +77,25 @@ func TestPreflightNamesWhatNeverWorks(t *testing.T) {
 }
 
 func TestAKernelWithoutIPVSKeepsNothingElseBack(t *testing.T) {
-	k := &oldKernel{}
-	p, problems, err := preflight(t.Context(), []reconcile.Handler{k}, director(1000), lacksIPVS)
-	if len(p.Changes) != 1 || p.Changes[0].ID.Kind != resource.KindVRRPInstance || problems != nil || k.asked != 0 {
+	k := &oldKernel{none: true}
+	plan := director(1000)
+	s := resource.IPVSServer{Service: plan.Changes[0].After.(resource.IPVSService).ServiceKey, Address: netip.MustParseAddrPort("10.0.0.1:80")}
+	plan.Changes = append(plan.Changes, reconcile.Change{Action: reconcile.Create, ID: s.ID(), After: s})
+	p, problems, err := preflight(t.Context(), []reconcile.Handler{k}, plan)
+	if len(p.Changes) != 1 || p.Changes[0].ID.Kind != resource.KindVRRPInstance || problems != nil {
 		t.Errorf("preflight leaves %v with problems %v, want the VRRP instance alone", p.Changes, problems)
 	}
 	o, ok := asOmission(err)
-	if !ok || len(o.names) != 1000 {
-		t.Fatalf("preflight = %v, want an omission of 1000", err)
+	if !ok || len(o.names) != 1001 {
+		t.Fatalf("preflight = %v, want an omission of 1001", err)
 	}
 	const want = "these were left out: ipvs_service/tcp 192.0.2.1:1, ipvs_service/tcp 192.0.2.1:2, ipvs_service/tcp 192.0.2.1:3, " +
-		"ipvs_service/tcp 192.0.2.1:4, ipvs_service/tcp 192.0.2.1:5 and 995 more\n" +
-		"the kernel module ip_vs is missing: load it with `modprobe ip_vs`"
+		"ipvs_service/tcp 192.0.2.1:4, ipvs_service/tcp 192.0.2.1:5 and 996 more\n" +
+		"not on this host: the kernel module ip_vs is missing: load it with `modprobe ip_vs`"
 	if got := o.Error(); got != want {
 		t.Errorf("it says %q, want %q", got, want)
 	}
-	if _, _, err := preflight(t.Context(), nil, director(0), lacksIPVS); err != nil {
+	if _, _, err := preflight(t.Context(), []reconcile.Handler{k}, director(0)); err != nil {
 		t.Errorf("a plan that needs no IPVS: %v", err)
 	}
 }

@@ -21,7 +21,6 @@ import (
 	"github.com/hareconcile/hareconcile/internal/revision"
 	"github.com/hareconcile/hareconcile/internal/spec"
 	"github.com/hareconcile/hareconcile/reconcile"
-	"github.com/hareconcile/hareconcile/reconcile/kind/ipvs"
 	"github.com/hareconcile/hareconcile/reconcile/planfile"
 	"github.com/hareconcile/hareconcile/reconcile/resource"
 )
@@ -190,7 +189,7 @@ func (h *host) plan(ctx context.Context, e *env, p *prospect) (planfile.File, er
 	var problems []reconcile.Problem
 	if p.handlers != nil {
 		var without error
-		diff, problems, without = preflight(ctx, p.handlers, diff, ipvs.Available)
+		diff, problems, without = preflight(ctx, p.handlers, diff)
 		incomplete = cmp.Or(incomplete, without)
 	}
 	var findings []reconcile.Finding
