@@ -136,6 +136,7 @@ var stories = []story{
 var kernelStories = []story{
 	{"an unknown scheduler is named", scheduler},
 	{"a scheduler that this kernel lacks is found before", preflightKernel},
+	{"connections keep servers busy", busyServer},
 	{"ipvsadm says the same of timeouts and daemons", ipvsadmRest},
 }
 

@@ -3,6 +3,7 @@ package ipvs
 import (
 	"fmt"
 	"maps"
+	"net"
 	"net/netip"
 	"os/exec"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/vishvananda/netlink"
 
 	"github.com/hareconcile/hareconcile/reconcile"
 	"github.com/hareconcile/hareconcile/reconcile/reconciletest"
@@ -282,5 +284,51 @@ func scheduler(t *testing.T, e env) {
 	err := e.hs[0].Apply(t.Context(), reconcile.Change{Action: reconcile.Create, ID: s.ID(), After: s})
 	if err == nil || !strings.Contains(err.Error(), "ip_vs_nosuch") || e.ledger.Has(s.ID()) {
 		t.Errorf("Apply = %v, want an error that names the module, and no record", err)
+	}
+}
+
+// busyServer connects to a service whose server is this host.
+func busyServer(t *testing.T, e env) {
+	lo, err := netlink.LinkByName("lo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	vip, err := netlink.ParseAddr("192.0.2.1/32")
+	if err == nil {
+		err = netlink.AddrAdd(lo, vip)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := server(web, "10.7.7.1:8080", resource.ForwardNAT, 1)
+	dns := service("udp 192.0.2.1:53", "rr")
+	dv := server(dns, "10.7.7.1:5353", resource.ForwardNAT, 1)
+	reconciletest.Apply(t, e.hs, reconciletest.Set(web, v, server(web, "10.7.7.2:8080", resource.ForwardNAT, 0), dns, dv))
+	l, err := net.Listen("tcp", v.Address.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	c, err := net.Dial("tcp", web.Address.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	u, err := net.Dial("udp", dns.Address.String())
+	if err == nil {
+		_, err = u.Write([]byte("question"))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer u.Close()
+	live := reconciletest.Observe(t, e.hs...)
+	if n := live.Connections; len(n) != 2 || n[v.ID()] != 1 || n[dv.ID()] != 1 {
+		t.Errorf("connections = %v, want one of %s and one of %s", n, v.ID(), dv.ID())
+	}
+	// A reset ends the connection at once.
+	_ = c.(*net.TCPConn).SetLinger(0)
+	_ = c.Close()
+	if n := reconciletest.Observe(t, e.hs...).Connections; n[v.ID()] != 0 {
+		t.Errorf("connections = %v after a reset, want none of %s", n, v.ID())
 	}
 }

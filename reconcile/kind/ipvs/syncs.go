@@ -240,6 +240,9 @@ func describeDaemon(d daemonEntry, asked resource.IPVSSync) resource.IPVSSync {
 		Port:  said(d.port, asked.Port, defaultPort),
 		TTL:   said(d.ttl, asked.TTL, defaultTTL),
 	}
+	if d.syncID > 255 { // which no message can carry, and no file ask for
+		s.Interface = fmt.Sprintf("%s with sync id %d", d.device, d.syncID)
+	}
 	headers, least := uint16(20+8), uint16(1) // IP and UDP
 	if d.group.Is6() {
 		headers = 40 + 8

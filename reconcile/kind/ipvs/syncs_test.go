@@ -45,6 +45,10 @@ func daemonsConformance(t *testing.T, e env) {
 	}
 	reconciletest.TakeOver(t, e.hs[3:], daemon("master", 5))
 
+	e.create(t, daemonEntry{state: stateMaster, device: "ka0", syncID: 256 + 5})
+	reconciletest.Conflict(t, e.hs[3:], daemon("master", 5))
+	reconciletest.TakeOver(t, e.hs[3:], daemon("master", 5))
+
 	nowhere := daemon("master", 1)
 	nowhere.Interface = "nosuch"
 	create = reconcile.Change{Action: reconcile.Create, ID: nowhere.ID(), After: nowhere}

@@ -76,6 +76,10 @@ func FuzzDecode(f *testing.F) {
 			if v, ok := describeService(s); ok {
 				_ = v.ID().String()
 				if again, err := kernelService(v); err == nil { // what a file can ask for
+					if s.Flags &^= ipvs.ServiceHashed; s.Flags != again.Flags || s.Scheduler != again.Scheduler || s.engine != again.engine ||
+						s.Flags&ipvs.ServicePersistent != 0 && (s.Timeout != again.Timeout || s.Netmask.Bits() != again.Netmask.Bits()) {
+						t.Fatalf("%+v is described as %+v, which makes %+v", s, v, again)
+					}
 					back, err := r.service(appendService(nil, again, true))
 					if got, _ := describeService(back); err != nil || got != v {
 						t.Fatalf("round trip of %+v = %+v, %v", v, got, err)
@@ -86,6 +90,10 @@ func FuzzDecode(f *testing.F) {
 		if d, err := r.server(b, ipvs.INET); err == nil {
 			v := describeServer(web.ServiceKey, d)
 			if again, err := kernelServer(v); err == nil {
+				if d.FwdMethod != again.FwdMethod && v.Forward != resource.ForwardLocal ||
+					d.FwdMethod == ipvs.Tunnel && (d.TunnelType != again.TunnelType || d.TunnelFlags != again.TunnelFlags || d.TunnelPort != again.TunnelPort) {
+					t.Fatalf("%+v is described as %+v, which makes %+v", d, v, again)
+				}
 				back, err := r.server(appendServer(nil, again), ipvs.INET)
 				if got := describeServer(web.ServiceKey, back); err != nil || got != v {
 					t.Fatalf("round trip of %+v = %+v, %v", v, got, err)
