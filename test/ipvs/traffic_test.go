@@ -11,11 +11,12 @@ import (
 	"github.com/hareconcile/hareconcile/internal/spec"
 )
 
-// TestTraffic runs everything that needs the kernel's IPVS.
-func TestTraffic(t *testing.T) {
+// TestIPVS runs everything that needs the kernel's IPVS.
+func TestIPVS(t *testing.T) {
 	if nstest.UML(t) {
 		return
 	}
+	t.Run("keepalived makes the same table", sameTable)
 	nstest.Need(t, "fou")
 	w := newWorld(t)
 	for _, s := range paths {
