@@ -3,6 +3,7 @@ package ipvs
 import (
 	"encoding/binary"
 	"errors"
+	"maps"
 	"net"
 	"net/netip"
 	"runtime"
@@ -25,13 +26,16 @@ type prober struct {
 	peer4, peer6  netip.Addr // the server's, for which it always answers
 	virtual       []netip.Addr
 	rounds        int
-	betrayed      map[netip.Addr]int // frames of the server's by which it says that it has the address
-	barrier       chan chan error    // asks for one round from now on; end closes it to end run
+	betrayed      claims
+	barrier       chan chan claims // asks for one round from now on; end closes it to end run
 	end           func()
 	done          chan struct{} // closed by run
 	failed        error         // of run; valid after done
 	frame, answer []byte
 }
+
+// claims counts a server's frames by which it says that it has an address.
+type claims map[netip.Addr]int
 
 // newProber opens a socket in the client's namespace. run is started by the caller.
 func newProber(t *testing.T, client, server *nstest.NS, p prober) *prober {
@@ -62,7 +66,7 @@ func newProber(t *testing.T, client, server *nstest.NS, p prober) *prober {
 			t.Fatal(err)
 		}
 	})
-	p.betrayed, p.barrier, p.done = map[netip.Addr]int{}, make(chan chan error), make(chan struct{})
+	p.betrayed, p.barrier, p.done = claims{}, make(chan chan claims), make(chan struct{})
 	p.answer = make([]byte, 2048)
 	p.end = sync.OnceFunc(func() { close(p.barrier) })
 	t.Cleanup(p.end)
@@ -89,27 +93,26 @@ func (p *prober) run() {
 				return
 			}
 			p.failed = p.round()
-			reply <- p.failed
+			reply <- maps.Clone(p.betrayed)
 		}
 	}
 }
 
-// now waits for a whole round that begins after the call.
-func (p *prober) now(t *testing.T) {
+// now waits for a whole round that begins after the call, and returns the claims so far.
+func (p *prober) now(t *testing.T) claims {
 	t.Helper()
-	reply := make(chan error, 1) // run does not wait for us
+	reply := make(chan claims, 1) // run does not wait for us
 	select {
 	case p.barrier <- reply:
-		if err := <-reply; err != nil {
-			t.Fatal(err)
-		}
+		return <-reply
 	case <-p.done:
 		t.Fatal(p.failed)
+		return nil
 	}
 }
 
-// stop ends run and returns how often the server gave each address away.
-func (p *prober) stop(t *testing.T) map[netip.Addr]int {
+// stop ends run and returns all claims.
+func (p *prober) stop(t *testing.T) claims {
 	t.Helper()
 	p.end()
 	<-p.done

@@ -17,6 +17,7 @@ func TestIPVS(t *testing.T) {
 		return
 	}
 	t.Run("keepalived makes the same table", sameTable)
+	t.Run("a real server with a tunnel is silent", func(t *testing.T) { walk(t, "tunnel", 60) })
 	nstest.Need(t, "fou")
 	w := newWorld(t)
 	for _, s := range paths {
@@ -112,6 +113,8 @@ func (w *world) checksummed(t *testing.T) {
 		ns := w.hosts[name].ns
 		ns.Run("ip", "link", "add", "gre1", "type", "gre", "local", addressesOf(name)[4].String(), "remote", addressesOf("lb1")[4].String(), "icsum")
 		ns.Run("ip", "link", "set", "gre1", "up")
+		ns.Run("ip", "addr", "add", "198.51.100.1/32", "dev", "gre1") // see reconcile, unwrap
+		ns.Run("sysctl", "-qw", "net.ipv4.conf.gre1.rp_filter=2")
 		t.Cleanup(func() { ns.Run("ip", "link", "del", "gre1") })
 	}
 }

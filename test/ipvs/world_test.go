@@ -81,6 +81,9 @@ func newWorld(t *testing.T) *world {
 		w.hosts[name].ns.Run("ip", "route", "add", "default", "via", "10.1.0.1")
 		w.hosts[name].ns.Run("ip", "-6", "route", "add", "default", "via", "2001:db8:1::1")
 	}
+	for _, name := range []string{"rs1", "rs2"} { // some distributions are strict
+		w.hosts[name].ns.Run("sysctl", "-qw", "net.ipv4.conf.all.rp_filter=1")
+	}
 	w.serve(t)
 	return w
 }
