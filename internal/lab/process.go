@@ -24,7 +24,7 @@ const (
 
 // modules are what a guest's kernel needs for a lab.
 var modules = []string{
-	"veth", "bridge", "dummy", "ip_vs", "ip_vs_rr", "ip_vs_wrr", "ip_vs_lc", "ip_vs_wlc", "ip_vs_sh", "ip_vs_mh",
+	"veth", "bridge", "dummy", "ip_vs", "ip_vs_rr", "ip_vs_wrr", "ip_vs_lc", "ip_vs_wlc", "ip_vs_sh", "ip_vs_mh", "fou",
 }
 
 // Main runs the named part of a lab in the folder dir and returns the exit code. It is the
