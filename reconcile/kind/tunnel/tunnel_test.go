@@ -122,6 +122,7 @@ var stories = []story{
 	{"a name or port of another sort is a conflict", conflict},
 	{"a restart keeps what was there before", restart},
 	{"what cannot be is refused", refused},
+	{"from any state to any state", anyState},
 }
 
 func conformance(t *testing.T, e env) {
