@@ -91,8 +91,7 @@ func (l *loop) close() {
 	l.poll.close()
 }
 
-// run makes samples until ctx ends and waits for probes under way. Answers count before
-// deadlines: all that has come by a deadline is read before it has passed.
+// run makes samples until ctx ends and waits for probes under way.
 func (l *loop) run(ctx context.Context) error {
 	var cancel context.CancelFunc
 	l.life, cancel = context.WithCancel(ctx)
@@ -103,25 +102,35 @@ func (l *loop) run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		l.now = clock()
-		wait := time.Duration(0)
-		if !l.begin() {
-			wait = l.list.Wait(l.now, idle)
-			if d := l.deadlines.First(); d != nil {
-				wait = min(wait, max(d.At-l.now, 0))
-			}
-		}
-		if err := l.listen(wait); err != nil {
+		if err := l.turn(); err != nil {
 			return err
 		}
-		if d := l.deadlines.First(); d != nil && d.At <= l.now {
-			before := l.now
-			if err := l.listen(0); err != nil {
-				return err
-			}
-			l.expire(before)
+	}
+}
+
+// turn begins what is due, waits, and ends what can be ended. Answers count before deadlines:
+// all that has come by a deadline is read before it has passed.
+func (l *loop) turn() error {
+	l.now = clock()
+	wait := time.Duration(0)
+	if !l.begin() {
+		wait = l.list.Wait(l.now, idle)
+		if d := l.deadlines.First(); d != nil {
+			wait = min(wait, max(d.At-l.now, 0))
 		}
 	}
+	if err := l.listen(wait); err != nil {
+		return err
+	}
+	if d := l.deadlines.First(); d == nil || d.At > l.now {
+		return nil
+	}
+	before := l.now
+	if err := l.listen(0); err != nil {
+		return err
+	}
+	l.expire(before)
+	return nil
 }
 
 // take does what others want.

@@ -3,7 +3,9 @@
 package storm
 
 import (
+	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -202,4 +204,55 @@ func TestCheckerStops(t *testing.T) {
 	}
 	figure(t, "%d servers, %d stops of 5 s: %d beats passed over; %s", len(f.addrs), trials, s.ask().Stats.Skipped, s.cost())
 	s.calm()
+}
+
+// TestTheNameServerIsGone: checks that are made by probes are bounded as well.
+func TestTheNameServerIsGone(t *testing.T) {
+	s := newStorm(t, 0)
+	var server *net.UDPConn
+	listen := func(addr string) {
+		s.ns.Do(func() {
+			at, err := net.ResolveUDPAddr("udp", addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if server, err = net.ListenUDP("udp", at); err != nil {
+				t.Fatal(err)
+			}
+		})
+		go agree(server)
+	}
+	listen("127.0.0.1:0")
+	addr := netip.MustParseAddrPort(server.LocalAddr().String())
+	check := spec.Check{
+		Type: "dns", Interval: 4 * time.Second, Retry: time.Second, Timeout: 500 * time.Millisecond, Rise: 1, Fall: 1,
+		DNS: &spec.DNSCheck{Name: "example.org.", Query: "SOA"},
+	}
+	n := crowd()
+	s.watch(slices.Repeat([]netip.AddrPort{addr}, n), check)
+	s.await("up", n)
+	began := time.Now()
+	_ = server.Close()
+	down := s.await("down", n)
+	began2 := time.Now()
+	listen(addr.String())
+	up := s.await("up", n)
+	_ = server.Close()
+	figure(t, "%d zones: all down after %v, up again after %v; %s", n, down.Sub(began).Round(time.Millisecond), up.Sub(began2).Round(time.Millisecond), s.cost())
+	s.calm()
+}
+
+// agree answers every question with nothing, which is an answer, until c is closed.
+func agree(c *net.UDPConn) {
+	b := make([]byte, 512)
+	for {
+		n, from, err := c.ReadFromUDPAddrPort(b)
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if n >= 12 {
+			b[2] |= 0x80 // QR: RFC 1035, section 4.1.1
+			_, _ = c.WriteToUDPAddrPort(b[:n], from)
+		}
+	}
 }
