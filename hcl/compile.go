@@ -40,13 +40,15 @@ func Compile(t Tree, o Options) (*spec.Cluster, Diagnostics) {
 	var views []*view
 	for _, n := range p.viewed(base) {
 		v := p.view(base, n)
-		views = append(views, v)
-		if n.Name == o.Node || wanted == nil {
-			wanted = v.cluster
-		}
 		if p.report.hasErrors() {
 			return nil, p.report.diagnostics()
 		}
+		if n.Name == o.Node || wanted == nil {
+			c := *v.cluster
+			wanted = &c
+		}
+		v.shrink()
+		views = append(views, v)
 	}
 	agree(views)
 	sharedGates(views)

@@ -17,32 +17,45 @@ import (
 // value returns an attribute, converted and checked, or its default. It is unknown after a
 // mistake was reported and null where nothing is written and nothing is the default.
 func (in *instance) value(name string, at hcl2.Range) cty.Value {
-	a, _ := in.def.attr(name)
-	return in.ev.memo(in.address+"."+name+"|"+place(in.at), at, func() cty.Value {
-		if attr, ok := in.body.Attributes[name]; ok {
-			v, ok := in.ev.convert(in.ev.eval(attr.Expr, in.scope), a, attr.Expr.Range(), title(in.def.name, nil))
-			if !ok {
-				return cty.DynamicVal
-			}
-			if !v.IsNull() {
-				return v
-			}
-			if a.required {
-				in.ev.report.errorf(attr.Expr.Range(), "The value is null", "%s needs a value.", a.name)
-				return cty.DynamicVal
-			}
+	a := in.def.row(name)
+	attr, ok := in.body.Attributes[name]
+	if !ok {
+		return in.ev.fallback(a)
+	}
+	return in.ev.once(in.slot(name), pending{in: in, name: name}, at, func() cty.Value {
+		v, ok := in.ev.convert(in.ev.eval(attr.Expr, in.scope), *a, attr.Expr.Range(), in.def.name)
+		if !ok {
+			return cty.DynamicVal
+		}
+		if !v.IsNull() {
+			return v
+		}
+		if a.required {
+			in.ev.report.errorf(attr.Expr.Range(), "The value is null", "%s needs a value.", a.name)
+			return cty.DynamicVal
 		}
 		return in.ev.fallback(a)
 	})
 }
 
+// slot returns where the value of an attribute that is written is kept.
+func (in *instance) slot(name string) *slot {
+	for k := range in.slots {
+		if in.slots[k].name == name {
+			return in.slots[k].slot
+		}
+	}
+	s := &slot{}
+	in.slots = append(in.slots, attrSlot{name, s})
+	return s
+}
+
 // fallback is the default of an attribute, converted.
-func (ev *evaluator) fallback(a attribute) cty.Value {
-	if a.def == "" {
+func (ev *evaluator) fallback(a *attribute) cty.Value {
+	if a == nil || a.def == "" {
 		return cty.NullVal(cty.DynamicPseudoType)
 	}
-	key := a.kind.name + "|" + a.def
-	if v, ok := ev.defaults[key]; ok {
+	if v, ok := ev.defaults[a]; ok {
 		return v
 	}
 	e, diags := hclsyntax.ParseExpression([]byte(a.def), "default", hcl2.InitialPos)
@@ -56,13 +69,13 @@ func (ev *evaluator) fallback(a attribute) cty.Value {
 			panic("hcl: default of " + a.name + ": " + err.Error()) // our own table
 		}
 	}
-	ev.defaults[key] = v
+	ev.defaults[a] = v
 	return v
 }
 
 // convert makes of v what a wants. ok is false if it cannot, which has been reported.
 func (ev *evaluator) convert(v cty.Value, a attribute, at hcl2.Range, where string) (cty.Value, bool) {
-	if v.ContainsMarked() {
+	if marks(v) {
 		ev.report.errorf(at, "The value is sensitive", "%s is shown in plans and states, so no sensitive variable may decide it.", a.name)
 		return v, false
 	}
@@ -81,7 +94,7 @@ func (ev *evaluator) convert(v cty.Value, a attribute, at hcl2.Range, where stri
 	case a.kind.any:
 		return v, v.IsWhollyKnown()
 	}
-	got, err := convert.Convert(v, a.kind.typ)
+	got, err := convertTo(v, a.kind.typ)
 	if err != nil {
 		ev.report.errorf(at, "Wrong type", "%s of %s wants %s, and this is %s: %s.", a.name, where, article(a.kind.name), friendly(v), pathError(err))
 		return v, false
@@ -123,8 +136,19 @@ func pathError(err error) string {
 	return err.Error()
 }
 
+// marks reports whether anything in v is sensitive.
+func marks(v cty.Value) bool {
+	if v.Type().IsPrimitiveType() {
+		return v.IsMarked()
+	}
+	return v.ContainsMarked()
+}
+
 // holds reports whether a capsule of type t is anywhere in v.
 func holds(v cty.Value, t cty.Type) bool {
+	if v.Type().IsPrimitiveType() {
+		return false
+	}
 	found := false
 	_ = cty.Walk(v, func(_ cty.Path, v cty.Value) (bool, error) {
 		found = found || v.Type().Equals(t) && v.IsKnown()

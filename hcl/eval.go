@@ -24,7 +24,8 @@ type evaluator struct {
 	node      *nodeContext // nil while the nodes themselves are not known
 	functions map[string]function.Function
 	slots     map[string]*slot
-	stack     []string           // keys of slots in progress
+	stack     []pending          // slots in progress
+	plain     *hcl2.EvalContext  // for expressions that refer to nothing
 	instances map[string]*family // by block address
 	made      int                // blocks made by for_each and dynamic
 }
@@ -33,47 +34,71 @@ type nodeContext struct{ name, address string }
 
 // A slot is a value that is computed once.
 type slot struct {
+	begun bool
 	done  bool
 	value cty.Value
+}
+
+// A pending slot is being computed: an attribute of an instance, or what the name says.
+type pending struct {
+	slot *slot
+	in   *instance
+	name string
+}
+
+func (p pending) String() string {
+	if p.in != nil {
+		return p.in.address + "." + p.name
+	}
+	return p.name
 }
 
 // A scope holds what for_each and dynamic add to the names.
 type scope struct {
 	parent *scope
-	name   string
-	value  cty.Value
+	name   string // each, or the iterator of dynamic
+	element
 }
 
 func newEvaluator(p *program, n *nodeContext) *evaluator {
 	p.spent += p.meter.work
 	p.meter = &meter{limit: max(1, min(maxWork, maxTotalWork-p.spent))}
+	all := functions(p)
 	return &evaluator{
-		program: p, node: n, functions: functions(p),
+		program: p, node: n, functions: all, plain: &hcl2.EvalContext{Variables: map[string]cty.Value{}, Functions: all},
 		slots: map[string]*slot{}, instances: map[string]*family{},
 	}
 }
 
-// memo computes a value once, and reports a value that needs itself. What follows a bar in
-// the key tells blocks of one address apart and is not shown.
-func (ev *evaluator) memo(key string, at hcl2.Range, compute func() cty.Value) cty.Value {
-	if s, ok := ev.slots[key]; ok {
-		if !s.done {
-			from := slices.Index(ev.stack, key)
-			var path []string
-			for _, k := range append(ev.stack[from:len(ev.stack):len(ev.stack)], key) {
-				path = append(path, strings.SplitN(k, "|", 2)[0])
-			}
-			ev.report.errorf(at, "A value depends on itself", "%s.", strings.Join(path, " -> "))
-		}
-		return s.value
+// memo computes a value of a name once.
+func (ev *evaluator) memo(name string, at hcl2.Range, compute func() cty.Value) cty.Value {
+	s, ok := ev.slots[name]
+	if !ok {
+		s = &slot{}
+		ev.slots[name] = s
 	}
-	if len(ev.stack) >= maxReferences {
+	return ev.once(s, pending{name: name}, at, compute)
+}
+
+// once computes a slot's value once, and reports a value that needs itself.
+func (ev *evaluator) once(s *slot, p pending, at hcl2.Range, compute func() cty.Value) cty.Value {
+	switch {
+	case s.done:
+		return s.value
+	case s.begun:
+		from := slices.IndexFunc(ev.stack, func(p pending) bool { return p.slot == s })
+		var path []string
+		for _, p := range ev.stack[from:] {
+			path = append(path, p.String())
+		}
+		ev.report.errorf(at, "A value depends on itself", "%s.", strings.Join(append(path, path[0]), " -> "))
+		return s.value
+	case len(ev.stack) >= maxReferences:
 		ev.report.errorf(at, "The references are nested too deep", "At most %d values may lead from one to the next.", maxReferences)
 		return cty.DynamicVal
 	}
-	s := &slot{value: cty.DynamicVal}
-	ev.slots[key] = s
-	ev.stack = append(ev.stack, key)
+	s.begun, s.value, p.slot = true, cty.DynamicVal, s
+	ev.stack = append(ev.stack, p)
 	s.value = compute()
 	ev.stack = ev.stack[:len(ev.stack)-1]
 	s.done = true
@@ -86,12 +111,15 @@ func (ev *evaluator) eval(e hclsyntax.Expression, s *scope) cty.Value {
 		return cty.DynamicVal
 	}
 	p := ev.prepare(e)
-	names := &names{}
-	for _, t := range p.refs {
-		ev.resolve(t, s, names)
+	ctx := ev.plain
+	if len(p.refs) > 0 {
+		names := &names{}
+		for _, t := range p.refs {
+			ev.resolve(t, s, names)
+		}
+		ctx = &hcl2.EvalContext{Variables: names.variables(), Functions: ev.functions}
 	}
 	ev.meter.charge(4+4*len(p.refs), e.Range())
-	ctx := &hcl2.EvalContext{Variables: names.variables(), Functions: ev.functions}
 	v, diags := p.expr.Value(ctx)
 	if ev.meter.over != nil {
 		ev.report.hcl(ev.meter.over)
@@ -131,7 +159,7 @@ func (ev *evaluator) resolve(t hcl2.Traversal, s *scope, n *names) {
 	root, at := t.RootName(), t.SourceRange()
 	for ; s != nil; s = s.parent {
 		if s.name == root {
-			n.set(s.value, root)
+			s.resolve(t, n)
 			return
 		}
 	}
@@ -157,6 +185,17 @@ func (ev *evaluator) resolve(t hcl2.Traversal, s *scope, n *names) {
 		}
 		ev.report.errorf(at, "Unknown name", "Nothing is named %q here.%s", root, ev.suggest(root))
 		n.set(cty.DynamicVal, root)
+	}
+}
+
+// resolve adds each.key, each.value or both to the names.
+func (s *scope) resolve(t hcl2.Traversal, n *names) {
+	name, _ := step(t, 1)
+	if name != "value" {
+		n.set(cty.StringVal(s.key), s.name, "key")
+	}
+	if name != "key" {
+		n.set(s.value, s.name, "value")
 	}
 }
 

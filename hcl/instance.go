@@ -12,7 +12,7 @@ import (
 
 // The limits of what for_each and dynamic make.
 const (
-	maxInstances = 10_000 // in one view
+	maxInstances = 100_000 // in one view
 	maxNodes     = 256
 )
 
@@ -25,6 +25,13 @@ type instance struct {
 	address string // pool.web["a"], pool.web.server.rs1
 	name    string // web["a"], rs1
 	scope   *scope
+	slots   []attrSlot // of the attributes that are written and were asked for
+}
+
+// An attrSlot is the slot of one attribute.
+type attrSlot struct {
+	name string
+	slot *slot
 }
 
 func (ev *evaluator) instance(def *block, b *hclsyntax.Block, address string, s *scope) *instance {
@@ -86,7 +93,7 @@ func (ev *evaluator) repeat(def *block, b *hclsyntax.Block) *family {
 		elements, ok := ev.elements(v, forEach.Expr.Range())
 		f.known = ok
 		for _, it := range elements {
-			in := ev.instance(def, b, fmt.Sprintf("%s[%q]", address, it.key), &scope{name: "each", value: it.object()})
+			in := ev.instance(def, b, fmt.Sprintf("%s[%q]", address, it.key), &scope{name: "each", element: it})
 			in.name = fmt.Sprintf("%s[%q]", b.Labels[0], it.key)
 			f.list = append(f.list, in)
 			f.byKey[it.key] = in
@@ -101,10 +108,6 @@ func (ev *evaluator) repeat(def *block, b *hclsyntax.Block) *family {
 type element struct {
 	key   string
 	value cty.Value
-}
-
-func (e element) object() cty.Value {
-	return cty.ObjectVal(map[string]cty.Value{"key": cty.StringVal(e.key), "value": e.value})
 }
 
 // elements lists what for_each goes through, sorted by key.
@@ -202,7 +205,7 @@ func (in *instance) dynamic(def *block, b *hclsyntax.Block) []*instance {
 	var out []*instance
 	elements, _ := in.ev.elements(in.ev.eval(forEach, in.scope), forEach.Range())
 	for _, e := range elements {
-		s := &scope{parent: in.scope, name: iterator, value: e.object()}
+		s := &scope{parent: in.scope, name: iterator, element: e}
 		labels, ok := in.labels(def, attrs["labels"], s)
 		if !ok {
 			return out

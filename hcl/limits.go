@@ -12,8 +12,8 @@ import (
 // The limits hold before HCL's parser, which is recursive and cannot be stopped, sees the
 // bytes. They are far above what people write and far below what costs seconds.
 const (
-	maxFileBytes  = 256 << 10
-	maxTotalBytes = 1 << 20
+	maxFileBytes  = 4 << 20
+	maxTotalBytes = 8 << 20
 	maxFiles      = 256
 	maxBrackets   = 64   // open brackets, quotes and templates at one point
 	maxRun        = 256  // tokens between separators on one level of brackets

@@ -33,7 +33,7 @@ type program struct {
 	named   map[string]*hclsyntax.Block   // top-level blocks by type.label, the first of each
 	locals  map[string]*hclsyntax.Attribute
 
-	defaults map[string]cty.Value // of attributes, by kind and text
+	defaults map[*attribute]cty.Value // what the attributes' defaults are
 }
 
 // A value is one setting of a variable.
@@ -48,7 +48,7 @@ func newProgram(t Tree, o Options) *program {
 		tree: t, options: o, report: newReport(t), meter: &meter{limit: maxWork},
 		named: map[string]*hclsyntax.Block{}, locals: map[string]*hclsyntax.Attribute{},
 		exprs: map[hclsyntax.Expression]prepared{}, blocks: map[string][]*hclsyntax.Block{},
-		values: map[string][]value{}, schemas: map[string][]byte{}, defaults: map[string]cty.Value{},
+		values: map[string][]value{}, schemas: map[string][]byte{}, defaults: map[*attribute]cty.Value{},
 	}
 }
 

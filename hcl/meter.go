@@ -11,9 +11,9 @@ import (
 // The limits of evaluation. One unit of work is an evaluated expression, or four elements
 // or bytes of a value.
 const (
-	maxWork       = 1_000_000 // for one node's view
-	maxTotalWork  = 3_000_000 // for all views
-	maxValue      = 100_000   // elements and bytes of one value
+	maxWork       = 4_000_000  // for one node's view
+	maxTotalWork  = 12_000_000 // for all views
+	maxValue      = 2_000_000  // elements and bytes of one value
 	maxValueDepth = 12
 	maxExponent   = 1024 // bits
 	maxForDepth   = 3

@@ -2,11 +2,13 @@ package hcl
 
 import "github.com/zclconf/go-cty/cty"
 
-// Names is the tree of what one expression refers to: var.vip, pool.web.port, each.key.
+// Names is the tree of what one expression refers to: var.vip, pool.web.port, each.key. It
+// is made for every expression and has few names, so its lists are short.
 type names struct {
+	name     string
 	value    cty.Value
 	leaf     bool
-	children map[string]*names
+	children []*names
 }
 
 // at returns the place of a path, or of the value that covers it.
@@ -15,15 +17,20 @@ func (n *names) at(path ...string) *names {
 		if n.leaf {
 			return n
 		}
-		if n.children == nil {
-			n.children = map[string]*names{}
-		}
-		if n.children[p] == nil {
-			n.children[p] = &names{}
-		}
-		n = n.children[p]
+		n = n.child(p)
 	}
 	return n
+}
+
+func (n *names) child(name string) *names {
+	for _, c := range n.children {
+		if c.name == name {
+			return c
+		}
+	}
+	c := &names{name: name}
+	n.children = append(n.children, c)
+	return c
 }
 
 // set puts v at a path. A value that is set covers what lies below it.
@@ -42,8 +49,8 @@ func (n *names) object() cty.Value {
 
 func (n *names) variables() map[string]cty.Value {
 	out := make(map[string]cty.Value, len(n.children))
-	for name, c := range n.children {
-		out[name] = c.object()
+	for _, c := range n.children {
+		out[c.name] = c.object()
 	}
 	return out
 }

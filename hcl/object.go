@@ -100,9 +100,9 @@ func (o object) value(field string) cty.Value {
 	if v, ok := o.fields[field]; ok {
 		return v
 	}
-	for _, f := range o.attr.fields {
-		if f.name == field {
-			return o.in.ev.fallback(f)
+	for k := range o.attr.fields {
+		if o.attr.fields[k].name == field {
+			return o.in.ev.fallback(&o.attr.fields[k])
 		}
 	}
 	panic("hcl: " + o.attr.name + " has no field " + field) // our own table

@@ -44,7 +44,7 @@ func TestSchemaIsDocumented(t *testing.T) {
 				if a.doc == "" || a.kind.name == "" {
 					t.Errorf("attribute %s of %s has no doc or kind", a.name, b.name)
 				}
-				ev.fallback(a) // panics if the default does not parse
+				ev.fallback(&a) // panics if the default does not parse
 				if a.required && a.def != "" {
 					t.Errorf("attribute %s of %s is required and has a default", a.name, b.name)
 				}

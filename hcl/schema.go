@@ -36,6 +36,16 @@ func (b *block) attr(name string) (attribute, bool) {
 	return attribute{}, false
 }
 
+// row returns the row itself of an attribute, or nil.
+func (b *block) row(name string) *attribute {
+	for k := range b.attrs {
+		if b.attrs[k].name == name {
+			return &b.attrs[k]
+		}
+	}
+	return nil
+}
+
 func (b *block) block(name string) (*block, bool) {
 	for _, c := range b.blocks {
 		if c.name == name {

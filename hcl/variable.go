@@ -67,7 +67,7 @@ func (ev *evaluator) set(in *instance, name string) cty.Value {
 		ev.report.errorf(at, "The value is too large", "Finding one type for so many elements takes too long. Write the type of the elements instead of any.")
 		return cty.DynamicVal
 	}
-	got, err := convert.Convert(v, typ)
+	got, err := convertTo(v, typ)
 	if err != nil {
 		reason := pathError(err)
 		if in.boolean("sensitive") {

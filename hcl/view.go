@@ -2,6 +2,7 @@ package hcl
 
 import (
 	"fmt"
+	"maps"
 
 	hcl2 "github.com/hashicorp/hcl/v2"
 
@@ -56,6 +57,13 @@ func (p *program) view(base *spec.Cluster, n spec.Node) *view {
 		v.rules()
 	}
 	return v
+}
+
+// shrink drops what comparing views does not need: ten thousand services are large.
+func (v *view) shrink() {
+	v.ev.slots, v.ev.instances, v.vips = nil, nil, nil
+	v.cluster.Pools, v.cluster.VirtualServers = nil, nil
+	maps.DeleteFunc(v.at, func(_ string, in *instance) bool { return in.def != vrrpBlock })
 }
 
 // note remembers where a block was written and returns its origin.

@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	maxSource = 1 << 20 // bytes of a file to format
+	maxSource = 4 << 20 // bytes of a file to format
 	stdinName = "<stdin>"
 )
 

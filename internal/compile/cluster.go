@@ -7,7 +7,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"path"
+	"time"
 
 	"github.com/hareconcile/hareconcile/hcl"
 	"github.com/hareconcile/hareconcile/internal/gitsource"
@@ -34,7 +36,7 @@ func Dir(ctx context.Context, dir, node string, vars map[string]string) (*spec.C
 	if err != nil {
 		return nil, nil, err
 	}
-	out, err := run(ctx, source{Tree: tree, Node: node, Vars: vars}, jail.Limits{})
+	out, err := run(ctx, source{Tree: tree, Node: node, Vars: vars}, compiler(nil))
 	var death *jail.DeathError
 	if errors.As(err, &death) {
 		return nil, deathDiagnostics(death), nil
@@ -48,7 +50,7 @@ func Dir(ctx context.Context, dir, node string, vars map[string]string) (*spec.C
 // compile turns a commit's files into this node's view.
 func (p *Pipeline) compile(ctx context.Context, s *gitsource.Selection) (*spec.Cluster, error) {
 	refused := &revision.Refused{Commit: s.Commit, Subject: s.Subject, Stage: "compile"}
-	out, err := run(ctx, source{Tree: s.Files, Node: p.cfg.NodeName}, jail.Limits{Log: p.log})
+	out, err := run(ctx, source{Tree: s.Files, Node: p.cfg.NodeName}, compiler(p.log))
 	var death *jail.DeathError
 	if errors.As(err, &death) {
 		refused.Reason, refused.Diagnostics = reasonOf(err), deathDiagnostics(death)
@@ -62,6 +64,12 @@ func (p *Pipeline) compile(ctx context.Context, s *gitsource.Selection) (*spec.C
 		return nil, refused
 	}
 	return out.Cluster, nil
+}
+
+// compiler returns the limits of the child. Ten thousand services with five servers take
+// seconds, and as many again for each node whose view is its own.
+func compiler(log *slog.Logger) jail.Limits {
+	return jail.Limits{CPU: 30 * time.Second, Wall: time.Minute, Log: log}
 }
 
 func run(ctx context.Context, s source, l jail.Limits) (compiled, error) {

@@ -38,7 +38,7 @@ func TestBadPushesAreRefusedWithAPlace(t *testing.T) {
 		"wrong type":            {write(strings.Replace(cluster(1), "= 10\n", "= \"ten\"\n", 1)), "compile", "", "cluster.hcl:9"},
 		"template label":        {write(cluster(1) + "\npool \"x${1}\" {}\n"), "compile", "", "cluster.hcl:30"},
 		"leaving include":       {write(cluster(1) + "\ninclude {\n  paths = [\"../../*.hcl\"]\n}\n"), "compile", "", "cluster.hcl:31"},
-		"parentheses":           {write("x = " + strings.Repeat("(", 1<<20)), "verify", "has 1048580 bytes", ""},
+		"parentheses":           {write("x = " + strings.Repeat("(", 5<<20)), "verify", "has 5242884 bytes", ""},
 		"200 kB of parentheses": {write("x = " + strings.Repeat("(", 200<<10)), "compile", "", "cluster.hcl:1"},
 		"nested for":            {write(cluster(1) + nested), "compile", "", "cluster.hcl"},
 		"empty file":            {write(""), "compile", "", "cluster.hcl"},

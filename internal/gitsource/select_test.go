@@ -162,12 +162,12 @@ func TestHostileTreesAreRejected(t *testing.T) {
 		"submodule": {func(w gittest.Repo) {
 			w.Git("update-index", "--add", "--cacheinfo", "160000,"+strings.Repeat("12", 20)+",web/sub")
 		}, `"sub" is a submodule`},
-		"huge file": {func(w gittest.Repo) { w.Write("web/big.hcl", strings.Repeat("x", maxFile+1)) }, `"big.hcl" has 262145 bytes`},
+		"huge file": {func(w gittest.Repo) { w.Write("web/big.hcl", strings.Repeat("x", maxFile+1)) }, fmt.Sprintf(`"big.hcl" has %d bytes`, maxFile+1)},
 		"large tree": {func(w gittest.Repo) {
 			for k := range 5 {
 				w.Write(fmt.Sprintf("web/%d.hcl", k), strings.Repeat("x", maxFile))
 			}
-		}, "together have more than 1048576 bytes"},
+		}, fmt.Sprintf("together have more than %d bytes", maxTotal)},
 		"many files": {func(w gittest.Repo) {
 			for k := range maxFiles + 1 {
 				w.Write(fmt.Sprintf("web/%d.hcl", k), "")

@@ -16,8 +16,8 @@ import (
 
 // The bounds of a cluster's folder.
 const (
-	maxFile    = 256 << 10 // bytes of one file
-	maxTotal   = 1 << 20   // bytes of all files
+	maxFile    = 4 << 20 // bytes of one file, as package hcl reads them
+	maxTotal   = 8 << 20 // bytes of all files
 	maxFiles   = 256
 	maxEntries = 10_000 // files and folders of any kind
 	maxDepth   = 8      // folders in folders
