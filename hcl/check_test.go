@@ -77,11 +77,11 @@ func TestEveryCheckIsRead(t *testing.T) {
 		{`check "dns" {}`, sampled(spec.Check{Type: "dns", DNS: &spec.DNSCheck{Name: ".", Query: "SOA"}})},
 		{`check "dns" {
   name      = "www.example.org"
-  query     = "TYPE65"
+  query     = "HTTPS"
   transport = "tls"
   expect    = { rcodes = ["NOERROR", "NXDOMAIN"], answer = true, contains = "192.0.2.1" }
 }`, sampled(spec.Check{Type: "dns", TLS: &spec.TLS{}, DNS: &spec.DNSCheck{
-			Transport: "tls", Name: "www.example.org", Query: "TYPE65", Rcodes: []string{"NOERROR", "NXDOMAIN"}, Answer: true, Contains: "192.0.2.1",
+			Transport: "tls", Name: "www.example.org", Query: "HTTPS", Rcodes: []string{"NOERROR", "NXDOMAIN"}, Answer: true, Contains: "192.0.2.1",
 		}})},
 		{`check "smtp" {}`, sampled(spec.Check{Type: "smtp", SMTP: &spec.SMTPCheck{Helo: "localhost"}})},
 		{`check "smtp" {

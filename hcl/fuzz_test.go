@@ -39,7 +39,7 @@ func seed(f *testing.F) {
 			f.Add([]byte(src + small))
 		}
 	}
-	for _, name := range []string{"lvs-dr", "vrrp-complete"} {
+	for _, name := range []string{"lvs-dr", "lvs-mixed", "vrrp-complete"} {
 		tree, err := ReadTree(filepath.Join("..", "examples", name))
 		if err != nil {
 			f.Fatal(err)

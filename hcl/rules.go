@@ -39,6 +39,7 @@ func (v *view) rules() {
 	for k := range c.Pools {
 		v.poolRules(&c.Pools[k])
 	}
+	v.sessionRules()
 	v.ipvsRules()
 	table := v.newTable()
 	for k := range c.VirtualServers {

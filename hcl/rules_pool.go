@@ -2,8 +2,11 @@ package hcl
 
 import (
 	"net/netip"
+	"reflect"
 	"slices"
 	"strings"
+
+	hcl2 "github.com/hashicorp/hcl/v2"
 
 	"github.com/hareconcile/hareconcile/internal/spec"
 )
@@ -82,5 +85,48 @@ func (v *view) checkRules(p *spec.Pool, c *spec.Check) {
 			v.fail(s.Origin, "address", "A host has no session with itself", "%s asks %s by BFD, which is the director itself.", p.Origin.Address, target)
 			return
 		}
+	}
+}
+
+// sessionRules keeps the BFD sessions of checks in line with those of trackers: vrrpd has
+// one with an address, whoever asks for it.
+func (v *view) sessionRules() {
+	type session struct {
+		spec.Tracker // without its name and origin
+		by           string
+	}
+	seen := map[netip.Addr]session{}
+	for _, t := range v.cluster.Trackers {
+		if t.BFD.IsValid() {
+			by := t.Origin.Address
+			t.Origin, t.Name = spec.Origin{}, ""
+			seen[t.BFD] = session{t, by}
+		}
+	}
+	added := 0
+	for _, p := range v.cluster.Pools {
+		for _, c := range p.Checks {
+			if c.Type != "bfd" {
+				continue
+			}
+			for _, s := range p.Servers {
+				t := spec.Tracker{BFD: s.Address, Source: c.Source, Device: c.Device, Interval: c.Interval, Fall: c.Fall}
+				if c.Address.IsValid() {
+					t.BFD = c.Address
+				}
+				first, dup := seen[t.BFD]
+				if dup && !reflect.DeepEqual(first.Tracker, t) {
+					v.fail(c.Origin, "", "Two sessions disagree", "%s has one with %s, too, in another way, and two hosts have one session. Write the same interval, multiplier, dev and source, and no delay.", first.by, t.BFD)
+					return
+				}
+				if !dup {
+					seen[t.BFD] = session{t, c.Origin.Address}
+					added++
+				}
+			}
+		}
+	}
+	if n := len(v.cluster.Trackers) + added; added > 0 && n > maxTrackers {
+		v.ev.report.errorf(hcl2.Range{Filename: mainFile}, "There are too many sessions", "Trackers and checks by BFD are %d; at most %d are supported.", n, maxTrackers)
 	}
 }

@@ -120,7 +120,7 @@ var otherAttrs = []attribute{
 	{name: "send_hex", kind: stringKind, doc: "tcp, udp: what is sent, in hex digits."},
 	{name: "transport", kind: choice("udp", "tcp", "tls"), def: `"udp"`, doc: "dns: how the question travels."},
 	{name: "name", kind: stringKind, def: `"."`, doc: "dns: the name that is asked for."},
-	{name: "query", kind: stringKind, def: `"SOA"`, doc: "dns: the type that is asked for, such as A, or TYPE65."},
+	{name: "query", kind: stringKind, def: `"SOA"`, doc: "dns: the type that is asked for, such as A, AAAA or TXT."},
 	{name: "helo", kind: stringKind, def: `"localhost"`, doc: "smtp: the name in EHLO."},
 	{name: "starttls", kind: boolKind, def: "false", doc: "smtp: goes on with STARTTLS, as `tls` says. `tls` alone starts with TLS."},
 	{name: "service", kind: stringKind, doc: "grpc: the service whose health is asked for; that of the whole server if absent."},

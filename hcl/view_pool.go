@@ -1,6 +1,7 @@
 package hcl
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -28,6 +29,9 @@ func (v *view) pool(in *instance) spec.Pool {
 		p.Servers = append(p.Servers, v.server(s, p.Port))
 	}
 	for _, c := range in.children("check") {
+		if _, taken := v.at[c.address]; taken { // a pool may have several of one type
+			c.address = fmt.Sprintf("%s[%d]", c.address, len(p.Checks))
+		}
 		p.Checks = append(p.Checks, v.check(c))
 	}
 	return p

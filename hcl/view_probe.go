@@ -60,8 +60,8 @@ func (v *view) dnsProbe(in *instance, c *spec.Check) {
 	if !dnsName(c.DNS.Name) {
 		in.fail("name", "name cannot be that", "%.80q is no name of DNS: labels of 1 to 63 characters with dots between them, or \".\".", c.DNS.Name)
 	}
-	if q := c.DNS.Query; !slices.Contains(dnsTypes, q) && !dnsNumber.MatchString(q) {
-		in.fail("query", "query cannot be that", "%.40q is not the type of a record, such as A, AAAA, SOA or TYPE65.%s", q, DidYouMean(strings.ToUpper(q), dnsTypes))
+	if q := c.DNS.Query; !slices.Contains(dnsTypes, q) {
+		in.fail("query", "query cannot be that", "%.40q is not the type of a record, such as A, AAAA or SOA.%s", q, DidYouMean(strings.ToUpper(q), dnsTypes))
 	}
 	if c.DNS.Transport == "tls" && c.TLS == nil {
 		c.TLS = &spec.TLS{}
@@ -75,9 +75,6 @@ var dnsTypes = []string{
 	"A", "NS", "CNAME", "SOA", "PTR", "HINFO", "MX", "TXT", "AAAA", "LOC", "SRV", "NAPTR", "DNAME", "DS", "SSHFP",
 	"RRSIG", "NSEC", "DNSKEY", "NSEC3", "NSEC3PARAM", "TLSA", "CDS", "CDNSKEY", "SVCB", "HTTPS", "SPF", "CAA", "ANY",
 }
-
-// dnsNumber is how other types are written (RFC 3597, section 5).
-var dnsNumber = regexp.MustCompile(`^TYPE([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])$`)
 
 // dnsName reports whether s is a name of 255 bytes at most (RFC 1035, section 2.3.4).
 func dnsName(s string) bool {

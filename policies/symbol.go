@@ -1,6 +1,7 @@
 package policies
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/netip"
@@ -283,15 +284,19 @@ func virtuals(c *spec.Cluster) []located {
 	if c == nil {
 		return nil
 	}
+	pools := make(map[string]spec.Pool, len(c.Pools))
+	for _, p := range c.Pools {
+		pools[p.Name] = p
+	}
 	var out []located
 	for _, vs := range c.VirtualServers {
-		pool, _ := c.Pool(vs.Pool)
-		v := virtual{Pool: vs.Pool, Sorry: vs.Sorry, Checks: len(pool.Checks), Servers: []server{}}
-		for _, s := range pool.Servers {
-			v.Servers = append(v.Servers, server{s.Name, netip.AddrPortFrom(s.Address, s.Port).String(), s.Weight})
-		}
+		pool := pools[vs.Pool]
 		for _, s := range vs.Services {
-			v.Service = reconcile.Key(s).String()
+			v := virtual{Service: reconcile.Key(s).String(), Pool: vs.Pool, Sorry: vs.Sorry, Checks: len(pool.Checks), Servers: make([]server, 0, len(pool.Servers))}
+			for _, r := range pool.Servers {
+				port := cmp.Or(r.Port, s.Port) // a pool without a port has that of the service
+				v.Servers = append(v.Servers, server{r.Name, netip.AddrPortFrom(r.Address, port).String(), r.Weight})
+			}
 			out = append(out, located{v, vs.Origin})
 		}
 	}
