@@ -1,6 +1,7 @@
 package policies
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -25,37 +26,43 @@ func (s *Set) Evaluate(in Input) []reconcile.Finding {
 	if s == nil {
 		return []reconcile.Finding{{Level: mandatory, Result: failed, Message: "The policies could not be read."}}
 	}
-	subjects, err := subjectsOf(in)
-	if err != nil {
-		return []reconcile.Finding{{Set: s.name, Level: mandatory, Result: failed, Message: err.Error()}}
+	found := make([][]reconcile.Finding, len(s.policies))
+	for sub := range subjects(in) {
+		for i, p := range s.policies {
+			if !p.judges(sub) {
+				continue
+			}
+			if err := sub.describe(); err != nil {
+				return []reconcile.Finding{{Set: s.name, Level: mandatory, Result: failed, Message: "describe " + cmp.Or(sub.address, "the plan") + ": " + err.Error()}}
+			}
+			found[i] = s.judge(p, sub, found[i])
+		}
 	}
 	var out []reconcile.Finding
-	for _, p := range s.policies {
-		out = append(out, s.judge(p, subjects)...)
+	for i, p := range s.policies {
+		if len(found[i]) == 0 {
+			found[i] = []reconcile.Finding{s.finding(p, p.at, passed, "", "")}
+		}
+		out = append(out, found[i]...)
 	}
 	return out
 }
 
-// judge evaluates one policy over what it applies to.
-func (s *Set) judge(p policy, all []subject) []reconcile.Finding {
-	var out []reconcile.Finding
-	for _, sub := range all {
-		if sub.kind != p.kind || (p.kind != "" && !slices.Contains(p.operations, sub.operation)) {
-			continue
-		}
-		if len(out) >= maxFindings {
-			last := &out[len(out)-1]
-			last.Message, last.Subject = "It denies more objects than are shown.", ""
-			break
-		}
-		if f, ok := s.apply(p, sub); !ok {
-			out = append(out, f)
-		}
+// judges reports whether p has a say on sub.
+func (p policy) judges(sub *subject) bool {
+	return sub.kind == p.kind && (p.kind == "" || slices.Contains(p.operations, sub.operation))
+}
+
+// judge adds what a policy has against a subject to what it found before.
+func (s *Set) judge(p policy, sub *subject, found []reconcile.Finding) []reconcile.Finding {
+	if n := len(found); n >= maxFindings {
+		found[n-1].Message, found[n-1].Subject = "It denies more objects than are shown.", ""
+		return found
 	}
-	if len(out) == 0 {
-		return []reconcile.Finding{s.finding(p, p.at, passed, "", "")}
+	if f, ok := s.apply(p, sub); !ok {
+		found = append(found, f)
 	}
-	return out
+	return found
 }
 
 func (s *Set) finding(p policy, at hcl2.Range, result, subject, message string) reconcile.Finding {
@@ -69,7 +76,7 @@ func (s *Set) finding(p policy, at hcl2.Range, result, subject, message string) 
 }
 
 // apply evaluates one policy on one object; ok means that nothing is wrong.
-func (s *Set) apply(p policy, sub subject) (f reconcile.Finding, ok bool) {
+func (s *Set) apply(p policy, sub *subject) (f reconcile.Finding, ok bool) {
 	s.dialect.Refill()
 	vars := maps.Clone(s.values)
 	maps.Copy(vars, sub.symbols)

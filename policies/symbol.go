@@ -2,13 +2,11 @@ package policies
 
 import (
 	"cmp"
-	"encoding/json"
-	"fmt"
+	"iter"
 	"net/netip"
-	"reflect"
+	"slices"
 
 	"github.com/zclconf/go-cty/cty"
-	ctyjson "github.com/zclconf/go-cty/cty/json"
 
 	"github.com/hareconcile/hareconcile/internal/spec"
 	"github.com/hareconcile/hareconcile/reconcile"
@@ -24,28 +22,42 @@ type subject struct {
 	kind      string
 	operation string
 	address   string
-	symbols   map[string]cty.Value
+	// raw is what symbols are made of when a policy asks: most have no policy at all, and
+	// values of HCL take many times the space.
+	raw     map[string]any
+	symbols map[string]cty.Value
 }
 
-// subjectsOf returns the plan and its changes as policies see them.
-func subjectsOf(in Input) ([]subject, error) {
-	plan, err := toValue(planOf(in))
-	if err != nil {
-		return nil, fmt.Errorf("describe the plan: %w", err)
+// describe fills in the symbols.
+func (s *subject) describe() error {
+	if s.symbols != nil {
+		return nil
 	}
-	out := []subject{{symbols: map[string]cty.Value{"plan": plan}}}
-	for _, c := range in.Plan.Changes {
-		s, err := changeOf(in.Node, c)
+	symbols := map[string]cty.Value{}
+	for name, v := range s.raw {
+		val, err := toValue(v)
 		if err != nil {
-			return nil, fmt.Errorf("describe %s: %w", c.ID, err)
+			return err
 		}
-		out = append(out, s)
+		symbols[name] = val
 	}
-	vs, err := virtualSubjects(in)
-	if err != nil {
-		return nil, fmt.Errorf("describe virtual servers: %w", err)
+	s.symbols = symbols
+	return nil
+}
+
+// subjects yields the plan and its changes as policies see them.
+func subjects(in Input) iter.Seq[*subject] {
+	return func(yield func(*subject) bool) {
+		if !yield(&subject{raw: map[string]any{"plan": planOf(in)}}) {
+			return
+		}
+		for _, c := range in.Plan.Changes {
+			if !yield(changeOf(in.Node, c)) {
+				return
+			}
+		}
+		virtualSubjects(in, yield)
 	}
-	return append(out, vs...), nil
 }
 
 // metaSymbol is `meta` in a resource_policy.
@@ -59,7 +71,7 @@ type metaSymbol struct {
 	Line      int           `json:"line"`
 }
 
-func changeOf(node string, c reconcile.Change) (subject, error) {
+func changeOf(node string, c reconcile.Change) *subject {
 	m := metaSymbol{
 		Address: c.Origin.Address, Operation: c.Action.String(), Kind: c.ID.Kind, Name: c.ID.Name,
 		Node: node, File: c.Origin.File, Line: c.Origin.Line,
@@ -74,29 +86,11 @@ func changeOf(node string, c reconcile.Change) (subject, error) {
 	return newSubject(m, c.After, before)
 }
 
-func newSubject(m metaSymbol, attrs, prior any) (subject, error) {
-	s := subject{kind: string(m.Kind), operation: m.Operation, address: m.Address, symbols: map[string]cty.Value{}}
-	for name, v := range map[string]any{"attrs": attrs, "prior_attrs": prior, "meta": m} {
-		val, err := toValue(v)
-		if err != nil {
-			return subject{}, err
-		}
-		s.symbols[name] = val
+func newSubject(m metaSymbol, attrs, prior any) *subject {
+	return &subject{
+		kind: string(m.Kind), operation: m.Operation, address: m.Address,
+		raw: map[string]any{"attrs": attrs, "prior_attrs": prior, "meta": m},
 	}
-	return s, nil
-}
-
-// toValue returns v as HCL sees it: under its JSON names. Nil is null.
-func toValue(v any) (cty.Value, error) {
-	b, err := json.Marshal(v)
-	if err != nil {
-		return cty.NilVal, err
-	}
-	t, err := ctyjson.ImpliedType(b)
-	if err != nil {
-		return cty.NilVal, err
-	}
-	return ctyjson.Unmarshal(b, t)
 }
 
 // planSymbol is `plan` in a plan_policy.
@@ -238,40 +232,40 @@ func services(c *spec.Cluster) []string {
 	return out
 }
 
-// virtualSubjects returns the virtual servers that a push makes, changes or removes. They
+// virtualSubjects yields the virtual servers that a push makes, changes or removes. They
 // are matched by service, so a renamed block is no change.
-func virtualSubjects(in Input) ([]subject, error) {
-	before, after := virtuals(in.Prior), virtuals(in.Next)
-	var out []subject
-	add := func(operation string, o spec.Origin, attrs, prior any, service string) error {
-		m := metaSymbol{Address: o.Address, Operation: operation, Kind: virtualServer, Name: service, Node: in.Node, File: o.File, Line: o.Line}
-		s, err := newSubject(m, attrs, prior)
-		out = append(out, s)
-		return err
+func virtualSubjects(in Input, yield func(*subject) bool) {
+	if in.Prior == in.Next {
+		return
 	}
+	subject := func(operation string, o spec.Origin, attrs, prior any, service string) *subject {
+		m := metaSymbol{Address: o.Address, Operation: operation, Kind: virtualServer, Name: service, Node: in.Node, File: o.File, Line: o.Line}
+		return newSubject(m, attrs, prior)
+	}
+	before, after := virtuals(in.Prior), virtuals(in.Next)
 	was, is := byService(before), byService(after)
 	for _, v := range after {
 		b, existed := was[v.Service]
-		var err error
 		switch {
 		case !existed:
-			err = add("create", v.origin, v.virtual, nil, v.Service)
-		case !reflect.DeepEqual(b.virtual, v.virtual):
-			err = add("update", v.origin, v.virtual, b.virtual, v.Service)
-		}
-		if err != nil {
-			return nil, err
+			if !yield(subject("create", v.origin, v.virtual, nil, v.Service)) {
+				return
+			}
+		case !b.equal(v.virtual):
+			if !yield(subject("update", v.origin, v.virtual, b.virtual, v.Service)) {
+				return
+			}
 		}
 	}
 	for _, v := range before {
-		if _, stays := is[v.Service]; stays {
-			continue
-		}
-		if err := add("delete", v.origin, nil, v.virtual, v.Service); err != nil {
-			return nil, err
+		if _, stays := is[v.Service]; !stays && !yield(subject("delete", v.origin, nil, v.virtual, v.Service)) {
+			return
 		}
 	}
-	return out, nil
+}
+
+func (v virtual) equal(o virtual) bool {
+	return v.Service == o.Service && v.Pool == o.Pool && v.Sorry == o.Sorry && v.Checks == o.Checks && slices.Equal(v.Servers, o.Servers)
 }
 
 // A located virtual server is one with the place of its block.

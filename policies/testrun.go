@@ -105,7 +105,7 @@ type testCase struct {
 	result  TestResult
 	policy  string // the only policy to judge by; empty for all
 	fails   bool   // expect_failure
-	subject subject
+	subject *subject
 }
 
 func (p *parser) testCase(b *hcl2.Block) (testCase, bool) {
@@ -141,7 +141,7 @@ func (p *parser) testCase(b *hcl2.Block) (testCase, bool) {
 		tc.policy = v.AsString()
 	}
 	if b.Type == "plan" {
-		tc.subject = subject{symbols: map[string]cty.Value{"plan": overlay(quietPlan(), values["plan"])}}
+		tc.subject = &subject{symbols: map[string]cty.Value{"plan": overlay(quietPlan(), values["plan"])}}
 		return tc, true
 	}
 	tc.subject = madeUp(b.Labels[0], values)
@@ -150,8 +150,8 @@ func (p *parser) testCase(b *hcl2.Block) (testCase, bool) {
 
 // madeUp returns the change of a resource block. The operation is what the sides say,
 // unless meta says it.
-func madeUp(kind string, values map[string]cty.Value) subject {
-	s := subject{kind: kind, operation: "update", address: kind + ".test", symbols: map[string]cty.Value{}}
+func madeUp(kind string, values map[string]cty.Value) *subject {
+	s := &subject{kind: kind, operation: "update", address: kind + ".test", symbols: map[string]cty.Value{}}
 	for _, name := range []string{"attrs", "prior_attrs"} {
 		s.symbols[name] = cty.NullVal(cty.DynamicPseudoType)
 		if v, ok := values[name]; ok {
@@ -214,7 +214,7 @@ func (tc testCase) run(s *Set) TestResult {
 		if tc.policy != "" && p.name != tc.policy {
 			continue
 		}
-		if p.kind == tc.subject.kind && (p.kind == "" || slices.Contains(p.operations, tc.subject.operation)) {
+		if p.judges(tc.subject) {
 			judged = true
 			if f, ok := s.apply(p, tc.subject); !ok && first == nil {
 				first = &f

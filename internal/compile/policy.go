@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/hareconcile/hareconcile/hcl"
 	"github.com/hareconcile/hareconcile/internal/build"
@@ -26,6 +27,10 @@ import (
 
 // The bounds of the host's policies; the repository's have those of a commit.
 const (
+	// A first push of 10,000 services keeps a processor busy for seconds, and not alone.
+	policyCPU  = 30 * time.Second
+	policyWall = time.Minute
+
 	maxHostPolicies = 64
 	maxHostPolicy   = 256 << 10 // bytes of one file
 )
@@ -35,7 +40,8 @@ type judgement struct {
 	Node    string          `json:"node"`
 	Prior   *spec.Cluster   `json:"prior,omitempty"`
 	Next    *spec.Cluster   `json:"next"`
-	Plan    json.RawMessage `json:"plan"` // planfile.File
+	Same    bool            `json:"same,omitempty"` // Prior is Next
+	Plan    json.RawMessage `json:"plan"`           // planfile.File
 	Managed int             `json:"managed"`
 	// Host, Old and New are policy files: the host's own, the repository's at Prior where
 	// they differ, and at Next.
@@ -59,7 +65,10 @@ func (p *Pipeline) Policy(
 	refused := &revision.Refused{Commit: rev.Commit, Subject: rev.Subject, Stage: "policy"}
 	in := judgement{Node: p.cfg.NodeName, Next: rev.Cluster, Managed: managed, New: rev.Policies}
 	if prior != nil {
-		in.Prior = prior.Cluster
+		in.Same = prior.Cluster == rev.Cluster || prior.Digest != "" && prior.Digest == rev.Digest
+		if !in.Same {
+			in.Prior = prior.Cluster
+		}
 		if !maps.EqualFunc(prior.Policies, rev.Policies, bytes.Equal) {
 			in.Old = prior.Policies
 		}
@@ -76,7 +85,7 @@ func (p *Pipeline) Policy(
 	}
 	in.Plan = file.Bytes()
 	var out verdict
-	err = jail.Run(ctx, "policy", jail.Limits{Log: p.log}, in, &out)
+	err = jail.Run(ctx, "policy", jail.Limits{CPU: policyCPU, Wall: policyWall, Log: p.log}, in, &out)
 	switch {
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
@@ -142,6 +151,9 @@ func policyStage(_ context.Context, in io.Reader, progress func(string)) (any, e
 	}
 	if j.Next == nil {
 		return nil, errors.New("no cluster to judge")
+	}
+	if j.Same {
+		j.Prior = j.Next
 	}
 	input := policies.Input{Node: j.Node, Prior: j.Prior, Next: j.Next, Plan: file.Plan(), Managed: j.Managed}
 	progress("the shipped policies")

@@ -135,7 +135,7 @@ func TestDroppingEveryAddressIsDenied(t *testing.T) {
 	prior, rev := commit(t, nil), commit(t, nil)
 	c := *rev.Cluster
 	c.Instances, c.VirtualServers = nil, nil
-	rev.Cluster = &c
+	rev.Cluster, rev.Digest = &c, Digest(&c)
 	i := resource.VRRPInstance{Interface: "eth0", VRID: 10, Version: 3, Priority: 150, Addresses: resource.NewList("192.0.2.100/24"),
 		Source: netip.MustParseAddr("192.0.2.1")}
 	plan := reconcile.Plan{Changes: []reconcile.Change{{Action: reconcile.Delete, ID: i.ID(), Before: i}}}

@@ -3,7 +3,6 @@
 package compile
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -68,11 +67,7 @@ func compileStage(_ context.Context, in io.Reader, progress func(string)) (any, 
 
 func decode[T any](in io.Reader) (T, error) {
 	var v T
-	b, err := io.ReadAll(in)
-	if err != nil {
-		return v, fmt.Errorf("read input: %w", err)
-	}
-	d := json.NewDecoder(bytes.NewReader(b))
+	d := json.NewDecoder(in)
 	d.DisallowUnknownFields()
 	if err := d.Decode(&v); err != nil {
 		return v, fmt.Errorf("read input: %w", err)

@@ -88,21 +88,15 @@ func report(what string) {
 
 // decode reads a child's reply into out.
 func decode(stage string, b []byte, out any) error {
-	var r struct {
-		Error string          `json:"error"`
-		Value json.RawMessage `json:"value"`
+	r := reply{Value: out}
+	if out == nil {
+		r.Value = new(json.RawMessage)
 	}
 	if err := json.Unmarshal(b, &r); err != nil {
 		return fmt.Errorf("%s: read the child's reply: %w", stage, err)
 	}
 	if r.Error != "" {
 		return errors.New(r.Error)
-	}
-	if out == nil || r.Value == nil {
-		return nil
-	}
-	if err := json.Unmarshal(r.Value, out); err != nil {
-		return fmt.Errorf("%s: read the child's result: %w", stage, err)
 	}
 	return nil
 }
