@@ -28,7 +28,9 @@ type Server struct {
 const (
 	cmdNewService = 1
 	cmdNewDest    = 5
+	cmdGetService = 4
 	cmdGetDest    = 8
+	cmdFlush      = 17
 
 	attrService = 1
 	attrDest    = 2
@@ -97,6 +99,12 @@ func Dial() (*Conn, error) {
 // Close closes the socket.
 func (c *Conn) Close() error { return unix.Close(c.fd) }
 
+// Flush empties the whole table.
+func (c *Conn) Flush() error {
+	c.begin(c.family, cmdFlush, unix.NLM_F_REQUEST)
+	return c.exchange(nil)
+}
+
 // Load adds services with their servers, many messages in one send. The kernel answers
 // each message that it refuses, and the last of each send.
 func (c *Conn) Load(services []Service) error {
@@ -118,6 +126,20 @@ func (c *Conn) Load(services []Service) error {
 	return c.exchange(nil)
 }
 
+// Services lists the addresses of services, without their servers.
+func (c *Conn) Services() ([]netip.AddrPort, error) {
+	c.begin(c.family, cmdGetService, unix.NLM_F_REQUEST|unix.NLM_F_DUMP)
+	var out []netip.AddrPort
+	err := c.exchange(func(body []byte) {
+		for kind, nested := range attrs(body) {
+			if kind == attrService {
+				out = append(out, addressOf(nested, serviceAddress, servicePort))
+			}
+		}
+	})
+	return out, err
+}
+
 // Servers lists the servers of one service.
 func (c *Conn) Servers(service netip.AddrPort) ([]Server, error) {
 	c.begin(c.family, cmdGetDest, unix.NLM_F_REQUEST|unix.NLM_F_DUMP)
@@ -130,24 +152,31 @@ func (c *Conn) Servers(service netip.AddrPort) ([]Server, error) {
 			if kind != attrDest {
 				continue
 			}
-			var s Server
-			var port uint16
-			var addr netip.Addr
+			s := Server{Address: addressOf(nested, destAddress, destPort)}
 			for kind, v := range attrs(nested) {
-				switch kind {
-				case destAddress:
-					addr = netip.AddrFrom4([4]byte(v))
-				case destPort:
-					port = binary.BigEndian.Uint16(v)
-				case destWeight:
+				if kind == destWeight {
 					s.Weight = binary.NativeEndian.Uint32(v)
 				}
 			}
-			s.Address = netip.AddrPortFrom(addr, port)
 			out = append(out, s)
 		}
 	})
 	return out, err
+}
+
+// addressOf takes an address of two attributes.
+func addressOf(b []byte, address, port uint16) netip.AddrPort {
+	var a netip.Addr
+	var p uint16
+	for kind, v := range attrs(b) {
+		switch kind {
+		case address:
+			a = netip.AddrFrom4([4]byte(v))
+		case port:
+			p = binary.BigEndian.Uint16(v)
+		}
+	}
+	return netip.AddrPortFrom(a, p)
 }
 
 // room sends what has been written so far if there is much of it.
