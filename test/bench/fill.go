@@ -42,6 +42,10 @@ var ways = []struct {
 // fill returns the part that fills empty tables with catalogues of those sizes.
 func fill(sizes []int, rounds int) part {
 	return func(ctx context.Context, b *bench) error {
+		sizes, rounds := sizes, rounds
+		if b.quick {
+			sizes, rounds = sizes[:1], 1
+		}
 		for _, n := range sizes {
 			t := newTable(fmt.Sprintf("filling an empty table with %d services of %d servers, %d rounds: ms, median (least to most)", n, serversEach, rounds))
 			t.columns = [2]string{programs[0], "the other"}

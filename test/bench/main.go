@@ -1,6 +1,7 @@
-// Command bench measures VRRP beside keepalived, in one run: each program has its own pair
-// of hosts on its own segment, and where the machine could favour one they take turns. It
-// needs root; everything happens in network namespaces that it makes and removes.
+// Command bench measures VRRP, IPVS and checks beside keepalived, in one run: each program
+// has its own pair of hosts on its own segment, and where the machine could favour one they
+// take turns. It needs root; everything happens in network namespaces that it makes and
+// removes, and what needs IPVS in an emulated machine.
 package main
 
 import (
@@ -56,10 +57,11 @@ func main() {
 	only := flag.String("only", "", "the one `part` to run: "+strings.Join(names, ", "))
 	vrrpd := flag.String("vrrpd", "", "the hareconcile-vrrpd to measure; built if not given")
 	profile := flag.String("profile", "", "the `folder` for heap profiles of memory and allocations; the program is then this one, not -vrrpd; GODEBUG=memprofilerate=1 has all")
+	quick := flag.Bool("quick", false, "one round and the smallest sizes of the parts that run in a guest: to see that they work")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, *vrrpd, *only, *profile); err != nil {
+	if err := run(ctx, *vrrpd, *only, *profile, *quick); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
@@ -93,7 +95,7 @@ var selves = map[string]func([]string) error{
 	},
 }
 
-func run(ctx context.Context, vrrpd, only, profile string) (err error) {
+func run(ctx context.Context, vrrpd, only, profile string, quick bool) (err error) {
 	if os.Geteuid() != 0 {
 		return errors.New("needs root: it makes network namespaces")
 	}
@@ -114,7 +116,7 @@ func run(ctx context.Context, vrrpd, only, profile string) (err error) {
 			continue
 		}
 		found = true
-		if err := (&bench{dir: dir, vrrpd: []string{vrrpd}, profile: profile, out: os.Stdout}).measure(ctx, p.run); err != nil {
+		if err := (&bench{dir: dir, vrrpd: []string{vrrpd}, profile: profile, quick: quick, out: os.Stdout}).measure(ctx, p.run); err != nil {
 			return fmt.Errorf("%s: %w", p.name, err)
 		}
 	}
@@ -142,6 +144,7 @@ type bench struct {
 	dir     string
 	vrrpd   []string // our program with its first arguments
 	profile string   // where heap profiles go; "" is nowhere
+	quick   bool
 	out     io.Writer
 	open    []*pair
 }
