@@ -54,8 +54,8 @@ func fill(sizes []int, rounds int) part {
 				took := map[string]time.Duration{}
 				for i := range ways {
 					way := (round + i) % len(ways) // everybody is first once
-					s, err := b.fill(ctx, way, n)
-					if err != nil {
+					var s spent
+					if err := b.apart(ctx, &s, "fill", strconv.Itoa(way), strconv.Itoa(n)); err != nil {
 						return err
 					}
 					took[ways[way].name] = s.Wall
@@ -72,28 +72,34 @@ func fill(sizes []int, rounds int) part {
 	}
 }
 
-// fill has one of the ways fill a new namespace's table: the kernel looks through the servers
-// deleted in the last minutes for each new one (ip_vs_trash_get_dest), so a table that was
-// emptied is slower than a new one. The namespace stays for as long as the guest.
-func (b *bench) fill(ctx context.Context, way, services int) (s spent, err error) {
-	dir, err := os.MkdirTemp(b.dir, "fill")
+// apart runs this program in another role, with a folder and a network namespace of its own,
+// and reads what it says. It must not be a table that was emptied: the kernel looks through
+// the servers deleted in the last minutes for each new one (ip_vs_trash_get_dest). The
+// namespace stays for as long as the guest.
+func (b *bench) apart(ctx context.Context, into any, args ...string) error {
+	dir, err := os.MkdirTemp(b.dir, "apart")
 	if err != nil {
-		return s, err
+		return err
 	}
 	ns := filepath.Base(dir)
 	if err := command(ctx, "ip", "netns", "add", ns); err != nil {
-		return s, err
+		return err
 	}
 	// Without any address of its own, a namespace takes none for a server's.
 	if err := batch(ctx, ns, "link set lo up"); err != nil {
-		return s, err
+		return err
 	}
 	self, err := os.Executable()
 	if err != nil {
-		return s, err
+		return err
 	}
-	err = tell(inside(ctx, ns, self, "fill", strconv.Itoa(way), strconv.Itoa(services), dir), &s)
-	return s, err
+	cmd := inside(ctx, ns, self, append(args, dir)...)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return fmt.Errorf("%s: %w", strings.Join(args, " "), err)
+	}
+	return json.Unmarshal(out, into)
 }
 
 // runFill is the process of one way.
@@ -241,16 +247,6 @@ func checkers(dir, config string) (*daemon, error) {
 type spent struct {
 	Wall time.Duration `json:"wall"`
 	CPU  time.Duration `json:"cpu"`
-}
-
-// tell runs a process of this program and reads what it says.
-func tell(cmd *exec.Cmd, into any) error {
-	cmd.Stderr = os.Stderr
-	out, err := cmd.Output()
-	if err != nil {
-		return fmt.Errorf("%s: %w", strings.Join(cmd.Args[3:], " "), err)
-	}
-	return json.Unmarshal(out, into)
 }
 
 // used is the processor time of this process.

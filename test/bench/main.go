@@ -35,6 +35,8 @@ var parts = []struct {
 	{"memory", memory},
 	{"allocations", allocations},
 	{"fill", inGuest("fill", fill([]int{1000, 5000}, 3))},
+	{"reload", inGuest("reload", reload([]int{1000, 5000}, []int{3, 1}, 10))},
+	{"plan", inGuest("plan", unchanged(5))},
 }
 
 func main() {
@@ -82,10 +84,11 @@ var selves = map[string]func([]string) error{
 		}
 		return observe(os.Stdout, devices, probe)
 	},
-	"guest": runGuest,
-	"fill":  runFill,
-	"held":  func([]string) error { return held(os.Stdout) },
-	"vrrpd": runMeasured,
+	"guest":  runGuest,
+	"fill":   runFill,
+	"reload": runReload,
+	"held":   func([]string) error { return held(os.Stdout) },
+	"vrrpd":  runMeasured,
 	"herald": func(args []string) error {
 		routers, err := strconv.Atoi(args[0])
 		if err != nil {

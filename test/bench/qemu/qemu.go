@@ -129,7 +129,7 @@ func arguments(k Kernel, c Config, initramfs string) []string {
 		mem = "2G"
 	}
 	return []string{
-		"-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", mem,
+		"-accel", "tcg,thread=multi", "-cpu", "qemu64", "-smp", "2", "-m", mem,
 		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
 		"-chardev", "file,id=console,path=/dev/stderr", "-serial", "chardev:console",
 		"-chardev", "file,id=out,path=/dev/stdout", "-serial", "chardev:out",

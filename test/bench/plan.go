@@ -1,0 +1,136 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/hareconcile/hareconcile/test/bench/rawipvs"
+)
+
+// unchanged returns the part that plans large clusters which are in the table already.
+func unchanged(rounds int) part {
+	return func(ctx context.Context, b *bench) error {
+		rounds := rounds
+		if b.quick {
+			rounds = 1
+		}
+		node, err := os.Hostname()
+		if err != nil {
+			return err
+		}
+		end, err := startVRRPD(ctx)
+		if err != nil {
+			return err
+		}
+		defer end()
+		t := newTable(fmt.Sprintf("plan without changes by the whole program, servers per service: %d, %d rounds, median (least to most)", serversEach, rounds))
+		t.columns[1] = "ipvsadm -Sn"
+		t.goals = map[string]float64{planTime: 1.5}
+		for _, s := range spellings {
+			dir := filepath.Join(b.dir, "cluster")
+			if err := errors.Join(os.RemoveAll(dir), os.Mkdir(dir, 0o700),
+				os.WriteFile(filepath.Join(dir, "cluster.hcl"), []byte(definition(node, s)), 0o600)); err != nil {
+				return err
+			}
+			event := fmt.Sprintf("%d, %s", s.services, s.name)
+			took, size, err := program(ctx, 0, "hareconcile", "apply", dir, "-auto-approve")
+			if err != nil {
+				return err
+			}
+			t.add(event, "apply before that, ms", programs[0], milliseconds(took))
+			t.add(event, "memory of apply, MiB", programs[0], size)
+			if err := counted(s.services); err != nil {
+				return err
+			}
+			progress("%s: applied in %v", event, took.Round(time.Millisecond))
+			for n := range rounds {
+				if err := t.plan(ctx, event, dir); err != nil {
+					return err
+				}
+				progress("%s: round %d of %d", event, n+1, rounds)
+			}
+		}
+		t.print(b.out)
+		fmt.Fprintln(b.out, "  memory is the most that the program or one of its children had; plan should stay below 500 MiB")
+		return nil
+	}
+}
+
+const planTime = "until it has ended, ms"
+
+// plan plans once and has ipvsadm print the same table.
+func (t *table) plan(ctx context.Context, event, dir string) error {
+	took, size, err := program(ctx, 0, "hareconcile", "plan", "-detailed-exitcode", dir)
+	if err != nil {
+		return err // such as that there was something to do
+	}
+	t.add(event, planTime, programs[0], milliseconds(took))
+	t.add(event, "memory, MiB", programs[0], size)
+	took, size, err = program(ctx, 0, "ipvsadm", "-Sn")
+	if err != nil {
+		return err
+	}
+	t.add(event, planTime, t.columns[1], milliseconds(took))
+	t.add(event, "memory, MiB", t.columns[1], size)
+	return nil
+}
+
+// program runs one and returns what it took, and the most memory that it or one of its
+// children had.
+func program(ctx context.Context, want int, name string, args ...string) (took time.Duration, mib float64, err error) {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Stdout, cmd.Stderr = io.Discard, os.Stderr
+	start := time.Now()
+	err = cmd.Run()
+	took = time.Since(start)
+	if cmd.ProcessState == nil || cmd.ProcessState.ExitCode() != want {
+		return took, 0, fmt.Errorf("%s %v: %w", name, args, err)
+	}
+	r, _ := cmd.ProcessState.SysUsage().(*syscall.Rusage) // wait4's, which has waited-for children, too
+	return took, float64(r.Maxrss) / 1024, nil
+}
+
+// counted makes sure that the table has so many services.
+func counted(services int) error {
+	table, err := rawipvs.Dial()
+	if err != nil {
+		return err
+	}
+	defer table.Close()
+	have, err := table.Services()
+	if err == nil && len(have) < services {
+		err = fmt.Errorf("the table has %d services, want %d", len(have), services)
+	}
+	return err
+}
+
+// startVRRPD makes the device of the director and starts what answers for virtual routers,
+// without which a cluster with one is never in order.
+func startVRRPD(ctx context.Context) (end func(), err error) {
+	for _, args := range [][]string{
+		{"link", "add", device, "up", "type", "dummy"}, {"addr", "add", "10.95.0.2/24", "dev", device},
+	} {
+		if err := command(ctx, "ip", args...); err != nil {
+			return nil, err
+		}
+	}
+	if err := os.MkdirAll("/run/hareconcile", 0o700); err != nil {
+		return nil, err
+	}
+	cmd := exec.CommandContext(ctx, "hareconcile-vrrpd")
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	return func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	}, nil
+}
