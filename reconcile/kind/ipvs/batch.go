@@ -58,7 +58,7 @@ func (r *rows[T]) together(ctx context.Context, cs []reconcile.Change) (failed [
 		}
 	}
 	good := cs
-	check := r.checker()
+	check := r.checker(ctx)
 	for i, c := range cs {
 		err := check(c)
 		switch {

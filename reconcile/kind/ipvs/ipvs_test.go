@@ -28,7 +28,7 @@ type env struct {
 	fake   *fake               // nil on a kernel
 }
 
-func newEnv(t *testing.T, dial func() (socket, uint16, error), client func() (ipvs.Client, error)) env {
+func newEnv(t *testing.T, dial func() (socket, uint16, error), client func() (ipvs.Client, error), root string) env {
 	t.Helper()
 	l, err := ledger.Open(t.TempDir())
 	if err != nil {
@@ -41,19 +41,26 @@ func newEnv(t *testing.T, dial func() (socket, uint16, error), client func() (ip
 	other := &table{dial: dial}
 	t.Cleanup(func() { other.drop(); _ = c.(io.Closer).Close() })
 	return env{client: c, table: other, ledger: l, hs: []reconcile.Handler{
-		newServices(dial, l), newServers(dial, l), &timeouts{client, l}, newSyncs(dial, l),
+		newServices(dial, l, root), newServers(dial, l), &timeouts{client, l}, newSyncs(dial, l),
 	}}
 }
 
 func newFakeEnv(t *testing.T) env {
 	t.Helper()
 	f := &fake{config: ipvs.Config{TCPTimeout: 900, TCPFinTimeout: 120, UDPTimeout: 300}}
-	e := newEnv(t, f.dial, func() (ipvs.Client, error) { return f, nil })
+	e := newEnv(t, f.dial, func() (ipvs.Client, error) { return f, nil }, t.TempDir())
 	e.fake = f
 	return e
 }
 
 func newKernelEnv(t *testing.T) env {
+	t.Helper()
+	addInterface(t)
+	return newEnv(t, dialKernel, ipvs.New, "/")
+}
+
+// addInterface adds ka0.
+func addInterface(t *testing.T) {
 	t.Helper()
 	ka0 := &netlink.Dummy{LinkAttrs: netlink.LinkAttrs{Name: "ka0"}}
 	err := errors.Join(netlink.LinkAdd(ka0), netlink.LinkSetUp(ka0))
@@ -66,7 +73,6 @@ func newKernelEnv(t *testing.T) env {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return newEnv(t, dialKernel, ipvs.New)
 }
 
 // TestFake runs every story on a table in memory, TestKernel on the kernel's.
@@ -97,6 +103,10 @@ func TestKernelTables(t *testing.T) {
 }
 
 func onKernel(t *testing.T, list []story) {
+	m := modules{root: "/", known: map[string]bool{}}
+	for _, s := range fakeSchedulers { // the vandals load none before they ask
+		m.load(t.Context(), "ip_vs_"+s)
+	}
 	for _, s := range list {
 		t.Run(s.name, func(t *testing.T) {
 			nstest.New(t).Do(func() { s.f(t, newKernelEnv(t)) })
@@ -136,6 +146,7 @@ var stories = []story{
 var kernelStories = []story{
 	{"an unknown scheduler is named", scheduler},
 	{"a scheduler that this kernel lacks is found before", preflightKernel},
+	{"a daemon whose interface was made anew is restarted", newInterface},
 	{"connections keep servers busy", busyServer},
 	{"ipvsadm says the same of timeouts and daemons", ipvsadmRest},
 }
@@ -212,7 +223,7 @@ func TestWithoutTheModule(t *testing.T) {
 	}
 	dial := func() (socket, uint16, error) { return nil, 0, os.ErrNotExist }
 	client := func() (ipvs.Client, error) { return nil, os.ErrNotExist }
-	hs := []reconcile.Handler{newServices(dial, l), newServers(dial, l), &timeouts{client, l}, newSyncs(dial, l)}
+	hs := []reconcile.Handler{newServices(dial, l, t.TempDir()), newServers(dial, l), &timeouts{client, l}, newSyncs(dial, l)}
 	if live := reconciletest.Observe(t, hs...); len(live.Owned)+len(live.Foreign) != 0 {
 		t.Errorf("live = %v, want nothing", live)
 	}

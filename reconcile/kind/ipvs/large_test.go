@@ -65,7 +65,7 @@ func large(t *testing.T, e env) {
 		s, family, err := dialKernel()
 		return countedSocket{s, &messages}, family, err
 	}
-	counted := []reconcile.Handler{newServices(dial, e.ledger), newServers(dial, e.ledger)}
+	counted := []reconcile.Handler{newServices(dial, e.ledger, "/"), newServers(dial, e.ledger)}
 	v := server(service("tcp 198.18.3.7:80", "wrr"), "10.2.3.7:80", resource.ForwardNAT, 77)
 	want[v.ID()] = v
 	plan = reconciletest.Plan(t, counted, want)

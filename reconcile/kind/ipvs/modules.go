@@ -46,8 +46,32 @@ func (h services) Preflight(ctx context.Context, cs []reconcile.Change) []error 
 
 // modules tells which modules the kernel has or could load.
 type modules struct {
-	root  string // of /proc and /sys
-	known map[string]bool
+	root  string          // of /proc and /sys
+	known map[string]bool // what was found out or done of a module
+}
+
+// load loads a module that the kernel would load when it is asked for what is in it. The
+// kernel would do so with its table locked (ip_vs_scheduler_get), and that can end in a
+// deadlock for good: a network namespace that goes at that moment waits for the table
+// (cleanup_net, ip_vs_dst_event), and the module, if it is ip_vs_lblc or ip_vs_lblcr, waits
+// for the namespace (register_pernet_subsys). Where this fails, the kernel says why.
+func (m modules) load(ctx context.Context, name string) {
+	if m.known[name] {
+		return
+	}
+	m.known[name] = true
+	if helper := m.helper(); helper != "" && !m.loaded(name) {
+		_ = runHelper(ctx, helper, "-q", "--", name)
+	}
+}
+
+// helper returns the program with which the kernel loads modules, or "".
+func (m modules) helper() string {
+	path, err := os.ReadFile(filepath.Join(m.root, "proc/sys/kernel/modprobe"))
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(path))
 }
 
 // has reports whether the kernel has a module, loaded, built in or on disk. Where that
@@ -74,18 +98,22 @@ func (m modules) loaded(name string) bool {
 // run. A program that does not know ip_vs, which is there, looks in the wrong place, as one
 // in a container may: its no is no answer.
 func (m modules) loadable(ctx context.Context, name string) bool {
-	path, err := os.ReadFile(filepath.Join(m.root, "proc/sys/kernel/modprobe"))
-	helper := strings.TrimSpace(string(path))
-	if err != nil || helper == "" {
-		return true
-	}
-	return helps(ctx, helper, name) || !helps(ctx, helper, "ip_vs")
+	helper := m.helper()
+	return helper == "" || knows(ctx, helper, name) || !knows(ctx, helper, "ip_vs")
 }
 
-func helps(ctx context.Context, helper, name string) bool {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	err := exec.CommandContext(ctx, helper, "-n", "-q", "--", name).Run()
+// knows reports whether the helper does not say no.
+func knows(ctx context.Context, helper, name string) bool {
+	err := runHelper(ctx, helper, "-n", "-q", "--", name)
 	var exit *exec.ExitError
 	return err == nil || !errors.As(err, &exit) || !exit.Exited()
+}
+
+// helperPatience is for a program that has a file or two to read.
+const helperPatience = 10 * time.Second
+
+func runHelper(ctx context.Context, helper string, args ...string) error {
+	ctx, cancel := context.WithTimeout(ctx, helperPatience)
+	defer cancel()
+	return exec.CommandContext(ctx, helper, args...).Run()
 }

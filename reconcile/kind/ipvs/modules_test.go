@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hareconcile/hareconcile/internal/ledger"
 	"github.com/hareconcile/hareconcile/reconcile"
 	"github.com/hareconcile/hareconcile/reconcile/resource"
 )
@@ -53,8 +54,7 @@ func TestPreflight(t *testing.T) {
 		{"#!/nosuch\n", "twos", "", ""},
 	} {
 		t.Run(fmt.Sprintf("%.20q %s %s", c.helper, c.scheduler, c.engine), func(t *testing.T) {
-			h := newServices((&fake{}).dial, nil)
-			h.root = fakeRoot(t, c.helper)
+			h := newServices((&fake{}).dial, nil, fakeRoot(t, c.helper))
 			s := service("tcp 192.0.2.1:80", c.scheduler)
 			s.PersistenceEngine = c.engine
 			err := preflight(t, h, s)
@@ -62,6 +62,36 @@ func TestPreflight(t *testing.T) {
 				t.Errorf("Preflight = %v, want %q", err, c.want)
 			}
 		})
+	}
+}
+
+// TestModulesAreLoadedBefore looks at what the helper was asked for when the kernel is.
+func TestModulesAreLoadedBefore(t *testing.T) {
+	root := fakeRoot(t, "#!/bin/sh\necho \"$@\" >>\"${0%/*}/asked\"\n")
+	l, err := ledger.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &fake{}
+	h := newServices(f.dial, l, root)
+	var cs []reconcile.Change
+	for i, scheduler := range []string{"rr", "lblcr", "sh", "lblcr", "wlc"} {
+		s := service(fmt.Sprintf("tcp 192.0.2.1:%d", i), scheduler)
+		if i == 4 {
+			s.Persistence, s.PersistenceEngine = seconds(1), "sip"
+		}
+		cs = append(cs, reconcile.Change{Action: reconcile.Create, ID: s.ID(), After: s})
+	}
+	asked := ""
+	f.before = func() {
+		b, _ := os.ReadFile(filepath.Join(root, "asked"))
+		asked = string(b)
+	}
+	if err := h.ApplyAll(t.Context(), cs); err != nil {
+		t.Fatal(err)
+	}
+	if want := "-q -- ip_vs_lblcr\n-q -- ip_vs_wlc\n-q -- ip_vs_pe_sip\n"; asked != want {
+		t.Errorf("the helper was asked %q before the kernel was, want %q", asked, want)
 	}
 }
 

@@ -33,9 +33,9 @@ type rows[T row] struct {
 	kind   resource.Kind
 	name   func(v T) string // for errors
 
-	// ready makes a function that returns why a row cannot be in the table, or nil. It may
-	// remember what it found of one for the next.
-	ready func() func(v T) error
+	// ready makes a function that prepares for a row, and returns why it cannot be in the
+	// table, or nil. It may remember what it found of one for the next.
+	ready func(ctx context.Context) func(v T) error
 	// encode appends the attributes of a request about a row that is ready.
 	encode func(b []byte, do verb, v T) (cmd uint8, attrs []byte)
 	// find returns the row with v's key, or the zero value.
@@ -50,7 +50,7 @@ type rows[T row] struct {
 func (r *rows[T]) Kind() resource.Kind { return r.kind }
 
 // Apply implements reconcile.Handler.
-func (r *rows[T]) Apply(_ context.Context, c reconcile.Change) error {
+func (r *rows[T]) Apply(ctx context.Context, c reconcile.Change) error {
 	v, err := r.value(c)
 	if err != nil {
 		return err
@@ -61,7 +61,7 @@ func (r *rows[T]) Apply(_ context.Context, c reconcile.Change) error {
 	if err := r.table.available(); err != nil {
 		return err
 	}
-	if err := r.checker()(c); err != nil {
+	if err := r.checker(ctx)(c); err != nil {
 		return err
 	}
 	switch c.Action {
@@ -86,8 +86,8 @@ func (r *rows[T]) value(c reconcile.Change) (T, error) {
 }
 
 // checker makes a function that refuses changes that cannot be made.
-func (r *rows[T]) checker() func(c reconcile.Change) error {
-	ready := r.ready()
+func (r *rows[T]) checker(ctx context.Context) func(c reconcile.Change) error {
+	ready := r.ready(ctx)
 	return func(c reconcile.Change) error {
 		v, err := r.value(c)
 		if err != nil || c.Action == reconcile.Delete {

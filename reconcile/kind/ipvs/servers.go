@@ -29,7 +29,7 @@ func newServers(dial func() (socket, uint16, error), l *ledger.Ledger) servers {
 	return servers{&rows[resource.IPVSServer]{
 		table: t, ledger: l, kind: resource.KindIPVSServer,
 		name:    func(s resource.IPVSServer) string { return fmt.Sprintf("server %s of %s", s.Address, s.Service) },
-		ready:   func() func(resource.IPVSServer) error { return readyServer(l) },
+		ready:   func(context.Context) func(resource.IPVSServer) error { return readyServer(l) },
 		find:    t.server,
 		encode:  encodeServer,
 		explain: explainServer,

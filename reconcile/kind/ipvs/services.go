@@ -21,14 +21,14 @@ type services struct {
 var _ reconcile.Batcher = services{}
 
 // NewServices returns the handler of virtual services.
-func NewServices(l *ledger.Ledger) reconcile.Handler { return newServices(dialKernel, l) }
+func NewServices(l *ledger.Ledger) reconcile.Handler { return newServices(dialKernel, l, "/") }
 
-func newServices(dial func() (socket, uint16, error), l *ledger.Ledger) services {
+func newServices(dial func() (socket, uint16, error), l *ledger.Ledger, root string) services {
 	t := &table{dial: dial}
-	return services{root: "/", rows: &rows[resource.IPVSService]{
+	return services{root: root, rows: &rows[resource.IPVSService]{
 		table: t, ledger: l, kind: resource.KindIPVSService,
 		name:    func(s resource.IPVSService) string { return "IPVS service " + s.ServiceKey.String() },
-		ready:   readyService,
+		ready:   func(ctx context.Context) func(resource.IPVSService) error { return readyService(ctx, root) },
 		find:    func(s resource.IPVSService) (resource.IPVSService, error) { return t.service(s.ServiceKey) },
 		encode:  encodeService,
 		explain: func(s resource.IPVSService, err error) error { return explainService(t, s, err) },
@@ -47,10 +47,18 @@ func (h services) Observe(context.Context) (reconcile.Live, error) {
 	})
 }
 
-func readyService() func(resource.IPVSService) error {
+// readyService refuses what the kernel has no form for, and loads what it would load.
+func readyService(ctx context.Context, root string) func(resource.IPVSService) error {
+	m := modules{root: root, known: map[string]bool{}}
 	return func(s resource.IPVSService) error {
-		_, err := kernelService(s)
-		return err
+		if _, err := kernelService(s); err != nil {
+			return err
+		}
+		m.load(ctx, schedulerModule(s))
+		if s.PersistenceEngine != "" {
+			m.load(ctx, engineModule(s))
+		}
+		return nil
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"syscall"
 
@@ -15,11 +16,20 @@ import (
 	"github.com/hareconcile/hareconcile/reconcile/resource"
 )
 
-// syncs owns the synchronisation daemons that the ledger lists, together with what was
-// asked of each: the kernel fills in what was left to it, and does not tell which.
+// syncs owns the synchronisation daemons that the ledger lists, together with a record of
+// each.
 type syncs struct {
 	table  *table
 	ledger *ledger.Ledger
+	index  func(device string) int // 0 if there is none
+}
+
+// A record is what the kernel does not tell of a daemon: what was asked, since it fills in
+// the rest, and the index of the interface, since the daemon's socket is bound to that and
+// falls silent for good if the interface goes, also if another of the same name comes.
+type record struct {
+	Asked resource.IPVSSync `json:"asked"`
+	Index int               `json:"index"`
 }
 
 var _ reconcile.Handler = (*syncs)(nil)
@@ -28,7 +38,15 @@ var _ reconcile.Handler = (*syncs)(nil)
 func NewSyncs(l *ledger.Ledger) reconcile.Handler { return newSyncs(dialKernel, l) }
 
 func newSyncs(dial func() (socket, uint16, error), l *ledger.Ledger) *syncs {
-	return &syncs{&table{dial: dial}, l}
+	return &syncs{&table{dial: dial}, l, deviceIndex}
+}
+
+func deviceIndex(device string) int {
+	i, err := net.InterfaceByName(device)
+	if err != nil {
+		return 0
+	}
+	return i.Index
 }
 
 // Kind implements reconcile.Handler.
@@ -45,13 +63,11 @@ func (h *syncs) Observe(context.Context) (reconcile.Live, error) {
 		return reconcile.Live{}, err
 	}
 	for _, d := range list {
-		id := describeDaemon(d, resource.IPVSSync{}).ID()
-		if prior, ours := h.ledger.Prior(id); ours {
-			var asked resource.IPVSSync
-			_ = json.Unmarshal([]byte(prior), &asked) // whatever it is, the daemon is looked at
-			live.Owned[id] = describeDaemon(d, asked)
+		v := describeDaemon(d, resource.IPVSSync{})
+		if h.ledger.Has(v.ID()) {
+			live.Owned[v.ID()] = h.describe(d, v.ID())
 		} else {
-			live.Foreign[id] = describeDaemon(d, resource.IPVSSync{})
+			live.Foreign[v.ID()] = v
 		}
 	}
 	h.ledger.Retain(h.Kind(), func(name string) bool { return live.Owned[resource.ID{Kind: h.Kind(), Name: name}] != nil })
@@ -93,35 +109,30 @@ func (h *syncs) create(s resource.IPVSSync) error {
 	if h.ledger.Has(s.ID()) {
 		return h.takeOver(s)
 	}
+	return h.begin(s)
+}
+
+// takeOver restarts a daemon that is not as s is: the kernel cannot change one.
+func (h *syncs) takeOver(s resource.IPVSSync) error {
+	if h.alive(s) && h.check(s) == nil {
+		return h.remember(s)
+	}
+	if err := h.stop(s); err != nil {
+		return err
+	}
+	return h.begin(s)
+}
+
+// begin starts a daemon where none of ours runs.
+func (h *syncs) begin(s resource.IPVSSync) error {
 	if err := h.remember(s); err != nil {
 		return err
 	}
 	err := h.start(s)
 	if exists(err) {
-		if err = h.check(s); err == nil {
-			return nil
-		}
+		err = h.check(s)
 	}
 	if err != nil {
-		err = errors.Join(err, h.ledger.Forget(s.ID()))
-	}
-	return err
-}
-
-// takeOver restarts a daemon that is not as s is: the kernel cannot change one.
-func (h *syncs) takeOver(s resource.IPVSSync) error {
-	ours := h.ledger.Has(s.ID())
-	if err := h.remember(s); err != nil {
-		return err
-	}
-	if h.check(s) == nil {
-		return nil
-	}
-	err := h.stop(s)
-	if err == nil {
-		err = h.start(s)
-	}
-	if err != nil && !ours {
 		err = errors.Join(err, h.ledger.Forget(s.ID()))
 	}
 	return err
@@ -144,9 +155,27 @@ func (h *syncs) delete(s resource.IPVSSync) error {
 	return h.ledger.Forget(s.ID())
 }
 
+// describe is describeDaemon for what is ours.
+func (h *syncs) describe(d daemonEntry, id resource.ID) resource.IPVSSync {
+	r := h.record(id)
+	s := describeDaemon(d, r.Asked)
+	if r.Index != 0 && r.Index != h.index(d.device) {
+		s.Interface = fmt.Sprintf("%s, which was interface %d", s.Interface, r.Index)
+	}
+	return s
+}
+
+// record returns what is known of a daemon; one that says nothing leaves all to the kernel.
+func (h *syncs) record(id resource.ID) record {
+	text, _ := h.ledger.Prior(id)
+	var r record
+	_ = json.Unmarshal([]byte(text), &r)
+	return r
+}
+
 // remember makes s ours.
 func (h *syncs) remember(s resource.IPVSSync) error {
-	b, err := json.Marshal(s)
+	b, err := json.Marshal(record{s, h.index(s.Interface)})
 	if err != nil {
 		return err
 	}
@@ -165,6 +194,13 @@ func (h *syncs) check(s resource.IPVSSync) error {
 		}
 	}
 	return errors.New("one that differs was started meanwhile")
+}
+
+// alive reports whether the daemon's interface is the one that it was started on, as far as
+// is known.
+func (h *syncs) alive(s resource.IPVSSync) bool {
+	r := h.record(s.ID())
+	return r.Index == 0 || r.Index == h.index(r.Asked.Interface)
 }
 
 func (h *syncs) start(s resource.IPVSSync) error {

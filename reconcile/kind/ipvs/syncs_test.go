@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/cloudflare/ipvs"
+	"github.com/vishvananda/netlink"
 
 	"github.com/hareconcile/hareconcile/reconcile"
 	"github.com/hareconcile/hareconcile/reconcile/reconciletest"
@@ -76,6 +77,40 @@ func daemonDrift(t *testing.T, e env) {
 		if c.Action == reconcile.Update && c.Before.(resource.IPVSSync).TTL != 9 {
 			t.Errorf("before = %+v, want the TTL of 9 that somebody chose", c.Before)
 		}
+	}
+	if plan := reconciletest.Plan(t, e.hs, want); !plan.Empty() {
+		t.Errorf("second plan = %+v, want nothing", plan)
+	}
+}
+
+// newInterface gives the daemon's interface a successor of the same name.
+func newInterface(t *testing.T, e env) {
+	want := reconciletest.Set(daemon("master", 1))
+	reconciletest.Apply(t, e.hs, want)
+	link, err := netlink.LinkByName("ka0")
+	if err == nil {
+		err = netlink.LinkDel(link)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan := reconciletest.Plan(t, e.hs, want)
+	if err := plan.Apply(t.Context(), e.hs, nil); !errors.Is(err, syscall.ENODEV) || plan.Count(reconcile.Update) != 1 {
+		t.Errorf("Apply of %+v = %v, want one update and ENODEV", plan, err)
+	}
+	addInterface(t)
+	if plan := reconciletest.Apply(t, e.hs, want); plan.Count(reconcile.Create) != 1 {
+		t.Errorf("plan = %+v, want a new daemon", plan)
+	}
+	if link, err = netlink.LinkByName("ka0"); err == nil {
+		err = netlink.LinkDel(link)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	addInterface(t)
+	if plan := reconciletest.Apply(t, e.hs, want); plan.Count(reconcile.Update) != 1 {
+		t.Errorf("plan = %+v, want the daemon restarted on the new interface", plan)
 	}
 	if plan := reconciletest.Plan(t, e.hs, want); !plan.Empty() {
 		t.Errorf("second plan = %+v, want nothing", plan)
