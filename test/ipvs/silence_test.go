@@ -18,10 +18,9 @@ import (
 // A silence is a real server whose link layer is asked for its virtual addresses all the
 // time, while our handlers make and unmake them.
 type silence struct {
-	server  *nstest.NS
-	hs      []reconcile.Handler
-	probe   *prober
-	forward string
+	server *nstest.NS
+	hs     []reconcile.Handler
+	probe  *prober
 }
 
 var (
@@ -31,7 +30,7 @@ var (
 	silentServer = spec.Server{Name: "rs1", Address: netip.MustParseAddr("10.0.0.2"), Weight: 1}
 )
 
-func newSilence(t *testing.T, forward string) *silence {
+func newSilence(t *testing.T) *silence {
 	t.Helper()
 	client, server := nstest.New(t), nstest.New(t)
 	nstest.Bridge(t, nstest.Host{NS: client, Device: "eth0"}, nstest.Host{NS: server, Device: "eth0"})
@@ -39,7 +38,7 @@ func newSilence(t *testing.T, forward string) *silence {
 	client.Run("ip", "addr", "add", "2001:db8::1/64", "dev", "eth0", "nodad")
 	server.Run("ip", "addr", "add", "10.0.0.2/24", "dev", "eth0")
 	server.Run("ip", "addr", "add", "2001:db8::2/64", "dev", "eth0", "nodad")
-	s := &silence{server: server, forward: forward}
+	s := &silence{server: server}
 	server.Do(func() { s.hs = handlers(t)[:3] }) // without IPVS, which a real server has no use for
 	s.probe = newProber(t, client, server, prober{
 		own4: netip.MustParseAddr("10.0.0.1"), own6: netip.MustParseAddr("2001:db8::1"),
@@ -69,8 +68,8 @@ func (s *silence) speak(t *testing.T, to byte) {
 	})
 }
 
-// cluster returns one in which the server serves some of the virtual addresses.
-func (s *silence) cluster(vips ...netip.Addr) *spec.Cluster {
+// serving returns a cluster in which the server serves some of the virtual addresses.
+func serving(forward string, vips ...netip.Addr) *spec.Cluster {
 	var services []spec.Service
 	for _, a := range vips {
 		services = append(services, spec.Service{Protocol: "tcp", Address: a, Port: 80})
@@ -78,15 +77,15 @@ func (s *silence) cluster(vips ...netip.Addr) *spec.Cluster {
 	if len(services) == 0 {
 		return cluster([]spec.Server{silentServer})
 	}
-	return cluster([]spec.Server{silentServer}, spec.VirtualServer{Name: "web", Services: services, Scheduler: "wrr", Forward: s.forward})
+	return cluster([]spec.Server{silentServer}, spec.VirtualServer{Name: "web", Services: services, Scheduler: "wrr", Forward: forward})
 }
 
-func TestARealServerIsSilent(t *testing.T) { walk(t, "dr", 200) }
+func TestARealServerIsSilent(t *testing.T) { walk(t, 200, "dr") }
 
 // walk goes from state to state at random. Some plans are broken off between two changes, as
 // by a kill; at every change, or meanwhile, the server is asked.
-func walk(t *testing.T, forward string, steps int) {
-	s := newSilence(t, forward)
+func walk(t *testing.T, steps int, forwards ...string) {
+	s := newSilence(t)
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 0))
@@ -98,7 +97,8 @@ func walk(t *testing.T, forward string, steps int) {
 		if step == steps-1 {
 			want = nil
 		}
-		s.step(t, r, byte(110+step%100), want, step < steps-1)
+		c := serving(forwards[r.IntN(len(forwards))], want...)
+		s.step(t, r, byte(110+step%100), c, step < steps-1)
 		if s.has(silentVIPs[0]) {
 			held++
 		}
@@ -116,10 +116,10 @@ func walk(t *testing.T, forward string, steps int) {
 	}
 }
 
-// step takes the server to where it has the addresses, or on the way there.
-func (s *silence) step(t *testing.T, r *rand.Rand, neighbour byte, want []netip.Addr, mayBreak bool) {
+// step takes the server to where c wants it, or on the way there.
+func (s *silence) step(t *testing.T, r *rand.Rand, neighbour byte, c *spec.Cluster, mayBreak bool) {
 	t.Helper()
-	to := target(t, s.cluster(want...), "rs1", nil)
+	to := target(t, c, "rs1", nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	look, left := r.IntN(3) > 0, -1
@@ -151,11 +151,11 @@ func (s *silence) has(a netip.Addr) bool {
 
 // TestTheOrderIsWhatKeepsARealServerSilent makes the same changes the wrong way round.
 func TestTheOrderIsWhatKeepsARealServerSilent(t *testing.T) {
-	s := newSilence(t, "dr")
+	s := newSilence(t)
 	v4 := silentVIPs[:2]
 	for _, to := range [][]netip.Addr{v4, nil} {
 		s.server.Do(func() {
-			p := plan(t, s.hs, target(t, s.cluster(to...), "rs1", nil))
+			p := plan(t, s.hs, target(t, serving("dr", to...), "rs1", nil))
 			slices.Reverse(p.Changes)
 			if err := p.Apply(t.Context(), s.hs, func(reconcile.Change) { s.probe.now(t) }); err != nil {
 				t.Fatal(err)

@@ -17,7 +17,7 @@ func TestIPVS(t *testing.T) {
 		return
 	}
 	t.Run("keepalived makes the same table", sameTable)
-	t.Run("a real server with a tunnel is silent", func(t *testing.T) { walk(t, "tunnel", 60) })
+	t.Run("a real server with tunnels is silent", func(t *testing.T) { walk(t, 60, "dr", "tunnel") })
 	nstest.Need(t, "fou")
 	w := newWorld(t)
 	for _, s := range paths {
