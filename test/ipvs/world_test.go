@@ -36,7 +36,7 @@ type world struct {
 	port   int // of the last connection or datagram from the client
 }
 
-// addressesOf returns a host's addresses by family. The last one of the client is its second.
+// addressesOf returns a host's addresses by family. The client has a second one, 10.0.0.2.
 func addressesOf(name string) map[int]netip.Addr {
 	last := map[string]int{"client": 1, "lb1": 10, "rs1": 11, "rs2": 12, "nat1": 21, "nat2": 22}[name]
 	segment := 0
@@ -67,31 +67,36 @@ func newWorld(t *testing.T) *world {
 	lb := w.hosts["lb1"].ns
 	nstest.Bridge(t, front...)
 	nstest.Bridge(t, append(back, nstest.Host{NS: lb, Device: "eth1"})...)
-	give(w.client, "eth0", addressesOf("client"))
-	give(w.client, "eth0", map[int]netip.Addr{4: netip.MustParseAddr("10.0.0.2")})
-	for name, h := range w.hosts {
-		give(h.ns, "eth0", addressesOf(name))
-	}
-	give(lb, "eth1", map[int]netip.Addr{4: netip.MustParseAddr("10.1.0.1"), 6: netip.MustParseAddr("2001:db8:1::1")})
+	configure(t, w.client, append(give("client"), "addr add 10.0.0.2/24 dev eth0")...)
 	// What vrrpd does. Were the address the source of tunnels, real servers, which have it too,
 	// would take nothing from them (ip6_tnl_rcv_ctl).
-	lb.Run("ip", "addr", "add", vips[4].String()+"/32", "dev", "eth0")
-	lb.Run("ip", "addr", "add", vips[6].String()+"/128", "dev", "eth0", "nodad", "preferred_lft", "0")
+	configure(t, lb, append(give("lb1"),
+		"addr add 10.1.0.1/24 dev eth1", "addr add 2001:db8:1::1/64 dev eth1 nodad",
+		"addr add "+vips[4].String()+"/32 dev eth0", "addr add "+vips[6].String()+"/128 dev eth0 nodad preferred_lft 0")...)
 	for _, name := range []string{"nat1", "nat2"} {
-		w.hosts[name].ns.Run("ip", "route", "add", "default", "via", "10.1.0.1")
-		w.hosts[name].ns.Run("ip", "-6", "route", "add", "default", "via", "2001:db8:1::1")
+		configure(t, w.hosts[name].ns, append(give(name), "route add default via 10.1.0.1", "route add default via 2001:db8:1::1")...)
 	}
-	for _, name := range []string{"rs1", "rs2"} { // some distributions are strict
-		w.hosts[name].ns.Run("sysctl", "-qw", "net.ipv4.conf.all.rp_filter=1")
+	for _, name := range []string{"rs1", "rs2"} {
+		configure(t, w.hosts[name].ns, give(name)...)
+		w.hosts[name].ns.Run("sysctl", "-qw", "net.ipv4.conf.all.rp_filter=1") // some distributions are strict
 	}
 	w.serve(t)
 	return w
 }
 
-func give(ns *nstest.NS, dev string, as map[int]netip.Addr) {
-	for family, a := range as {
-		bits := map[int]int{4: 24, 6: 64}[family]
-		ns.Run("ip", "addr", "add", netip.PrefixFrom(a, bits).String(), "dev", dev, "nodad")
+// give returns the commands that give a host its addresses.
+func give(name string) []string {
+	a := addressesOf(name)
+	return []string{"addr add " + a[4].String() + "/24 dev eth0", "addr add " + a[6].String() + "/64 dev eth0 nodad"}
+}
+
+// configure runs commands of ip(8) in a namespace, all in one process.
+func configure(t *testing.T, ns *nstest.NS, commands ...string) {
+	t.Helper()
+	cmd := ns.Cmd("ip", "-batch", "-")
+	cmd.Stdin = strings.NewReader(strings.Join(commands, "\n") + "\n")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("ip %q: %v\n%s", commands, err, out)
 	}
 }
 
