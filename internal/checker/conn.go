@@ -41,7 +41,7 @@ type conn struct {
 }
 
 // flying is how many connections are under way.
-func (l *loop) flying() int { return len(l.conns) - len(l.free) }
+func (l *loop) flying() int { return l.own.flying }
 
 // connect begins the sample of an entry.
 func (l *loop) connect(e *entry) {
@@ -54,9 +54,10 @@ func (l *loop) connect(e *entry) {
 	c := l.seat()
 	c.entry, c.began, c.stalled, c.followed, c.request = e, l.now, false, 0, p.request
 	p.conn = c
+	l.own.enter(p)
+	l.engine.stats.flying.Store(int64(l.flying()))
 	l.deadlines.Add(&c.deadline, l.now+p.Timeout)
 	l.await(c, fd, p.bytes)
-	l.engine.stats.flying.Store(int64(l.flying()))
 }
 
 // seat returns a free conn.
@@ -96,6 +97,7 @@ func (l *loop) release(c *conn) {
 	_ = unix.Close(c.fd) // nothing was written that could be lost
 	l.deadlines.Remove(&c.deadline)
 	c.entry.Probe.conn = nil
+	l.own.leave(c.entry.Probe)
 	c.fd, c.entry, c.out = -1, nil, nil
 	c.generation++
 	l.free = append(l.free, c)
@@ -106,6 +108,7 @@ func (l *loop) release(c *conn) {
 func (l *loop) settle(c *conn, s watch.Sample) {
 	e := c.entry
 	l.release(c)
+	e.Probe.hung = false
 	l.finish(e, s)
 }
 
@@ -161,6 +164,7 @@ func (l *loop) expire(now time.Duration) {
 			message := p.say("timed out", 0, func() string { return fmt.Sprintf("timed out after %v", p.Timeout) })
 			l.settle(c, watch.Sample{State: check.Down, Message: message})
 		}
+		p.hung = true
 	}
 }
 

@@ -346,3 +346,34 @@ func TestHistogram(t *testing.T) {
 		t.Errorf("%d late, the most %v", c.late.Load(), time.Duration(c.most.Load()))
 	}
 }
+
+// TestServersThatHangLeavePlaces: with far more servers that hang than places, others are
+// still looked at in time.
+func TestServersThatHangLeavePlaces(t *testing.T) {
+	bad := slices.Repeat([]netip.AddrPort{serve(t, hang)}, 60)
+	var asked atomic.Int64
+	good := Job{Ref: "web/good", Address: serve(t, func(c net.Conn) {
+		asked.Add(1)
+		reply("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")(c)
+	})}
+	c := once(spec.Check{Type: "http", Timeout: 200 * time.Millisecond})
+	good.Checks = []spec.Check{c}
+	e := quiet()
+	e.MaxSockets = 12 // 9 of its own
+	e.Set(append(jobs(bad, c), good))
+	start(t, e)
+	down, up := 0, 0
+	for down < len(bad) || up == 0 {
+		if r := next(t, e); r.Verdict == reconcile.Down {
+			down++
+		} else {
+			up++
+		}
+	}
+	// One round of those that hang would take all of the 9 places 1.3 s.
+	before, began := asked.Load(), time.Now()
+	await(t, e, func(Stats) bool { return asked.Load() >= before+10 })
+	if took := time.Since(began); took > 6*time.Second {
+		t.Errorf("10 looks at the good server took %v, its interval is %v", took, c.Interval)
+	}
+}

@@ -37,19 +37,16 @@ type loop struct {
 	news   news
 	now    time.Duration // when it last looked at the clock
 
-	ready     fifo // due, and waiting for one of the places
-	places    int
+	own       lane    // of connections
 	conns     []*conn // by slot
 	free      []*conn // of those, closed
 	deadlines due.Queue[*conn]
 	buffer    []byte
 	paused    time.Duration // how long it stood still last
 
-	probesReady fifo
-	probePlaces int
-	probes      int // under way
-	probing     sync.WaitGroup
-	life        context.Context // of probes; it ends with the loop
+	probes  lane
+	probing sync.WaitGroup
+	life    context.Context // of probes; it ends with the loop
 }
 
 func newLoop(e *Engine) (*loop, error) {
@@ -58,7 +55,7 @@ func newLoop(e *Engine) (*loop, error) {
 		return nil, err
 	}
 	l := &loop{engine: e, poll: p, list: watch.New[*plan](), buffer: make([]byte, 64<<10), now: clock()}
-	l.places, l.probePlaces, err = places(e.MaxSockets)
+	l.own.places, l.probes.places, err = places(e.MaxSockets)
 	if err != nil {
 		l.close()
 		return nil, err
@@ -137,9 +134,10 @@ func (l *loop) turn() error {
 func (l *loop) take() {
 	l.engine.inbox.take(&l.news)
 	for _, f := range l.news.finished {
-		l.probes--
-		l.engine.stats.probes.Store(int64(l.probes))
-		f.entry.Probe.cancel = nil
+		p := f.entry.Probe
+		l.probes.leave(p)
+		l.engine.stats.probes.Store(int64(l.probes.flying))
+		p.cancel, p.hung = nil, f.hung
 		l.finish(f.entry, f.sample)
 	}
 	clear(l.news.finished)
@@ -180,28 +178,29 @@ func (l *loop) set(ts []watch.Target[*plan]) {
 func (l *loop) begin() (more bool) {
 	for e := l.list.Next(l.now); e != nil; e = l.list.Next(l.now) {
 		if e.Probe.manner == byProbe {
-			l.probesReady.push(e)
+			l.probes.push(e)
 		} else {
-			l.ready.push(e)
+			l.own.push(e)
 		}
 	}
-	for started := 0; l.probesReady.n > 0 && l.probes < l.probePlaces && started < burst; started++ {
-		l.start(l.probesReady.pop())
-	}
-	for started := 0; l.ready.n > 0 && l.flying() < l.places && started < burst; started++ {
-		l.start(l.ready.pop())
+	for _, lane := range []*lane{&l.probes, &l.own} {
+		started := 0
+		for e := lane.next(); e != nil; e = lane.next() {
+			l.start(e)
+			if started++; started == burst {
+				more = true
+				break
+			}
+		}
 	}
 	s := &l.engine.stats
-	s.waiting.Store(int64(l.ready.n + l.probesReady.n))
+	s.waiting.Store(int64(l.own.waiting() + l.probes.waiting()))
 	s.skipped.Store(l.list.Skipped())
-	return l.ready.n > 0 && l.flying() < l.places || l.probesReady.n > 0 && l.probes < l.probePlaces
+	return more
 }
 
 // start makes one sample.
 func (l *loop) start(e *entry) {
-	if e.Gone() {
-		return
-	}
 	l.now = clock()
 	l.engine.stats.began(l.now - e.Due)
 	p := e.Probe
@@ -228,30 +227,4 @@ func (l *loop) finish(e *entry, s watch.Sample) {
 	if r, ok := l.list.Finish(e, s, clock(), time.Now()); ok {
 		l.engine.outbox.put(r)
 	}
-}
-
-// A fifo is a queue that keeps its memory.
-type fifo struct {
-	ring    []*entry
-	head, n int
-}
-
-func (f *fifo) push(e *entry) {
-	if f.n == len(f.ring) {
-		grown := make([]*entry, max(64, 2*f.n))
-		for i := range f.n {
-			grown[i] = f.ring[(f.head+i)%len(f.ring)]
-		}
-		f.ring, f.head = grown, 0
-	}
-	f.ring[(f.head+f.n)%len(f.ring)] = e
-	f.n++
-}
-
-func (f *fifo) pop() *entry {
-	e := f.ring[f.head]
-	f.ring[f.head] = nil
-	f.head = (f.head + 1) % len(f.ring)
-	f.n--
-	return e
 }

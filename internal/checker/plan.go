@@ -90,6 +90,8 @@ type plan struct {
 
 	conn    *conn              // while it is made by the loop
 	cancel  context.CancelFunc // while it is made by a probe
+	hung    bool               // it ran into its timeout last
+	hanging bool               // and takes a place as such
 	ready   bool               // the following is there
 	failure error              // why it cannot be made
 	address address

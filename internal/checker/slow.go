@@ -13,14 +13,15 @@ import (
 type finished struct {
 	entry  *entry
 	sample watch.Sample
+	hung   bool // it took all its time
 }
 
 // launch makes one sample by a probe, as a goroutine that ends with it.
 func (l *loop) launch(e *entry) {
-	l.probes++
-	l.engine.stats.probes.Store(int64(l.probes))
-	ctx, cancel := context.WithCancel(l.life)
 	p := e.Probe
+	l.probes.enter(p)
+	l.engine.stats.probes.Store(int64(l.probes.flying))
+	ctx, cancel := context.WithCancel(l.life)
 	p.cancel = cancel
 	inbox := &l.engine.inbox
 	l.probing.Go(func() {
@@ -32,7 +33,7 @@ func (l *loop) launch(e *entry) {
 		if s.State == check.Down && took > p.Timeout+late {
 			s = p.stood(took)
 		}
-		inbox.put(func(n *news) { n.finished = append(n.finished, finished{e, s}) })
+		inbox.put(func(n *news) { n.finished = append(n.finished, finished{e, s, took >= p.Timeout}) })
 	})
 }
 
