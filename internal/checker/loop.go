@@ -224,7 +224,7 @@ func (l *loop) finish(e *entry, s watch.Sample) {
 	if s.State == check.Unknown {
 		c.unmeasured.Add(1)
 	}
-	if r, ok := l.list.Finish(e, s, clock(), time.Now()); ok {
+	if r, ok := l.list.Finish(e, s, l.now, time.Now()); ok {
 		l.engine.outbox.put(r)
 	}
 }
