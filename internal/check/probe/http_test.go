@@ -28,6 +28,12 @@ func TestHTTP(t *testing.T) {
 		{"without a list every 2xx passes", with(func(c *spec.HTTPCheck) { c.Status = nil }), says("HTTP/1.1 204 Empty\r\n\r\n"), "status 204", ""},
 		{"without a list a redirect fails", with(func(c *spec.HTTPCheck) { c.Status = nil }), says("HTTP/1.1 302 Go\r\nLocation: /\r\n\r\n"), "", "status 302, want 2xx"},
 		{"a redirect is not followed", with(func(c *spec.HTTPCheck) { c.Status = statuses(301) }), says("HTTP/1.1 301 Go\r\nLocation: http://192.0.2.1/\r\nContent-Length: 0\r\n\r\n"), "status 301", ""},
+		{"redirects are followed if that is said", with(func(c *spec.HTTPCheck) { c.Redirects = 2 }), paths(map[string]string{"/health": "/a", "/a": "b", "/b": ""}), "status 200", ""},
+		{"not beyond what is said", with(func(c *spec.HTTPCheck) { c.Redirects = 2 }), paths(map[string]string{"/health": "/health"}), "", "more than 2 redirects"},
+		{"not to another server", with(func(c *spec.HTTPCheck) { c.Redirects = 2 }), paths(map[string]string{"/health": "http://192.0.2.1/"}), "", `redirect to another server: "http://192.0.2.1"`},
+		{"one early hint is skipped", http, says("HTTP/1.1 103 Early\r\n\r\nHTTP/1.1 200 OK\r\n\r\n"), "status 200", ""},
+		{"a body of chunks is put together", with(func(c *spec.HTTPCheck) { c.Contains = "ready" }), says("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nre\r\n3\r\nady\r\n0\r\n\r\n"), "status 200", ""},
+		{"a server of HTTP/1.0 is asked as such", with(func(c *spec.HTTPCheck) { c.Version = "1.0"; c.Contains = "GET /health HTTP/1.0" }), mirror, "status 200", ""},
 		{"HEAD has no body", with(func(c *spec.HTTPCheck) { c.Method = "HEAD" }), says("HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n"), "status 200", ""},
 		{"an endless body is cut", http, forever("HTTP/1.1 200 OK\r\n\r\n", long, 0), "status 200", ""},
 		{"an endless header is refused", http, forever("HTTP/1.1 200 OK\r\n", "X: "+long[:1000]+"\r\n", 0), "", "its header is longer than 64 KiB"},
@@ -52,6 +58,23 @@ func TestHTTP(t *testing.T) {
 			}
 		})
 	}
+}
+
+// paths answers with redirects by path, and 200 where there is none.
+func paths(to map[string]string) func(net.Conn) {
+	return func(c net.Conn) {
+		path := strings.Fields(readHeader(c))[1]
+		if to[path] == "" {
+			fmt.Fprint(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+			return
+		}
+		fmt.Fprintf(c, "HTTP/1.1 302 Found\r\nLocation: %s\r\nContent-Length: 0\r\n\r\n", to[path])
+	}
+}
+
+// mirror answers with what it was asked.
+func mirror(c net.Conn) {
+	fmt.Fprint(c, "HTTP/1.0 200 OK\r\n\r\n"+readHeader(c))
 }
 
 func TestHTTPSendsWhatWasWritten(t *testing.T) {

@@ -154,11 +154,22 @@ func postgresSays(err error) error {
 	if errors.As(err, &said) {
 		return fmt.Errorf("%s (%s)", said.Message, said.Code)
 	}
-	for {
-		inner := errors.Unwrap(err)
-		if _, is := err.(*os.SyscallError); is || inner == nil {
-			return err
+	return first(err)
+}
+
+// first returns the innermost error, of several the first, or the kernel's.
+func first(err error) error {
+	switch e := err.(type) {
+	case *os.SyscallError:
+		return e
+	case interface{ Unwrap() []error }:
+		if all := e.Unwrap(); len(all) > 0 {
+			return first(all[0])
 		}
-		err = inner
+	case interface{ Unwrap() error }:
+		if inner := e.Unwrap(); inner != nil {
+			return first(inner)
+		}
 	}
+	return err
 }

@@ -55,7 +55,10 @@ func smtp(ctx context.Context, w *wire, l line, starttls bool, helo string) (Out
 		if err := command(s, 220, "STARTTLS"); err != nil {
 			return Outcome{}, err
 		}
-		// What came with the reply in the clear stays in the old reader (RFC 3207, section 5).
+		// Anybody on the way could have put that there, to be taken for the server's.
+		if s.R.Buffered() > 0 {
+			return Outcome{}, errors.New("STARTTLS: it went on in the clear")
+		}
 		if l, err = w.wrap(ctx, l.Conn); err != nil {
 			return Outcome{}, err
 		}
