@@ -108,8 +108,8 @@ func (g *caller) trouble(err error, service string) error {
 	switch s := status.Convert(err); {
 	case g.fault != nil:
 		return g.fault
-	case g.ctx.Err() != nil:
-		return g.ctx.Err()
+	case g.ctx.Err() != nil, s.Code() == codes.DeadlineExceeded:
+		return context.DeadlineExceeded // grpc-go's clock may be a little ahead
 	case s.Code() == codes.Unavailable && g.conn != nil && g.conn.broke.Load() != nil:
 		return g.conn.cause(nil)
 	case s.Code() == codes.Unimplemented:
@@ -127,9 +127,10 @@ type handshaker struct {
 	caller *caller
 }
 
-// ClientHandshake implements credentials.TransportCredentials.
-func (h handshaker) ClientHandshake(ctx context.Context, authority string, raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
-	c, info, err := h.TransportCredentials.ClientHandshake(ctx, authority, raw)
+// ClientHandshake implements credentials.TransportCredentials. grpc-go looks for the
+// authority on the certificate, the check for its own name.
+func (h handshaker) ClientHandshake(ctx context.Context, _ string, raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	c, info, err := h.TransportCredentials.ClientHandshake(ctx, h.caller.wire.secure.name, raw)
 	h.caller.mu.Lock()
 	defer h.caller.mu.Unlock()
 	h.caller.fault = err
