@@ -22,9 +22,6 @@ func (v *view) poolRules(p *spec.Pool) {
 			v.fail(s.Origin, "address", "The server is there twice", "%s and %s are both %s.", other, s.Name, endpoint(at))
 		}
 		seen[at] = s.Name
-		if s.Draining && p.Drain == 0 {
-			v.fail(s.Origin, "draining", "The pool does not drain", "%s has no time to keep its connections. Write drain = \"5m\" in %s.", s.Name, p.Origin.Address)
-		}
 	}
 	if len(p.Checks) == 0 {
 		v.uncheckedRules(p)

@@ -31,7 +31,7 @@ var poolBlock = &block{
 		{name: "slow_start", kind: durationKind(0, time.Hour), def: `"0s"`, doc: "How long a server that came up takes to reach its weight; 0s is at once."},
 		{name: "degraded_weight", kind: percentKind, doc: "The share of its weight that a degraded server gets, such as \"50%\"; without it degraded is as good as up."},
 		{name: "panic_threshold", kind: percentKind, doc: "The share of the servers that is not down at the least, such as \"50%\". Below it the checks are taken to be wrong: all servers are served, and an alarm is raised."},
-		{name: "drain", kind: durationKind(0, 7*24*time.Hour), def: `"0s"`, doc: "How long a server that leaves the pool, or is draining, may keep its connections: it has weight 0 until they have ended or the time is over, and then no entry. 0s takes it out at once."},
+		{name: "drain", kind: durationKind(0, 7*24*time.Hour), def: `"0s"`, doc: "How long a server that is removed from the pool may keep its connections: it has weight 0 until they have ended or the time is over, and then no entry. 0s takes it out at once."},
 	},
 	blocks: []*block{serverBlock, checkBlock},
 }
@@ -42,7 +42,7 @@ var serverBlock = &block{
 		{name: "address", kind: stringKind, required: true, doc: "Its IP address, or the name of a node. 127.0.0.1 or ::1 means the director itself. Host names are refused: they are resolved nowhere."},
 		{name: "port", kind: portKind(), doc: "Its port where it is not the pool's."},
 		{name: "weight", kind: intKind(0, 65535), def: "1", doc: "Its share of new connections; 0 gives it none."},
-		{name: "draining", kind: boolKind, def: "false", doc: "Takes it out in peace, as `drain` of the pool says."},
+		{name: "draining", kind: boolKind, def: "false", doc: "Takes it out in peace: weight 0 until its connections have ended or the pool's `drain` is over (5m if that is 0s), and then no entry."},
 		{name: "forward", kind: choice(forwards...), doc: "How packets reach it, where it is not as the virtual server says."},
 		{name: "tunnel", kind: named("object"), fields: tunnelFields, doc: "forward = \"tunnel\": how packets to it are wrapped, where it is not as the virtual server says."},
 		{name: "max_connections", kind: intKind(1, maxUint32), doc: "How many connections it may have; at that it gets no new ones."},
