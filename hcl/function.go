@@ -82,7 +82,7 @@ var builtins = map[string]builtin{
 	"upper":      {stdlib.UpperFunc, nil, "A string in upper case."},
 	"values":     {stdlib.ValuesFunc, square, "The elements of a map, by sorted key."},
 	"zipmap":     {stdlib.ZipmapFunc, nil, "A map of a list of keys and a list of values."},
-	"secret":     {secretFunc, nil, "A reference to a secret that is kept on the host; works in a tracker's config and in auth."},
+	"secret":     {secretFunc, nil, "A reference to a secret that is kept on the host; works in the config of plugins, in passwords of checks and in auth."},
 }
 
 // special functions look at expressions instead of values.
