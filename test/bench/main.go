@@ -37,6 +37,8 @@ var parts = []struct {
 	{"fill", inGuest("fill", fill([]int{1000, 5000}, 3))},
 	{"reload", inGuest("reload", reload([]int{1000, 5000}, []int{3, 1}, 10))},
 	{"plan", inGuest("plan", unchanged(5))},
+	{"checks", checks([]load{{"tcp", 500}, {"tcp", 2000}, {"tcp", 5000}, {"http", 500}, {"http", 2000}}, 3, false)},
+	{"checks-ipvs", inGuest("checks-ipvs", checks([]load{{"tcp", 200}, {"http", 100}}, 3, true))},
 }
 
 func main() {
@@ -84,11 +86,14 @@ var selves = map[string]func([]string) error{
 		}
 		return observe(os.Stdout, devices, probe)
 	},
-	"guest":  runGuest,
-	"fill":   runFill,
-	"reload": runReload,
-	"held":   func([]string) error { return held(os.Stdout) },
-	"vrrpd":  runMeasured,
+	"guest":    runGuest,
+	"fill":     runFill,
+	"reload":   runReload,
+	"farm":     runFarm,
+	"arrivals": runArrivals,
+	"director": runDirector,
+	"held":     func([]string) error { return held(os.Stdout) },
+	"vrrpd":    runMeasured,
 	"herald": func(args []string) error {
 		routers, err := strconv.Atoi(args[0])
 		if err != nil {

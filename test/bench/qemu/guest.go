@@ -102,6 +102,9 @@ func setup(c boot) error {
 	if err := os.Mkdir("/run/netns", 0o755); err != nil {
 		return err
 	}
+	if err := syscall.Sethostname([]byte("guest")); err != nil {
+		return err
+	}
 	for _, m := range c.Modules {
 		if err := run("modprobe", m); err != nil {
 			return err
