@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/netip"
 	"reflect"
+	"slices"
 
 	"github.com/hareconcile/hareconcile/reconcile/resource"
 )
@@ -16,15 +17,15 @@ type identified interface{ ID() resource.ID }
 
 // decoders has one entry for each kind.
 var decoders = map[resource.Kind]func([]byte) (identified, error){
-	resource.KindSysctl:       decodeAs[resource.Sysctl],
-	resource.KindAddress:      decodeAs[resource.Address],
-	resource.KindIPVSService:  decodeAs[resource.IPVSService],
-	resource.KindIPVSServer:   decodeAs[resource.IPVSServer],
-	resource.KindIPVSTimeouts: decodeAs[resource.IPVSTimeouts],
-	resource.KindIPVSSync:     decodeAs[resource.IPVSSync],
-	resource.KindTunnel:       decodeAs[resource.Tunnel],
-	resource.KindVRRPTracker:  decodeAs[resource.VRRPTracker],
-	resource.KindVRRPInstance: decodeAs[resource.VRRPInstance],
+	resource.KindSysctl:       decodeAs[resource.Sysctl](),
+	resource.KindAddress:      decodeAs[resource.Address](),
+	resource.KindIPVSService:  decodeAs[resource.IPVSService](),
+	resource.KindIPVSServer:   decodeAs[resource.IPVSServer](),
+	resource.KindIPVSTimeouts: decodeAs[resource.IPVSTimeouts](),
+	resource.KindIPVSSync:     decodeAs[resource.IPVSSync](),
+	resource.KindTunnel:       decodeAs[resource.Tunnel](),
+	resource.KindVRRPTracker:  decodeAs[resource.VRRPTracker](),
+	resource.KindVRRPInstance: decodeAs[resource.VRRPInstance](),
 }
 
 // DecodeResource reads one resource's struct, strictly: a field that the kind lacks, or an
@@ -41,15 +42,22 @@ func DecodeResource(kind resource.Kind, raw json.RawMessage) (any, error) {
 	return v, nil
 }
 
-func decodeAs[T identified](raw []byte) (identified, error) {
-	var v T
-	if err := strict(raw, &v); err != nil {
-		return nil, err
+// decodeAs returns the decoder of one kind.
+func decodeAs[T identified]() func([]byte) (identified, error) {
+	needed := addresses(nil, "", reflect.TypeFor[T]())
+	return func(raw []byte) (identified, error) {
+		var v T
+		if err := strict(raw, &v); err != nil {
+			return nil, err
+		}
+		r := reflect.ValueOf(v)
+		for _, a := range needed {
+			if r.FieldByIndex(a.index).IsZero() {
+				return nil, fmt.Errorf("%s is missing or not valid", a.name)
+			}
+		}
+		return v, nil
 	}
-	if err := checkAddresses(reflect.ValueOf(v)); err != nil {
-		return nil, err
-	}
-	return v, nil
 }
 
 // strict reads exactly one JSON object into v and knows every field of it.
@@ -68,35 +76,30 @@ func strict(raw []byte, v any) error {
 	return nil
 }
 
-// checkAddresses refuses the zero values that netip's types have for a missing address,
-// except where it may be missing.
-func checkAddresses(v reflect.Value) error {
-	switch a := v.Interface().(type) {
-	case netip.Addr:
-		return valid(a.IsValid(), "address")
-	case netip.AddrPort:
-		return valid(a.IsValid(), "address with port")
-	case netip.Prefix:
-		return valid(a.IsValid(), "prefix")
-	}
-	if v.Kind() != reflect.Struct {
-		return nil
-	}
-	for i := range v.NumField() {
-		f := v.Type().Field(i)
-		if optional(f) && v.Field(i).IsZero() {
-			continue
-		}
-		if err := checkAddresses(v.Field(i)); err != nil {
-			return fmt.Errorf("%s: %w", fieldName(f), err)
-		}
-	}
-	return nil
+// A needed is an address in a resource that must not be the zero value which package netip
+// has for a missing one.
+type needed struct {
+	name  string // such as "service: address"
+	index []int
 }
 
-func valid(ok bool, what string) error {
-	if !ok {
-		return fmt.Errorf("%s is missing or not valid", what)
+// addresses returns the addresses of a struct that may not be missing.
+func addresses(at []int, path string, t reflect.Type) []needed {
+	var out []needed
+	for i := range t.NumField() {
+		f := t.Field(i)
+		if optional(f) {
+			continue
+		}
+		index, name := append(slices.Clone(at), i), path+fieldName(f)
+		switch f.Type {
+		case reflect.TypeFor[netip.Addr](), reflect.TypeFor[netip.AddrPort](), reflect.TypeFor[netip.Prefix]():
+			out = append(out, needed{name, index})
+		default:
+			if f.Type.Kind() == reflect.Struct {
+				out = append(out, addresses(index, name+": ", f.Type)...)
+			}
+		}
 	}
-	return nil
+	return out
 }
