@@ -49,7 +49,7 @@ type application struct {
 func (a *application) leaves(c Change) bool {
 	s, server := scope(c)
 	breaks := c.Action == Delete && (!server || a.going[s])
-	return a.blocked[s] || a.blocked[resource.ID{Kind: needs[c.ID.Kind]}] || (breaks && len(a.errs) > 0)
+	return a.blocked[s] || a.blocked[resource.ID{Kind: s.Kind}] || a.blocked[resource.ID{Kind: needs[c.ID.Kind]}] || (breaks && len(a.errs) > 0)
 }
 
 // maxBatch bounds what is made at once, so that whoever watches sees it go on, and an error
@@ -86,7 +86,10 @@ func (a *application) one(ctx context.Context, c Change) {
 		return
 	}
 	if err := a.apply(ctx, c); err != nil {
-		if s, _ := scope(c); !errors.Is(err, ErrRefused) {
+		switch s, _ := scope(c); {
+		case errors.Is(err, ErrNotHere):
+			a.blocked[resource.ID{Kind: s.Kind}] = true
+		case !errors.Is(err, ErrRefused):
 			a.blocked[s] = true
 		}
 		a.errs = append(a.errs, &ChangeError{c, err})

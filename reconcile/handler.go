@@ -36,9 +36,9 @@ type Batcher interface {
 	ApplyAll(ctx context.Context, cs []Change) error
 }
 
-// ErrNotHere is what the error of a Preflight is that says that this host lacks all of the
-// kind, such as for want of a module that may be loaded later. The rest of the plan is worth
-// carrying out, and Apply says it again.
+// ErrNotHere is what the error of a Handler is that says that this host lacks all of the
+// kind, such as for want of a module that may be loaded later. The rest of a plan is worth
+// carrying out; Plan.Apply tries no more of the kind.
 var ErrNotHere = errors.New("not on this host")
 
 // A Preflighter is a Handler that can tell before anything is touched that a change could

@@ -32,7 +32,7 @@ func (k *oldKernel) Preflight(_ context.Context, cs []reconcile.Change) []error 
 	out := make([]error, len(cs))
 	for i, c := range cs {
 		if s, ok := c.After.(resource.IPVSService); k.none {
-			out[i] = fmt.Errorf("%w: %w", reconcile.ErrNotHere, ipvs.ErrNoModule)
+			out[i] = ipvs.ErrNoModule
 		} else if ok && s.Scheduler == "mh" {
 			out[i] = errors.New(`the kernel has no scheduler "mh"`)
 		}
@@ -91,7 +91,7 @@ func TestAKernelWithoutIPVSKeepsNothingElseBack(t *testing.T) {
 	}
 	const want = "these were left out: ipvs_service/tcp 192.0.2.1:1, ipvs_service/tcp 192.0.2.1:2, ipvs_service/tcp 192.0.2.1:3, " +
 		"ipvs_service/tcp 192.0.2.1:4, ipvs_service/tcp 192.0.2.1:5 and 996 more\n" +
-		"not on this host: the kernel module ip_vs is missing: load it with `modprobe ip_vs`"
+		"the kernel module ip_vs is missing: load it with `modprobe ip_vs`"
 	if got := o.Error(); got != want {
 		t.Errorf("it says %q, want %q", got, want)
 	}

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/hareconcile/hareconcile/internal/control"
@@ -53,6 +54,7 @@ func (a *Agent) plan(ctx context.Context) (planfile.File, reconcile.Plan, reconc
 		Version: a.cfg.Version, Node: a.cfg.Node, BootID: a.cfg.BootID, Revision: planRevision(a),
 		Digest: a.rev.Digest, Created: time.Now().UTC(), FactsKnown: true,
 	}, plan, len(a.live.Owned), a.findings)
+	f.Errors = planfile.Problems(impossible(plan.Preflight(ctx, a.cfg.Handlers)))
 	return f, plan, target, nil
 }
 
@@ -68,6 +70,9 @@ func (a *Agent) applyApproved(ctx context.Context, approved planfile.File) (cont
 	if now.Fingerprint() != approved.Fingerprint() {
 		return control.ApplyResult{}, &control.APIError{Code: "stale",
 			Message: "the plan is stale: the revision or the live state changed after it was made; plan again"}
+	}
+	if lines := now.ErrorLines(); len(lines) > 0 {
+		return control.ApplyResult{}, &control.APIError{Code: "invalid", Message: "the plan cannot work on this host: " + strings.Join(lines, "; ")}
 	}
 	a.conflicts = plan.Conflicts
 	res := control.ApplyResult{Applied: []string{}}

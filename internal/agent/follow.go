@@ -149,18 +149,21 @@ func (a *Agent) preview(ctx context.Context, rev *revision.Revision) (reconcile.
 		err = a.newConflict(plan)
 	}
 	if err == nil {
-		err = impossible(plan.Preflight(ctx, a.cfg.Handlers))
+		err = refusal(impossible(plan.Preflight(ctx, a.cfg.Handlers)))
 	}
 	return plan, len(a.live.Owned), err
 }
 
-// impossible returns an error for the changes that this host can never make.
-func impossible(problems []reconcile.Problem) error {
+// impossible returns what this host can never do. What a module may bring that is loaded
+// later is none of it: addresses move meanwhile.
+func impossible(problems []reconcile.Problem) []reconcile.Problem {
+	return slices.DeleteFunc(problems, func(p reconcile.Problem) bool { return errors.Is(p.Err, reconcile.ErrNotHere) })
+}
+
+// refusal returns an error that names the place of each problem.
+func refusal(problems []reconcile.Problem) error {
 	var errs []error
 	for _, p := range problems {
-		if errors.Is(p.Err, reconcile.ErrNotHere) {
-			continue // addresses move nevertheless
-		}
 		o := p.Change.Origin
 		errs = append(errs, fmt.Errorf("%s:%d: %s: %w", o.File, o.Line, o.Address, p.Err))
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/hareconcile/hareconcile/internal/control"
@@ -273,10 +274,24 @@ func (a *Agent) remember() {
 }
 
 func (a *Agent) fail(err error) {
-	if a.phase != control.Degraded || a.message != err.Error() {
-		a.cfg.Log.Warn("not converged", "revision", a.rev.Short(), "err", err)
+	message := brief(err)
+	if a.phase != control.Degraded || a.message != message {
+		a.cfg.Log.Warn("not converged", "revision", a.rev.Short(), "err", message)
 	}
-	a.phase, a.message = control.Degraded, err.Error()
+	a.phase, a.message = control.Degraded, message
+}
+
+// maxReasons is how many of many errors a message tells.
+const maxReasons = 5
+
+// brief returns err's text, of many errors the first ones: ten thousand services may fail for
+// one reason.
+func brief(err error) string {
+	lines := strings.Split(err.Error(), "\n")
+	if len(lines) > maxReasons {
+		lines = append(lines[:maxReasons], fmt.Sprintf("and %d more", len(lines)-maxReasons))
+	}
+	return strings.Join(lines, "\n")
 }
 
 // planOnly returns what stands between a plan-only agent and convergence.

@@ -34,7 +34,7 @@ func (h services) Preflight(ctx context.Context, cs []reconcile.Change) []error 
 		switch {
 		case !ok || c.Action != reconcile.Create && c.Action != reconcile.Update:
 		case missing != nil:
-			errs[i] = fmt.Errorf("%w: %w", reconcile.ErrNotHere, missing)
+			errs[i] = missing
 		case !m.has(ctx, schedulerModule(s)):
 			errs[i] = fmt.Errorf("the kernel has no scheduler %q (module %s)", s.Scheduler, schedulerModule(s))
 		case s.PersistenceEngine != "" && !m.has(ctx, engineModule(s)):

@@ -10,11 +10,22 @@ import (
 
 	"github.com/mdlayher/netlink"
 
+	"github.com/hareconcile/hareconcile/reconcile"
 	"github.com/hareconcile/hareconcile/reconcile/resource"
 )
 
-// ErrNoModule is what everything fails with on a kernel without IPVS.
-var ErrNoModule = errors.New("the kernel module ip_vs is missing: load it with `modprobe ip_vs`")
+// ErrNoModule is what everything fails with on a kernel without IPVS. It is a
+// reconcile.ErrNotHere.
+var ErrNoModule error = absent("the kernel module ip_vs is missing: load it with `modprobe ip_vs`")
+
+// absent is the text of an error that speaks of the whole kind.
+type absent string
+
+// Error implements error.
+func (a absent) Error() string { return string(a) }
+
+// Is makes a what errors.Is calls a reconcile.ErrNotHere.
+func (absent) Is(target error) bool { return target == reconcile.ErrNotHere }
 
 // Available returns nil if this kernel has IPVS and ErrNoModule if it has not.
 func Available() error {
