@@ -21,13 +21,14 @@ func anyState(t *testing.T, e env) {
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 0))
 	e.prepared(tunl0, sit0, ip6tnl0, gre0, ip6gre0)
-	for round := range 40 {
+	const rounds = 20
+	for round := range rounds {
 		for range r.IntN(4) {
 			e.vandalise(t, r)
 		}
 		want := resource.Set{}
 		for _, v := range anyTunnels {
-			if round < 39 && r.IntN(2) == 0 {
+			if round < rounds-1 && r.IntN(2) == 0 {
 				want[v.ID()] = v
 			}
 		}
