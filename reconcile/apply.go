@@ -21,7 +21,9 @@ func (p Plan) Apply(ctx context.Context, hs []Handler, done func(Change)) error 
 		a.handlers[h.Kind()] = h
 	}
 	for _, c := range p.Changes {
-		a.going[c.ID] = c.Action == Delete
+		if c.Action == Delete {
+			a.going[c.ID] = true
+		}
 	}
 	for rest := p.Changes; len(rest) > 0; {
 		n := a.run(rest)
@@ -47,6 +49,9 @@ type application struct {
 
 // leaves reports whether a failure before c leaves c out.
 func (a *application) leaves(c Change) bool {
+	if len(a.errs) == 0 {
+		return false
+	}
 	s, server := scope(c)
 	breaks := c.Action == Delete && (!server || a.going[s])
 	return a.blocked[s] || a.blocked[resource.ID{Kind: s.Kind}] || a.blocked[resource.ID{Kind: needs[c.ID.Kind]}] || (breaks && len(a.errs) > 0)

@@ -77,6 +77,9 @@ func Diff(live Live, t Target) Plan {
 
 // waits reports whether v is a server of a service that is somebody else's.
 func (t Target) waits(live Live, want resource.Set, v any) bool {
+	if len(live.Foreign) == 0 {
+		return false
+	}
 	up, ok := parent(v)
 	return ok && !t.Adopt[up] && inTheWay(live, want, up)
 }
@@ -89,6 +92,9 @@ func inTheWay(live Live, want resource.Set, id resource.ID) bool {
 }
 
 func compareIDs(a, b resource.ID) int {
+	if a.Kind == b.Kind { // nearly always, in a large plan
+		return cmp.Compare(a.Name, b.Name)
+	}
 	return cmp.Or(
 		cmp.Compare(slices.Index(resource.Order, a.Kind), slices.Index(resource.Order, b.Kind)),
 		cmp.Compare(a.Name, b.Name))
