@@ -13,7 +13,8 @@ import (
 // address waits for the sysctls that keep it silent; what is just ErrRefused leaves out
 // nothing), and so is every deletion except that
 // of a server whose service stays: nothing is broken before what replaces it was made, and
-// yet a dead server leaves the table. done, if not nil, hears of each change that was made.
+// yet a dead server leaves the table. Synchronisation daemons, which carry nothing, neither
+// hold deletions up nor are held up. done, if not nil, hears of each change that was made.
 // The error joins a *ChangeError for every failure.
 func (p Plan) Apply(ctx context.Context, hs []Handler, done func(Change)) error {
 	a := application{handlers: map[resource.Kind]Handler{}, going: map[resource.ID]bool{}, blocked: map[resource.ID]bool{}, done: done}
@@ -43,6 +44,7 @@ type application struct {
 	handlers map[resource.Kind]Handler
 	going    map[resource.ID]bool // will be deleted
 	blocked  map[resource.ID]bool // scopes in which something failed
+	broken   bool                 // something failed that may be to replace what is deleted
 	errs     []error
 	done     func(Change)
 }
@@ -53,8 +55,10 @@ func (a *application) leaves(c Change) bool {
 		return false
 	}
 	s, server := scope(c)
-	breaks := c.Action == Delete && (!server || a.going[s])
-	return a.blocked[s] || a.blocked[resource.ID{Kind: s.Kind}] || a.blocked[resource.ID{Kind: needs[c.ID.Kind]}] || (breaks && len(a.errs) > 0)
+	// A synchronisation daemon may be what is in the way: the kernel has none beside servers of
+	// another family than their service's.
+	breaks := c.Action == Delete && (!server || a.going[s]) && c.ID.Kind != resource.KindIPVSSync
+	return a.blocked[s] || a.blocked[resource.ID{Kind: s.Kind}] || a.blocked[resource.ID{Kind: needs[c.ID.Kind]}] || (breaks && a.broken)
 }
 
 // maxBatch bounds what is made at once, so that whoever watches sees it go on, and an error
@@ -97,6 +101,7 @@ func (a *application) one(ctx context.Context, c Change) {
 		case !errors.Is(err, ErrRefused):
 			a.blocked[s] = true
 		}
+		a.broken = a.broken || c.ID.Kind != resource.KindIPVSSync
 		a.errs = append(a.errs, &ChangeError{c, err})
 		return
 	}

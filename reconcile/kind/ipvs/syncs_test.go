@@ -149,6 +149,21 @@ func mixedAndDaemons(t *testing.T, e env) {
 	if plan := reconciletest.Plan(t, e.hs, want); !plan.Empty() {
 		t.Errorf("plan = %+v, want nothing: what failed left nothing", plan)
 	}
+
+	// Neither stands in the other's way for good: the second plan makes what the first could not.
+	other := service("tcp 192.0.2.2:80", "rr")
+	for _, want := range []resource.Set{
+		reconciletest.Set(web, six),
+		reconciletest.Set(other, daemon("backup", 1)),
+	} {
+		if err := reconciletest.Plan(t, e.hs, want).Apply(t.Context(), e.hs, nil); err == nil {
+			t.Error("Apply = nil, want an error: one is in the way of the other")
+		}
+		reconciletest.Apply(t, e.hs, want)
+		if plan := reconciletest.Plan(t, e.hs, want); !plan.Empty() {
+			t.Errorf("plan = %+v, want nothing", plan)
+		}
+	}
 }
 
 func timeoutsStory(t *testing.T, e env) {
