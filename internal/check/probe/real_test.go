@@ -87,6 +87,7 @@ func TestHaproxy(t *testing.T) {
 	conf := d.write("haproxy.cfg", `
 defaults
 	mode http
+	retries 0
 	timeout connect 1s
 	timeout client 5s
 	timeout server 5s
@@ -128,7 +129,8 @@ func TestRealRedis(t *testing.T) {
 	c.Redis = &spec.RedisCheck{Password: "db"}
 	c.TLS = &spec.TLS{CA: a.file}
 	compare(t, seeWith(t, c, secure, secrets), "PONG"+aCertificate, "")
-	compare(t, seeWith(t, c, d.addr, Options{Secret: func(string) ([]byte, error) { return []byte("wrong"), nil }}), "", "")
+	wrong := Options{Secret: func(string) ([]byte, error) { return []byte("wrong"), nil }}
+	compare(t, seeWith(t, c, secure, wrong), "", `answered "WRONGPASS `)
 }
 
 func TestUnbound(t *testing.T) {
