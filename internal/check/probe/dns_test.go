@@ -97,8 +97,9 @@ func TestDNS(t *testing.T) {
 				} else {
 					addr = serve(t, func(c net.Conn) { stream(c, tt.server) })
 				}
-				tt.check.Name, tt.check.Transport = "example.com", transport
-				compare(t, see(t, spec.Check{Type: "dns", Timeout: timeout, DNS: &tt.check}, addr), tt.message, tt.err)
+				c := tt.check
+				c.Name, c.Transport = "example.com", transport
+				compare(t, see(t, spec.Check{Type: "dns", Timeout: timeout, DNS: &c}, addr), tt.message, tt.err)
 			})
 		}
 	}

@@ -71,6 +71,7 @@ func (g *caller) client(authority string) (*grpc.ClientConn, error) {
 		if err != nil {
 			return nil, err
 		}
+		config.ServerName = "" // grpc-go would compare it with the authority
 		secure = handshaker{credentials.NewTLS(config), g}
 	}
 	return grpc.NewClient("passthrough:///"+g.wire.target.String(),
@@ -138,14 +139,6 @@ func (h handshaker) ClientHandshake(ctx context.Context, _ string, raw net.Conn)
 		h.caller.state = line{state: &t.State}
 	}
 	return c, info, err
-}
-
-// Info implements credentials.TransportCredentials. grpc-go compares the name there with the
-// authority, which may be another than that on the certificate.
-func (h handshaker) Info() credentials.ProtocolInfo {
-	info := h.TransportCredentials.Info()
-	info.ServerName = ""
-	return info
 }
 
 // Clone implements credentials.TransportCredentials.

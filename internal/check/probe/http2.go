@@ -6,21 +6,25 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 
 	"github.com/hareconcile/hareconcile/internal/check/answer"
 )
 
 // ask2 makes one request in HTTP/2, over TLS or in the clear (RFC 9113, section 3.3).
 func (w *web) ask2(ctx context.Context, r answer.Request) (answer.Response, line, error) {
-	var l line
+	l, err := w.wire.open(ctx, "h2")
+	if err != nil {
+		return answer.Response{}, line{}, err
+	}
+	defer func() { _ = l.Close() }() // ends the transport's reader, whatever the server sends
+	if l.state != nil && l.state.NegotiatedProtocol != "h2" {
+		return answer.Response{}, line{}, errors.New("it does not speak HTTP/2")
+	}
+	var given atomic.Bool
 	open := func(context.Context, string, string) (net.Conn, error) {
-		var err error
-		if l, err = w.wire.open(ctx, "h2"); err != nil {
-			return nil, err
-		}
-		if l.state != nil && l.state.NegotiatedProtocol != "h2" {
-			_ = l.Close() // nothing was asked
-			return nil, errors.New("it does not speak HTTP/2")
+		if given.Swap(true) {
+			return nil, errors.New("it wants to be asked again")
 		}
 		return l.Conn, nil
 	}
@@ -32,12 +36,7 @@ func (w *web) ask2(ctx context.Context, r answer.Request) (answer.Response, line
 		DisableCompression: true, DisableKeepAlives: true, MaxResponseHeaderBytes: answer.MaxHeader,
 		HTTP2: &http.HTTP2Config{MaxReceiveBufferPerStream: answer.MaxBody, MaxReceiveBufferPerConnection: answer.MaxBody},
 	}
-	defer func() {
-		transport.CloseIdleConnections()
-		if l.Conn != nil {
-			_ = l.Close() // ends the transport's reader, whatever the server sends
-		}
-	}()
+	defer transport.CloseIdleConnections()
 	req, err := http.NewRequestWithContext(ctx, r.Method, r.Scheme+"://"+w.wire.target.String()+r.Path, strings.NewReader(r.Body))
 	if err != nil {
 		return answer.Response{}, line{}, err
