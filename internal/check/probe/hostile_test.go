@@ -65,9 +65,9 @@ func repeat(b []byte, pause time.Duration) func(net.Conn) {
 	}
 }
 
-// TestHostileServers lets every type of check meet servers that are none. Each look ends
-// in time with a short reason, leaves nothing behind, and nothing that the server does is
-// taken for our own fault.
+// TestHostileServers lets every type of check meet servers that are none. Each look ends in
+// time with a short reason and leaves nothing behind, and what the server does is not taken
+// for a fault of ours.
 func TestHostileServers(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

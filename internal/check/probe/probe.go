@@ -44,7 +44,8 @@ type Options struct {
 	Secret func(name string) ([]byte, error)
 	// AllowExec lets checks run programs of this host.
 	AllowExec bool
-	// ExecUser is whom those run as where this process is root; empty is nobody.
+	// ExecUser is whom those run as where this process is root; empty, or a user that is not
+	// there, is nobody. They never gain privileges through setuid files.
 	ExecUser string
 }
 
