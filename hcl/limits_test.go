@@ -96,8 +96,9 @@ virtual_server "web" {
 `
 }
 
-// slow is what no file may take. The tests run beside others on few cores, so it is far above the usual.
-const slow = time.Minute
+// slow is what no file may take. The tests run beside others on few cores, and with the race
+// detector, so it is far above the usual few seconds.
+const slow = 3 * time.Minute
 
 func TestHostileFilesEndSoonWithAPosition(t *testing.T) {
 	allowed := map[string]bool{"blocks that index each other": true, "many types": true}

@@ -11,8 +11,8 @@ import (
 // The limits of evaluation. One unit of work is an evaluated expression, or four elements
 // or bytes of a value.
 const (
-	maxWork       = 4_000_000  // for one node's view
-	maxTotalWork  = 12_000_000 // for all views
+	maxWork       = 3_500_000  // for one node's view
+	maxTotalWork  = 10_000_000 // for all views
 	maxValue      = 2_000_000  // elements and bytes of one value
 	maxValueDepth = 12
 	maxExponent   = 1024 // bits

@@ -117,6 +117,7 @@ func laterNames(def *block) []string {
 func limitsText() string {
 	return fmt.Sprintf("| limit | |\n| --- | --- |\n| one file | %d KiB |\n| all files | %d files, %d KiB |\n| open brackets, quotes and templates | %d |\n"+
 		"| words and signs without a comma or a new line | %d |\n| `for` in `for` | %d |\n| elements and bytes of a value | %d |\n| steps of evaluation for a node | %d |\n"+
-		"| blocks made by `for_each` and `dynamic` | %d |\n| nodes | %d |\n| vrrp_instances, their addresses, trackers | %d, %d, %d |\n",
-		maxFileBytes>>10, maxFiles, maxTotalBytes>>10, maxBrackets, maxRun, maxForDepth, maxValue, maxWork, maxInstances, maxNodes, maxRouters, maxAddresses, maxTrackers)
+		"| blocks made by `for_each` and `dynamic` | %d |\n| nodes | %d |\n| vrrp_instances, their addresses, trackers | %d, %d, %d |\n"+
+		"| services, their servers | %d, %d |\n",
+		maxFileBytes>>10, maxFiles, maxTotalBytes>>10, maxBrackets, maxRun, maxForDepth, maxValue, maxWork, maxInstances, maxNodes, maxRouters, maxAddresses, maxTrackers, maxServices, maxDestinations)
 }

@@ -56,8 +56,8 @@ func (t *table) server(s *spec.VirtualServer, service spec.Service, d *directors
 		return fail("The server is of the other family", "The kernel allows that on no director with a sync (ip_vs_ctl.c, ip_vs_genl_set_cmd), and server %q has %s.", r.Name, r.Address)
 	case r.Port == 0 || r.Port == service.Port:
 		return true
-	case service.Mark != 0 && forward == "nat" && !local:
-		return true
+	case service.Mark != 0 && forward == "nat" && !local && s.Persistence.Timeout == 0:
+		return true // with persistence the kernel maps the service's own port only (ip_vs_core.c, ip_vs_sched_persist)
 	case service.Mark != 0:
 		return fail("The ports of a mark cannot be mapped", "Packets of mark %d may have any port, which server %s gets unchanged. Leave port out, and say in the checks which port they ask.", service.Mark, r.Origin.Address)
 	case service.Port == 0:
