@@ -7,33 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/hareconcile/hareconcile/internal/spec"
-	"github.com/hareconcile/hareconcile/reconcile"
-	"github.com/hareconcile/hareconcile/reconcile/resource"
 )
-
-func TestOnlyWhatAPolicyIsAboutIsDescribed(t *testing.T) {
-	s := Shipped()
-	address := netip.MustParseAddrPort("192.0.2.100:80")
-	in := Input{Node: "ka1", Next: &spec.Cluster{}, Plan: reconcile.Plan{Changes: []reconcile.Change{
-		{Action: reconcile.Create, ID: resource.ID{Kind: resource.KindIPVSServer, Name: "a"}, After: resource.IPVSServer{Address: address}},
-		{Action: reconcile.Create, ID: resource.ID{Kind: resource.KindVRRPInstance, Name: "b"}, After: resource.VRRPInstance{}},
-	}}}
-	all, err := subjectsOf(in)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, p := range s.policies {
-		s.judge(p, all)
-	}
-	got := map[string]bool{}
-	for _, sub := range all {
-		got[sub.kind] = sub.symbols != nil
-	}
-	want := map[string]bool{"": true, string(resource.KindIPVSServer): false, string(resource.KindVRRPInstance): true}
-	if d := cmp.Diff(want, got); d != "" {
-		t.Errorf("described (-want +got):\n%s", d)
-	}
-}
 
 func TestServersWithoutAPortHaveThatOfTheService(t *testing.T) {
 	vip := netip.MustParseAddr("192.0.2.100")
