@@ -119,20 +119,24 @@ func run(ctx context.Context, vrrpd, only, profile string, quick bool) (err erro
 		}
 	}
 	start, found := time.Now(), false
+	var failed []error
 	for _, p := range parts {
 		if only != "" && only != p.name {
 			continue
 		}
 		found = true
 		if err := (&bench{dir: dir, vrrpd: []string{vrrpd}, profile: profile, quick: quick, out: os.Stdout}).measure(ctx, p.run); err != nil {
-			return fmt.Errorf("%s: %w", p.name, err)
+			if ctx.Err() != nil {
+				return errors.Join(err, context.Cause(ctx))
+			}
+			failed = append(failed, fmt.Errorf("%s: %w", p.name, err)) // the other parts are worth having
 		}
 	}
 	if !found {
 		return fmt.Errorf("no part is named %q", only)
 	}
 	fmt.Fprintf(os.Stderr, "%v in all\n", time.Since(start).Round(time.Second))
-	return nil
+	return errors.Join(failed...)
 }
 
 // measure runs one part, and ends what it started.
