@@ -23,7 +23,9 @@ test: deps ## everything that CI runs; the longest package first
 soak: deps ## the tests with full counts
 	HARECONCILE_SOAK=1 go run ./test/count -timeout 3h ./...
 
-bench: deps build ## beside keepalived, in one run
+bench: deps build ## beside keepalived, in one run; what needs IPVS in an emulated machine
+	@SUDO='$(SUDO)' sh test/deps.sh bench
+	@sh test/bench/kernel.sh
 	go run ./test/bench
 
 fuzz: ## every fuzz target for a while

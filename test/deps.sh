@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs the Debian packages that tests and demo need, and only those that are missing.
+# Installs the Debian packages that tests and demo need, and only those that are missing;
+# as "deps.sh bench" those of the benchmark.
 # Nothing that comes with them is started or enabled on this machine:
 #   - a policy-rc.d that denies every start is in place while apt-get runs (invoke-rc.d(8));
 #     afterwards it is removed, and one that was there before is back in its place;
@@ -32,6 +33,14 @@ needs='
 /usr/bin/gcc:gcc:the race detector
 /usr/include/stdlib.h:libc6-dev:the race detector
 '
+
+if [ "${1-}" = bench ]; then
+	needs='
+/usr/bin/qemu-system-x86_64:qemu-system-x86:a machine whose kernel has IPVS
+/usr/sbin/depmod:kmod:the modules of that kernel
+/usr/bin/dpkg-deb:dpkg:unpacking that kernel
+'
+fi
 
 missing='' why=''
 # The fields have no blanks of their own but the last one, so lines are what is split.

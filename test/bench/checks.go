@@ -72,7 +72,10 @@ func checks(loads []load, rounds int, table bool) part {
 			}
 		}
 		t.print(b.out)
-		return nil
+		if !table {
+			return nil
+		}
+		return c.removals(ctx, b, loads)
 	}
 }
 

@@ -92,6 +92,7 @@ var selves = map[string]func([]string) error{
 	"farm":     runFarm,
 	"arrivals": runArrivals,
 	"director": runDirector,
+	"lacks":    runLacks,
 	"held":     func([]string) error { return held(os.Stdout) },
 	"vrrpd":    runMeasured,
 	"herald": func(args []string) error {

@@ -1,10 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -35,6 +35,9 @@ func unchanged(rounds int) part {
 		t.columns[1] = "ipvsadm -Sn"
 		t.goals = map[string]float64{planTime: 1.5}
 		for _, s := range spellings {
+			if b.quick {
+				s.services /= 10
+			}
 			dir := filepath.Join(b.dir, "cluster")
 			if err := errors.Join(os.RemoveAll(dir), os.Mkdir(dir, 0o700),
 				os.WriteFile(filepath.Join(dir, "cluster.hcl"), []byte(definition(node, s)), 0o600)); err != nil {
@@ -88,12 +91,14 @@ func (t *table) plan(ctx context.Context, event, dir string) error {
 // children had.
 func program(ctx context.Context, want int, name string, args ...string) (took time.Duration, mib float64, err error) {
 	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.Stdout, cmd.Stderr = io.Discard, os.Stderr
+	var out, said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &said // a terminal would be shown progress
 	start := time.Now()
 	err = cmd.Run()
 	took = time.Since(start)
 	if cmd.ProcessState == nil || cmd.ProcessState.ExitCode() != want {
-		return took, 0, fmt.Errorf("%s %v: %w", name, args, err)
+		first, last := out.Bytes()[:min(out.Len(), 1000)], out.Bytes()[max(0, out.Len()-500):]
+		return took, 0, fmt.Errorf("%s %v: %w: %s\n%s\n...\n%s", name, args, err, &said, first, last)
 	}
 	r, _ := cmd.ProcessState.SysUsage().(*syscall.Rusage) // wait4's, which has waited-for children, too
 	return took, float64(r.Maxrss) / 1024, nil
