@@ -18,6 +18,7 @@ func (t *table) servers(s *spec.VirtualServer, d *directors, p *spec.Pool, attr 
 		if name, ok := d.nodes[r.Address]; ok {
 			t.v.fail(s.Origin, attr, "The server is a director", "Server %q is node %q, a member of %s. A director cannot be a real server of its own service in this version; %s stands for whichever director has the address.", r.Name, name, d.Origin.Address, loopback(r.Address.Is6()))
 		}
+		t.arrives(s, r, forward, attr)
 		for _, service := range s.Services {
 			if !t.server(s, service, d, r, forward, attr) {
 				break

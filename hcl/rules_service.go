@@ -16,6 +16,8 @@ type table struct {
 	pools  map[string]*spec.Pool
 	routes map[string]*directors // by instance
 	taken  map[spec.Service][]*spec.VirtualServer
+	nodes  map[netip.Addr]bool
+	ways   map[arrival]way
 }
 
 // directors are the members of an instance.
@@ -27,7 +29,10 @@ type directors struct {
 }
 
 func (v *view) newTable() *table {
-	t := &table{v: v, pools: map[string]*spec.Pool{}, routes: map[string]*directors{}, taken: map[spec.Service][]*spec.VirtualServer{}}
+	t := &table{v: v, pools: map[string]*spec.Pool{}, routes: map[string]*directors{}, taken: map[spec.Service][]*spec.VirtualServer{}, nodes: map[netip.Addr]bool{}, ways: map[arrival]way{}}
+	for _, n := range v.cluster.Nodes {
+		t.nodes[n.Address] = true
+	}
 	for k := range v.cluster.Pools {
 		t.pools[v.cluster.Pools[k].Name] = &v.cluster.Pools[k]
 	}

@@ -99,7 +99,7 @@ virtual_server "full" {
   scheduler_flags = ["mh-port", "mh-fallback"]
   one_packet      = true
   forward         = "tunnel"
-  tunnel          = { type = "gre", checksum = "csum" }
+  tunnel          = { type = "gue", port = 6080, checksum = "csum" }
   pool            = pool.a
   sorry           = pool.b
   quorum          = 3
@@ -119,7 +119,7 @@ virtual_server "full" {
 	}, {
 		Name: "full", On: "web", Services: []spec.Service{{Protocol: "udp", Address: address, Port: 53}},
 		Program: "master", Scheduler: "mh", Flags: []string{"mh-fallback", "mh-port"}, OnePacket: true,
-		Forward: "tunnel", Tunnel: spec.Tunnel{Type: "gre", Checksum: "csum"},
+		Forward: "tunnel", Tunnel: spec.Tunnel{Type: "gue", Port: 6080, Checksum: "csum"},
 		Pool: "a", Sorry: "b", Quorum: 3, Hysteresis: 2, Adopt: true,
 		Persistence: spec.Persistence{Timeout: 5 * time.Minute, Bits: 24, Engine: "sip"},
 	}}
