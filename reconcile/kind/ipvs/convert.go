@@ -29,6 +29,9 @@ func kernelKey(k resource.ServiceKey) serviceEntry {
 // serviceKey returns the key of a service, unless it is of a sort that no cluster file can
 // ask for.
 func serviceKey(s ipvs.Service) (resource.ServiceKey, bool) {
+	if s.Family != ipvs.INET && s.Family != ipvs.INET6 {
+		return resource.ServiceKey{}, false
+	}
 	if s.FWMark != 0 {
 		family := resource.IPv4
 		if s.Family == ipvs.INET6 {
@@ -84,8 +87,8 @@ func kernelService(s resource.IPVSService) (serviceEntry, error) {
 			bits = s.PersistenceBits
 		}
 	}
-	if bits < 1 || bits > all {
-		return e, fmt.Errorf("clients cannot be told apart by %d of %d bits", bits, all)
+	if bits < 1 || bits > all || s.Persistence == 0 && s.PersistenceBits != 0 {
+		return e, fmt.Errorf("clients cannot be told apart by %d of %d bits for %s", s.PersistenceBits, all, s.Persistence)
 	}
 	e.Netmask = netmask.MaskFrom(bits, all)
 	return e, nil
