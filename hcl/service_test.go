@@ -72,7 +72,7 @@ func TestEverythingOfAVirtualServerIsRead(t *testing.T) {
 	c := compile(t, Tree{"cluster.hcl": []byte(small + router + `
 pool "a" {
   port = 53
-  server "rs1" { address = "rs1" }
+  server "rs1" { address = "192.0.2.111" }
   server "rs2" {
     address = "192.0.2.120"
     weight  = 4
