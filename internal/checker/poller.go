@@ -87,9 +87,10 @@ func (p *poller) wait(limit time.Duration) ([]unix.EpollEvent, error) {
 }
 
 func (p *poller) pwait2(limit time.Duration) (int, error) {
-	ts := unix.NsecToTimespec(int64(max(limit, 0)))
+	limit = max(limit, 0)
+	ts := [2]int64{int64(limit / time.Second), int64(limit % time.Second)} // struct __kernel_timespec
 	n, _, errno := unix.Syscall6(unix.SYS_EPOLL_PWAIT2, uintptr(p.epoll), uintptr(unsafe.Pointer(&p.events[0])),
-		uintptr(len(p.events)), uintptr(unsafe.Pointer(&ts)), 0, 0)
+		uintptr(len(p.events)), uintptr(unsafe.Pointer(&ts[0])), 0, 0)
 	if errno != 0 {
 		return 0, errno
 	}

@@ -106,11 +106,11 @@ func (p *plan) equip(fd int) fault {
 	return fault{}
 }
 
-// lacks are errors of this host, for want of descriptors, memory, ports, a device, an address
-// to send from, or the right to send. They say nothing of the server.
+// lacks are errors of this host, for want of descriptors, memory, ports, watches (epoll(7)), a
+// device, an address to send from, or the right to send. They say nothing of the server.
 var lacks = []unix.Errno{
 	unix.EMFILE, unix.ENFILE, unix.ENOMEM, unix.ENOBUFS, unix.EADDRNOTAVAIL, unix.EADDRINUSE,
-	unix.ENODEV, unix.EPERM, unix.EACCES, unix.EAFNOSUPPORT, unix.EAGAIN,
+	unix.ENODEV, unix.EPERM, unix.EACCES, unix.EAFNOSUPPORT, unix.EAGAIN, unix.ENOSPC,
 }
 
 // faulty returns the sample of a failed system call.

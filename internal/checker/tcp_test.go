@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/hareconcile/hareconcile/internal/check"
 	"github.com/hareconcile/hareconcile/internal/nstest"
 	"github.com/hareconcile/hareconcile/internal/spec"
 	"github.com/hareconcile/hareconcile/reconcile"
@@ -133,6 +134,45 @@ func TestOwnPackets(t *testing.T) {
 		file.Close()
 		l.Close()
 		for range from {
+		}
+	})
+}
+
+// TestIPv6 asks a server by a global and by a link-local address, in a namespace.
+func TestIPv6(t *testing.T) {
+	nstest.Need(t, "root", "netns", "ip")
+	ns := nstest.New(t)
+	ns.Run("ip", "link", "add", "eth0", "type", "veth", "peer", "name", "eth1")
+	ns.Run("ip", "addr", "add", "fe80::7/64", "dev", "eth0", "nodad")
+	ns.Run("ip", "link", "set", "eth0", "up")
+	ns.Run("ip", "link", "set", "eth1", "up")
+	ns.Do(func() { // the loop is run by hand, to stay here
+		server, err := net.Listen("tcp", "[::]:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer server.Close()
+		port := netip.MustParseAddrPort(server.Addr().String()).Port()
+		c := once(spec.Check{Type: "tcp"})
+		for _, addr := range []string{"::1", "fe80::7%eth0"} {
+			l, err := newLoop(quiet())
+			if err != nil {
+				t.Fatal(err)
+			}
+			l.set(targets([]Job{{Ref: "web/rs1", Address: netip.AddrPortFrom(netip.MustParseAddr(addr), port), Checks: []spec.Check{c}}}))
+			for range 100 {
+				if err := l.turn(); err != nil {
+					t.Fatal(err)
+				}
+				if l.list.Verdict("web/rs1") != check.Unknown {
+					break
+				}
+			}
+			r, _ := l.engine.outbox.head()
+			if r.Verdict != check.Up || r.Message != "tcp: connected" {
+				t.Errorf("%s is %q: %s", addr, r.Verdict, r.Message)
+			}
+			l.close()
 		}
 	})
 }

@@ -211,8 +211,8 @@ func (s *storm) cost() string {
 // The bounds of a checker whatever happens.
 const (
 	mostDescriptors = 1024 + 40
-	mostRoutines    = 256 + 40
-	mostMemory      = 256 << 10 // KiB; the race detector has its share
+	mostRoutines    = 2*256 + 40 // a probe may have one that watches its context
+	mostMemory      = 256 << 10  // KiB; the race detector has its share
 )
 
 // calm ends the checks: what they used is bounded and given back, and the pair beside them
