@@ -89,8 +89,13 @@ func (c *contest) build(ctx context.Context, dir string) (err error) {
 	return err
 }
 
-// start starts a program in a fresh folder.
+// start starts a program in a fresh folder, and with a table in which the other has left nothing.
 func (c *contest) start(ctx context.Context, dir string, l load, which int) (d *daemon, err error) {
+	if c.table {
+		if out, err := inside(ctx, c.field.checkers, "ipvsadm", "-C").CombinedOutput(); err != nil {
+			return nil, fmt.Errorf("empty the table: %w: %s", err, out)
+		}
+	}
 	own, err := os.MkdirTemp(dir, "checks")
 	if err != nil {
 		return nil, err
