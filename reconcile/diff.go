@@ -1,8 +1,8 @@
 package reconcile
 
 import (
-	"cmp"
 	"slices"
+	"strings"
 
 	"github.com/hareconcile/hareconcile/reconcile/resource"
 )
@@ -68,11 +68,45 @@ func Diff(live Live, t Target) Plan {
 			del = append(del, c)
 		}
 	}
-	slices.SortFunc(p.Changes, func(a, b Change) int { return compareIDs(a.ID, b.ID) })
-	slices.SortFunc(del, func(a, b Change) int { return compareIDs(b.ID, a.ID) })
-	slices.SortFunc(p.Conflicts, func(a, b Conflict) int { return compareIDs(a.ID, b.ID) })
-	p.Changes = append(p.Changes, del...)
+	slices.SortFunc(p.Conflicts, func(a, b Conflict) int { return placeOf(a.ID, 0).compare(placeOf(b.ID, 0)) })
+	p.Changes = append(inOrder(p.Changes, false), inOrder(del, true)...)
 	return p
+}
+
+// A place is where a change stands in a plan, and where it stood before.
+type place struct {
+	rank int // of its kind in resource.Order
+	name string
+	at   int
+}
+
+func placeOf(id resource.ID, at int) place {
+	return place{slices.Index(resource.Order, id.Kind), id.Name, at}
+}
+
+func (p place) compare(o place) int {
+	if p.rank != o.rank {
+		return p.rank - o.rank
+	}
+	return strings.Compare(p.name, o.name)
+}
+
+// inOrder returns cs sorted by kind and name. Places are moved about and not the changes,
+// which are several times as long.
+func inOrder(cs []Change, backwards bool) []Change {
+	places := make([]place, len(cs))
+	for k := range cs {
+		places[k] = placeOf(cs[k].ID, k)
+	}
+	slices.SortFunc(places, place.compare)
+	if backwards {
+		slices.Reverse(places)
+	}
+	out := make([]Change, len(cs))
+	for k, p := range places {
+		out[k] = cs[p.at]
+	}
+	return out
 }
 
 // waits reports whether v is a server of a service that is somebody else's.
@@ -89,13 +123,4 @@ func inTheWay(live Live, want resource.Set, id resource.ID) bool {
 	_, owned := live.Owned[id]
 	foreign, exists := live.Foreign[id]
 	return exists && !owned && foreign != want[id]
-}
-
-func compareIDs(a, b resource.ID) int {
-	if a.Kind == b.Kind { // nearly always, in a large plan
-		return cmp.Compare(a.Name, b.Name)
-	}
-	return cmp.Or(
-		cmp.Compare(slices.Index(resource.Order, a.Kind), slices.Index(resource.Order, b.Kind)),
-		cmp.Compare(a.Name, b.Name))
 }
