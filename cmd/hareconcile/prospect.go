@@ -75,16 +75,25 @@ func (h *host) prospect(ctx context.Context, e *env, q question) (*prospect, err
 			return nil, err
 		}
 	}
+	looking, enough := context.WithCancel(ctx)
+	defer enough()
+	looked := make(chan error, 1) // one answer
+	go func() {                   // a large table takes as long to read as to compile
+		if snap == nil {
+			looked <- h.observed(looking, client, p)
+			return
+		}
+		var err error
+		p.facts = snap.Facts
+		p.live, err = snap.Live()
+		looked <- err
+	}()
 	if err := h.wanted(ctx, e, q, p); err != nil {
+		enough()
+		<-looked
 		return nil, err
 	}
-	if snap == nil {
-		return p, h.observed(ctx, e, client, p)
-	}
-	p.facts = snap.Facts
-	var err error
-	p.live, err = snap.Live()
-	return p, err
+	return p, e.during("Looking at this host", func() error { return <-looked })
 }
 
 // wanted fills in the cluster: the folder's, or the last good revision's.
@@ -140,7 +149,7 @@ func compileDir(ctx context.Context, e *env, dir, node string, vars map[string]s
 }
 
 // observed fills in what is: the agent's word with its facts, or what can be seen without.
-func (h *host) observed(ctx context.Context, e *env, client *control.Client, p *prospect) error {
+func (h *host) observed(ctx context.Context, client *control.Client, p *prospect) error {
 	var err error
 	if p.boot, err = bootID(); err != nil {
 		return err
@@ -157,10 +166,8 @@ func (h *host) observed(ctx context.Context, e *env, client *control.Client, p *
 		p.live, err = s.Live()
 		return err
 	}
-	return e.during("Looking at this host", func() error {
-		p.live, p.unknown = reconcile.Observe(ctx, p.handlers)
-		return nil
-	})
+	p.live, p.unknown = reconcile.Observe(ctx, p.handlers)
+	return nil
 }
 
 // drained returns the servers of ours that take no new connections and have none left. An
