@@ -99,9 +99,11 @@ func TestAllServersGoDownAtOnce(t *testing.T) {
 	began := time.Now()
 	f.close(f.all())
 	down := s.await("down", len(f.addrs))
+	s.keepsServing(len(f.addrs), true)
 	began2 := time.Now()
 	f.open(f.all())
 	up := s.await("up", len(f.addrs))
+	s.keepsServing(len(f.addrs), false)
 	figure(t, "%d servers: all down after %v, up again after %v; %s", len(f.addrs), down.Sub(began).Round(time.Millisecond), up.Sub(began2).Round(time.Millisecond), s.cost())
 	s.calm()
 }
