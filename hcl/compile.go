@@ -24,7 +24,12 @@ type Options struct {
 	PluginSchemas map[string][]byte
 	// Progress is told each file before it is parsed.
 	Progress func(file string)
+
+	// slices divides the bounds of evaluation: tests measure what one of many costs.
+	slices int
 }
+
+func (o Options) share(bound int) int { return bound / max(1, o.slices) }
 
 // Compile returns what t says, for one node. The cluster is nil if any diagnostic is an error.
 func Compile(t Tree, o Options) (*spec.Cluster, Diagnostics) {

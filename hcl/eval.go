@@ -62,7 +62,7 @@ type scope struct {
 
 func newEvaluator(p *program, n *nodeContext) *evaluator {
 	p.spent += p.meter.work
-	p.meter = &meter{limit: max(1, min(maxWork, maxTotalWork-p.spent))}
+	p.meter = &meter{limit: max(1, min(p.options.share(maxWork), p.options.share(maxTotalWork)-p.spent))}
 	all := functions(p)
 	return &evaluator{
 		program: p, node: n, functions: all, plain: &hcl2.EvalContext{Variables: map[string]cty.Value{}, Functions: all},

@@ -96,9 +96,13 @@ virtual_server "web" {
 `
 }
 
-// slow is what no file may take. The tests run beside others on few cores, and with the race
-// detector, so it is far above the usual few seconds.
-const slow = 3 * time.Minute
+// Time grows with work, so a tenth of the work that a file may ask for shows what all of it
+// would take. slow is what no file may take for that. The tests run beside others on few
+// cores, and with the race detector, so it is far above the usual second.
+const (
+	tenth = 10
+	slow  = 3 * time.Minute / tenth
+)
 
 func TestHostileFilesEndSoonWithAPosition(t *testing.T) {
 	allowed := map[string]bool{"blocks that index each other": true, "many types": true}
@@ -108,7 +112,7 @@ func TestHostileFilesEndSoonWithAPosition(t *testing.T) {
 				src += small
 			}
 			start := time.Now()
-			c, ds := Compile(Tree{"cluster.hcl": []byte(src)}, Options{})
+			c, ds := Compile(Tree{"cluster.hcl": []byte(src)}, Options{slices: tenth})
 			took := time.Since(start)
 			t.Logf("%d bytes took %s", len(src), took)
 			if took > slow {
@@ -121,6 +125,15 @@ func TestHostileFilesEndSoonWithAPosition(t *testing.T) {
 				t.Errorf("Compile() = %v with %s", c, text(ds))
 			}
 		})
+	}
+}
+
+func TestTheWholeWorkIsAllowed(t *testing.T) {
+	for slices, want := range map[int]int{0: maxWork, tenth: maxWork / tenth} {
+		p := newProgram(Tree{}, Options{slices: slices})
+		if newEvaluator(p, nil); p.meter.limit != want {
+			t.Errorf("with %d slices a view may take %d steps, want %d", slices, p.meter.limit, want)
+		}
 	}
 }
 

@@ -45,7 +45,7 @@ type value struct {
 
 func newProgram(t Tree, o Options) *program {
 	return &program{
-		tree: t, options: o, report: newReport(t), meter: &meter{limit: maxWork},
+		tree: t, options: o, report: newReport(t), meter: &meter{limit: o.share(maxWork)},
 		named: map[string]*hclsyntax.Block{}, locals: map[string]*hclsyntax.Attribute{},
 		exprs: map[hclsyntax.Expression]prepared{}, blocks: map[string][]*hclsyntax.Block{},
 		values: map[string][]value{}, schemas: map[string][]byte{}, defaults: map[*attribute]cty.Value{},
