@@ -1,7 +1,6 @@
 package policies
 
 import (
-	"cmp"
 	"iter"
 	"net/netip"
 	"slices"
@@ -278,18 +277,14 @@ func virtuals(c *spec.Cluster) []located {
 	if c == nil {
 		return nil
 	}
-	pools := make(map[string]spec.Pool, len(c.Pools))
-	for _, p := range c.Pools {
-		pools[p.Name] = p
-	}
+	pools := c.PoolsByName()
 	var out []located
 	for _, vs := range c.VirtualServers {
 		pool := pools[vs.Pool]
 		for _, s := range vs.Services {
 			v := virtual{Service: reconcile.Key(s).String(), Pool: vs.Pool, Sorry: vs.Sorry, Checks: len(pool.Checks), Servers: make([]server, 0, len(pool.Servers))}
 			for _, r := range pool.Servers {
-				port := cmp.Or(r.Port, s.Port) // a pool without a port has that of the service
-				v.Servers = append(v.Servers, server{r.Name, netip.AddrPortFrom(r.Address, port).String(), r.Weight})
+				v.Servers = append(v.Servers, server{r.Name, r.AddrPort(s.Port).String(), r.Weight})
 			}
 			out = append(out, located{v, vs.Origin})
 		}

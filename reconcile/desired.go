@@ -56,13 +56,9 @@ func Desired(c *spec.Cluster, node string, facts *Facts) (Target, error) {
 	}
 	b := &builder{
 		cluster: c, node: n, facts: facts, t: newTarget(facts, size(c)),
-		pools: map[string]spec.Pool{}, instances: map[string]spec.VRRPInstance{},
-	}
-	for _, p := range c.Pools {
-		b.pools[p.Name] = p
+		pools: c.PoolsByName(), instances: c.InstancesByName(), alarms: map[Alarm]bool{},
 	}
 	for _, i := range c.Instances {
-		b.instances[i.Name] = i
 		b.vrrpInstance(i)
 	}
 	for _, vs := range c.VirtualServers {
@@ -109,7 +105,8 @@ type builder struct {
 	t         Target
 	pools     map[string]spec.Pool
 	instances map[string]spec.VRRPInstance
-	directs   bool // some virtual server is programmed on this node
+	alarms    map[Alarm]bool // those of t
+	directs   bool           // some virtual server is programmed on this node
 }
 
 // A resourceValue is one of the structs of package resource.

@@ -3,7 +3,6 @@ package reconcile
 import (
 	"cmp"
 	"maps"
-	"net/netip"
 	"slices"
 
 	"github.com/hareconcile/hareconcile/internal/spec"
@@ -28,7 +27,7 @@ func (b *builder) virtualServer(vs spec.VirtualServer) {
 // director adds the services of vs and those of their servers that should be in the table.
 func (b *builder) director(vs spec.VirtualServer, i spec.VRRPInstance, pool spec.Pool) {
 	role := b.role(i)
-	if vs.Program == "master" && role != "" && role != roleMaster {
+	if vs.Program == "master" && role != "" && role != RoleMaster {
 		return
 	}
 	b.sessions(pool)
@@ -65,19 +64,12 @@ func (b *builder) sessions(p spec.Pool) {
 	}
 }
 
-// The states of VRRP on which the table depends.
-const roleMaster = "MASTER"
-
 // role returns this node's state in i, or "" where it is not known.
 func (b *builder) role(i spec.VRRPInstance) string {
 	if b.facts == nil {
 		return ""
 	}
-	v := resource.VRRPInstance{Interface: i.Interface, VRID: i.VRID, Family: resource.IPv4}
-	if i.IPv6() {
-		v.Family = resource.IPv6
-	}
-	return b.facts.Roles[v.ID().Name]
+	return b.facts.Role(i)
 }
 
 func service(vs spec.VirtualServer, s spec.Service) resource.IPVSService {
@@ -126,7 +118,7 @@ var forwarding = map[bool]resource.Sysctl{
 // destination returns the entry of a server, without its weight.
 func (b *builder) destination(vs spec.VirtualServer, key resource.ServiceKey, s spec.Server) resource.IPVSServer {
 	v := resource.IPVSServer{
-		Service: key, Address: netip.AddrPortFrom(s.Address, cmp.Or(s.Port, key.Address.Port())),
+		Service: key, Address: s.AddrPort(key.Address.Port()),
 		Forward: resource.Forward(cmp.Or(s.Forward, vs.Forward)), Upper: s.Upper, Lower: s.Lower,
 	}
 	if s.Address.IsLoopback() || s.Address == b.node.Address {
@@ -186,7 +178,7 @@ func (b *builder) sync(s spec.Sync) {
 		v.Role = daemon
 		if role == "" {
 			b.t.Runtime[b.add(v, s.Origin)] |= RuntimeRole
-		} else if (role == roleMaster) == (daemon == syncMaster) {
+		} else if (role == RoleMaster) == (daemon == syncMaster) {
 			b.add(v, s.Origin)
 		}
 	}

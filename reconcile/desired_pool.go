@@ -20,7 +20,7 @@ type member struct {
 }
 
 // up reports whether checks let m take connections.
-func (m member) up() bool { return m.verdict == Up || m.verdict == Degraded }
+func (m member) up() bool { return m.verdict.Serves() }
 
 // DrainDefault is how long a server that is told to drain may keep its connections where
 // neither its pool nor the command says.
@@ -73,12 +73,7 @@ func (b *builder) judged(p spec.Pool) []member {
 		m := member{Server: s, verdict: Up, weight: s.Weight, draining: s.Draining, grace: p.Drain}
 		if b.facts != nil {
 			ref := NewServerRef(p.Name, s.Name)
-			if len(p.Checks) > 0 {
-				m.verdict = b.facts.Servers[ref]
-				if m.verdict == Unknown && p.InitiallyUp {
-					m.verdict = Up
-				}
-			}
+			m.verdict = b.facts.Verdict(p, s)
 			if grace, ok := b.facts.Drains[ref]; ok {
 				m.draining, m.grace = true, grace
 			}
@@ -173,10 +168,8 @@ func (b *builder) quorum(vs spec.VirtualServer, list []member) bool {
 // alarm adds an alarm, once where several virtual servers have one pool.
 func (b *builder) alarm(subject, kind, message string) {
 	a := Alarm{Subject: subject, Kind: kind, Message: message}
-	for _, have := range b.t.Alarms {
-		if have == a {
-			return
-		}
+	if !b.alarms[a] {
+		b.alarms[a] = true
+		b.t.Alarms = append(b.t.Alarms, a)
 	}
-	b.t.Alarms = append(b.t.Alarms, a)
 }

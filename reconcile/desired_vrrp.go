@@ -39,6 +39,15 @@ func (b *builder) vrrpInstance(i spec.VRRPInstance) {
 	b.add(v, i.Origin)
 }
 
+// InstanceID returns the ID of i's resource on every node.
+func InstanceID(i spec.VRRPInstance) resource.ID {
+	v := resource.VRRPInstance{Interface: i.Interface, VRID: i.VRID}
+	if i.IPv6() {
+		v.Family = resource.IPv6
+	}
+	return v.ID()
+}
+
 func texts[T any](list []T, text func(T) string) resource.List {
 	out := make([]string, 0, len(list))
 	for _, e := range list {

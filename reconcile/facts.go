@@ -1,6 +1,10 @@
 package reconcile
 
-import "time"
+import (
+	"time"
+
+	"github.com/hareconcile/hareconcile/internal/spec"
+)
 
 // A Verdict is what checks say of one server of a pool.
 type Verdict string
@@ -13,6 +17,9 @@ const (
 	// Degraded is up, and worth less than others: what a pool makes of it is its own affair.
 	Degraded Verdict = "degraded"
 )
+
+// Serves reports whether a server may take connections.
+func (v Verdict) Serves() bool { return v == Up || v == Degraded }
 
 // A ServerRef names a server of a pool: "pool/server".
 type ServerRef string
@@ -43,6 +50,25 @@ type Facts struct {
 	// Trackers holds the states of plugin trackers by name, for display.
 	Trackers map[string]Verdict `json:"trackers"`
 }
+
+// Verdict returns what counts of a server of p: without checks it is up, and before the first
+// result what the pool says.
+func (f *Facts) Verdict(p spec.Pool, s spec.Server) Verdict {
+	if len(p.Checks) == 0 {
+		return Up
+	}
+	v := f.Servers[NewServerRef(p.Name, s.Name)]
+	if v == Unknown && p.InitiallyUp {
+		return Up
+	}
+	return v
+}
+
+// RoleMaster is the state of a VRRP instance in which it holds its addresses.
+const RoleMaster = "MASTER"
+
+// Role returns this node's state in i, or "" where it is not known.
+func (f *Facts) Role(i spec.VRRPInstance) string { return f.Roles[InstanceID(i).Name] }
 
 // An Alarm is something that needs a person though the node does what it can.
 type Alarm struct {

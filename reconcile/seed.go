@@ -1,9 +1,6 @@
 package reconcile
 
 import (
-	"cmp"
-	"net/netip"
-
 	"github.com/hareconcile/hareconcile/internal/spec"
 	"github.com/hareconcile/hareconcile/reconcile/resource"
 )
@@ -14,10 +11,7 @@ import (
 // not in the table, and those that are being drained, are missing: they wait for their first
 // check.
 func SeedVerdicts(c *spec.Cluster, live resource.Set) map[ServerRef]Verdict {
-	pools := map[string]spec.Pool{}
-	for _, p := range c.Pools {
-		pools[p.Name] = p
-	}
+	pools := c.PoolsByName()
 	out := map[ServerRef]Verdict{}
 	for _, vs := range c.VirtualServers {
 		for _, s := range vs.Services {
@@ -31,8 +25,7 @@ func SeedVerdicts(c *spec.Cluster, live resource.Set) map[ServerRef]Verdict {
 
 func seedPool(p spec.Pool, key resource.ServiceKey, live resource.Set, out map[ServerRef]Verdict) {
 	for _, s := range p.Servers {
-		at := netip.AddrPortFrom(s.Address, cmp.Or(s.Port, key.Address.Port()))
-		have, ok := live[resource.IPVSServer{Service: key, Address: at}.ID()].(resource.IPVSServer)
+		have, ok := live[ServerID(key, s)].(resource.IPVSServer)
 		switch ref := NewServerRef(p.Name, s.Name); {
 		case ok && (have.Weight > 0 || p.OnFail == "remove"):
 			out[ref] = Up

@@ -18,3 +18,8 @@ func Key(s spec.Service) resource.ServiceKey {
 	}
 	return resource.ServiceKey{Protocol: s.Protocol, Address: netip.AddrPortFrom(s.Address, s.Port)}
 }
+
+// ServerID returns the ID of a server's entry in a service.
+func ServerID(service resource.ServiceKey, s spec.Server) resource.ID {
+	return resource.IPVSServer{Service: service, Address: s.AddrPort(service.Address.Port())}.ID()
+}

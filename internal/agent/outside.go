@@ -37,7 +37,7 @@ func outsideOf(c *spec.Cluster, node string) outside {
 					key := resource.VRRPTracker{Type: resource.TrackBFD, Target: cmp.Or(ch.Address, s.Address).String()}.Key()
 					o.sessions[key] = append(o.sessions[key], ref)
 				case ch.Plugin != nil:
-					t := pluginCheck(ref, ch, netip.AddrPortFrom(cmp.Or(ch.Address, s.Address), cmp.Or(ch.Port, s.Port, u.port)))
+					t := pluginCheck(ref, ch, ch.Asked(s.AddrPort(u.port)))
 					o.plugins[t.Name] = ref
 					o.trackers = append(o.trackers, t)
 				}

@@ -1,9 +1,7 @@
 package agent
 
 import (
-	"cmp"
 	"maps"
-	"net/netip"
 	"slices"
 	"strings"
 
@@ -19,16 +17,12 @@ func jobs(c *spec.Cluster, node string, f reconcile.Facts) []checker.Job {
 	for _, u := range used(c, node) {
 		for _, s := range u.pool.Servers {
 			ref := reconcile.NewServerRef(u.pool.Name, s.Name)
-			initial := f.Servers[ref]
-			if initial == reconcile.Unknown && u.pool.InitiallyUp {
-				initial = reconcile.Up
-			}
 			seen[ref] = checker.Job{
 				Ref:     ref,
-				Address: netip.AddrPortFrom(s.Address, cmp.Or(s.Port, u.port)),
+				Address: s.AddrPort(u.port),
 				Checks:  u.pool.Checks,
 				Any:     u.pool.Any,
-				Initial: initial,
+				Initial: f.Verdict(u.pool, s),
 			}
 		}
 	}
@@ -48,10 +42,7 @@ type usedPool struct {
 
 // used returns the pools that node has to check, each once.
 func used(c *spec.Cluster, node string) []usedPool {
-	pools, directs := map[string]spec.Pool{}, map[string]bool{}
-	for _, p := range c.Pools {
-		pools[p.Name] = p
-	}
+	pools, directs := c.PoolsByName(), map[string]bool{}
 	for _, i := range c.Instances {
 		_, directs[i.Name] = i.Priority[node]
 	}
@@ -113,10 +104,7 @@ func (a *Agent) dropMovedServers(before, after *spec.Cluster) {
 	for _, m := range after.Moved {
 		names[m.To] = m.From
 	}
-	pools := map[string]spec.Pool{}
-	for _, p := range before.Pools {
-		pools[p.Name] = p
-	}
+	pools := before.PoolsByName()
 	for _, p := range after.Pools {
 		old, ok := pools[p.Name]
 		if !ok {

@@ -2,7 +2,6 @@ package agent
 
 import (
 	"cmp"
-	"net/netip"
 
 	"github.com/hareconcile/hareconcile/internal/control"
 	"github.com/hareconcile/hareconcile/internal/spec"
@@ -12,13 +11,7 @@ import (
 
 // servicesStatus adds the virtual servers that this node directs.
 func (a *Agent) servicesStatus(s *control.Status, c *spec.Cluster) {
-	pools, instances := map[string]spec.Pool{}, map[string]spec.VRRPInstance{}
-	for _, p := range c.Pools {
-		pools[p.Name] = p
-	}
-	for _, i := range c.Instances {
-		instances[i.Name] = i
-	}
+	pools, instances := c.PoolsByName(), c.InstancesByName()
 	for _, vs := range c.VirtualServers {
 		if instances[vs.On].Priority[a.cfg.Node] != 0 && len(vs.Services) > 0 {
 			s.Services = append(s.Services, a.service(vs, pools[vs.Pool], pools[vs.Sorry], instances[vs.On]))
@@ -37,7 +30,7 @@ func (a *Agent) service(vs spec.VirtualServer, pool, sorry spec.Pool, i spec.VRR
 			out.Services = append(out.Services, reconcile.Key(s).String())
 		}
 	}
-	if role := a.roleIn(i); vs.Program == "master" && role != "MASTER" {
+	if role := a.facts.Role(i); vs.Program == "master" && role != reconcile.RoleMaster {
 		out.Program = "this node is " + cmp.Or(role, "not known to be MASTER")
 	}
 	for _, s := range pool.Servers {
@@ -53,29 +46,17 @@ func (a *Agent) service(vs spec.VirtualServer, pool, sorry spec.Pool, i spec.VRR
 	return out
 }
 
-// roleIn returns this node's last known state in i.
-func (a *Agent) roleIn(i spec.VRRPInstance) string {
-	v := resource.VRRPInstance{Interface: i.Interface, VRID: i.VRID, Family: resource.IPv4}
-	if i.IPv6() {
-		v.Family = resource.IPv6
-	}
-	return a.facts.Roles[v.ID().Name]
-}
-
 // server returns what is known of one server, as the first service of its virtual server has
 // it, and whether it is in the table.
 func (a *Agent) server(key resource.ServiceKey, p spec.Pool, s spec.Server) (control.Server, bool) {
-	addr := netip.AddrPortFrom(s.Address, cmp.Or(s.Port, key.Address.Port()))
-	id := resource.IPVSServer{Service: key, Address: addr}.ID()
+	id := reconcile.ServerID(key, s)
 	have, there := a.live.Owned[id].(resource.IPVSServer)
 	ref := reconcile.NewServerRef(p.Name, s.Name)
-	r, v := a.results[ref], a.facts.Servers[ref]
-	if len(p.Checks) == 0 || v == reconcile.Unknown && p.InitiallyUp {
-		v = reconcile.Up
-	}
+	r := a.results[ref]
 	_, ordered := a.orders[ref]
 	out := control.Server{
-		Name: s.Name, Address: addr.String(), Weight: have.Weight, Verdict: v, Message: r.Message, Since: r.At,
+		Name: s.Name, Address: s.AddrPort(key.Address.Port()).String(), Weight: have.Weight,
+		Verdict: a.facts.Verdict(p, s), Message: r.Message, Since: r.At,
 		Share: a.facts.Shares[ref], Draining: ordered || s.Draining, Connections: a.live.Connections[id],
 	}
 	if w, ok := a.facts.Weights[ref]; ok {

@@ -182,11 +182,7 @@ func (a *Agent) vrrpTracker(t spec.Tracker) (trackerState, bool) {
 // instanceName returns the name in the cluster file of the instance that the kernel's key means.
 func instanceName(c *spec.Cluster, key string) string {
 	for _, i := range c.Instances {
-		family := resource.IPv4
-		if i.IPv6() {
-			family = resource.IPv6
-		}
-		if (resource.VRRPInstance{Interface: i.Interface, VRID: i.VRID, Family: family}).ID().Name == key {
+		if reconcile.InstanceID(i).Name == key {
 			return i.Name
 		}
 	}

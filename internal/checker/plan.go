@@ -137,7 +137,7 @@ func (p *plan) prepare(e *Engine) {
 	if p.failure = p.form.err; p.failure != nil {
 		return
 	}
-	asked := p.server.Asked(p.Check)
+	asked := p.Asked(p.server.Address)
 	switch p.manner {
 	case byProbe:
 		p.probe, p.failure = e.prober(p.Check, p.server, e.Probes)

@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"cmp"
 	"net/netip"
 	"time"
 )
@@ -43,6 +44,15 @@ type Check struct {
 	Exec    *ExecCheck   `json:"exec,omitempty"`
 	Plugin  *PluginCheck `json:"plugin,omitempty"`
 	File    *FileCheck   `json:"file,omitempty"`
+}
+
+// Asked returns whom c asks about a server: itself, unless c says otherwise.
+func (c Check) Asked(server netip.AddrPort) netip.AddrPort {
+	addr := server.Addr()
+	if c.Address.IsValid() {
+		addr = c.Address
+	}
+	return netip.AddrPortFrom(addr, cmp.Or(c.Port, server.Port()))
 }
 
 // TLS is how a probe speaks TLS. Certificates are verified unless that is switched off.

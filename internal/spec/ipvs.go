@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"cmp"
 	"net/netip"
 	"time"
 )
@@ -47,6 +48,11 @@ type Server struct {
 	// new ones after that (ipvsadm -x, -y); 0 is no bound.
 	Upper uint32 `json:"upper,omitempty"`
 	Lower uint32 `json:"lower,omitempty"`
+}
+
+// AddrPort returns where s listens: the port is the service's unless s or its pool has one.
+func (s Server) AddrPort(service uint16) netip.AddrPort {
+	return netip.AddrPortFrom(s.Address, cmp.Or(s.Port, service))
 }
 
 // A Tunnel is how packets to a server are wrapped (forward = "tunnel").

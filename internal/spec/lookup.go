@@ -26,6 +26,24 @@ func (c *Cluster) Pool(name string) (Pool, bool) {
 	return find(c.Pools, func(p Pool) bool { return p.Name == name })
 }
 
+// PoolsByName returns all pools, for whoever looks for many.
+func (c *Cluster) PoolsByName() map[string]Pool {
+	return byName(c.Pools, func(p Pool) string { return p.Name })
+}
+
+// InstancesByName returns all VRRP instances, for whoever looks for many.
+func (c *Cluster) InstancesByName() map[string]VRRPInstance {
+	return byName(c.Instances, func(i VRRPInstance) string { return i.Name })
+}
+
+func byName[T any](list []T, name func(T) string) map[string]T {
+	out := make(map[string]T, len(list))
+	for _, v := range list {
+		out[name(v)] = v
+	}
+	return out
+}
+
 // Tracker returns the tracker of that name.
 func (c *Cluster) Tracker(name string) (Tracker, bool) {
 	return find(c.Trackers, func(t Tracker) bool { return t.Name == name })

@@ -51,7 +51,7 @@ func (a Address) ID() ID { return ID{KindAddress, a.Prefix.Addr().String()} }
 // A Tunnel is a device on which a real server gets the packets that a director wrapped. It
 // is the kernel's fallback device of its type, which is up, and for gue a receiving port.
 type Tunnel struct {
-	Device string `json:"device"`         // "tunl0", "ip6tnl0", "gre0" or "ip6gre0"
+	Device string `json:"device"`         // "tunl0", "sit0", "ip6tnl0", "gre0" or "ip6gre0"
 	Type   string `json:"type"`           // "ipip", "gue" or "gre"
 	Port   uint16 `json:"port,omitempty"` // gue: the UDP port that is unwrapped (ip-fou(8))
 }

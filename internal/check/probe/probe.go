@@ -18,18 +18,6 @@ type Target struct {
 	Pool, Server string // names
 }
 
-// Asked returns whom check c asks about t: the server itself unless the check says otherwise.
-func (t Target) Asked(c spec.Check) netip.AddrPort {
-	addr, port := t.Address.Addr(), t.Address.Port()
-	if c.Address.IsValid() {
-		addr = c.Address
-	}
-	if c.Port != 0 {
-		port = c.Port
-	}
-	return netip.AddrPortFrom(addr, port)
-}
-
 // An Outcome is what one look told. Err nil is a pass; Unmeasured is a fault of this host,
 // which says nothing of the server.
 type Outcome = answer.Outcome

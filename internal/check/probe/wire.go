@@ -25,7 +25,7 @@ type wire struct {
 }
 
 func newWire(c spec.Check, t Target) (*wire, error) {
-	w := &wire{target: t.Asked(c), check: c}
+	w := &wire{target: c.Asked(t.Address), check: c}
 	if c.Source.IsValid() && c.Source.Unmap().Is4() != w.target.Addr().Unmap().Is4() {
 		return nil, fmt.Errorf("source %s is of another family than %s", c.Source, w.target.Addr())
 	}
