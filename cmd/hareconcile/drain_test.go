@@ -88,7 +88,7 @@ func TestDrainWaitsUntilTheServerIsDrained(t *testing.T) {
 	}{
 		{"drained", control.Drain{Server: "web/rs1", State: control.Drained}, 0, `^web/rs1 on rs1: drained\.\n$`, "^$"},
 		{"out of time", control.Drain{Server: "web/rs1", State: control.Drained, Connections: 2}, 0, `^web/rs1 on rs1: drained; its time was over with 2 connections left\.\n$`, "^$"},
-		{"taken back", control.Drain{Server: "web/rs1", State: control.Cancelled}, 1, "^$", "web/rs1 was taken back while it was draining"},
+		{"taken back", control.Drain{Server: "web/rs2", State: control.Drained}, 1, "^$", "web/rs1 was taken back while it was draining"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			a := &fakeAgent{}

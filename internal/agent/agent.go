@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -79,7 +78,8 @@ type Agent struct {
 	// track has room for one set of states, the newest wins; never closed.
 	track  chan map[resource.TrackerKey]string
 	status atomic.Pointer[published]
-	saving sync.Mutex // orders one Drain after the other
+	// saving has one place, for the Drain that goes on; never closed.
+	saving chan struct{}
 
 	// The fields below belong to the loop's goroutine.
 
@@ -115,7 +115,8 @@ type Agent struct {
 	upSince    map[reconcile.ServerRef]time.Time // servers in slow start
 	orders     map[reconcile.ServerRef]drain.Order
 	departures map[resource.ID]reconcile.Departure
-	quiet      time.Time // until when a status that is dear to make is not made again
+	cutOff     map[resource.ID]int // connections of drained servers when their time was over
+	quiet      time.Time           // until when a status that is dear to make is not made again
 }
 
 type trackerState struct {
@@ -132,6 +133,7 @@ func New(cfg Config) *Agent {
 		save:     make(chan *revision.Revision, 1),
 		fetch:    make(chan struct{}, 1),
 		track:    make(chan map[resource.TrackerKey]string, 1),
+		saving:   make(chan struct{}, 1),
 		facts: reconcile.Facts{
 			Servers:  map[reconcile.ServerRef]reconcile.Verdict{},
 			Roles:    map[string]string{},
@@ -143,6 +145,7 @@ func New(cfg Config) *Agent {
 		},
 		upSince:  map[reconcile.ServerRef]time.Time{},
 		orders:   map[reconcile.ServerRef]drain.Order{},
+		cutOff:   map[resource.ID]int{},
 		results:  map[reconcile.ServerRef]checker.Result{},
 		trackers: map[string]trackerState{},
 		phase:    control.Starting,

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"net/netip"
 	"slices"
 	"time"
 
@@ -38,6 +37,12 @@ func (a *Agent) Drain(ctx context.Context, r control.DrainRequest) (control.Drai
 		err    error
 		res    control.DrainResult
 	)
+	select { // the next order is judged by what this one made
+	case a.saving <- struct{}{}:
+		defer func() { <-a.saving }()
+	case <-ctx.Done():
+		return res, ctx.Err()
+	}
 	if e := a.do(ctx, func(context.Context) { orders, err = a.order(r) }); e != nil {
 		return res, e
 	}
@@ -45,8 +50,6 @@ func (a *Agent) Drain(ctx context.Context, r control.DrainRequest) (control.Drai
 		return res, err
 	}
 	list := slices.SortedFunc(maps.Values(orders), func(a, b drain.Order) int { return cmp.Compare(a.Server, b.Server) })
-	a.saving.Lock() // one order after the other, also on disk
-	defer a.saving.Unlock()
 	if err := a.cfg.Drains.Save(list); err != nil {
 		return res, fmt.Errorf("the drain was not begun, because it cannot be kept: %w", err)
 	}
@@ -67,7 +70,7 @@ func (a *Agent) order(r control.DrainRequest) (map[reconcile.ServerRef]drain.Ord
 	if a.rev == nil {
 		return nil, errNotReady
 	}
-	pool, _, err := control.JudgeDrain(r, a.rev.Cluster, a.drains(), a.serving)
+	pool, err := control.JudgeDrain(r, a.rev.Cluster, a.drains(), a.serving)
 	if err != nil {
 		return nil, err
 	}
@@ -86,19 +89,9 @@ func (a *Agent) order(r control.DrainRequest) (map[reconcile.ServerRef]drain.Ord
 }
 
 // serving reports whether a server takes new connections.
-func (a *Agent) serving(ref reconcile.ServerRef) bool {
-	for _, p := range a.rev.Cluster.Pools {
-		for _, s := range p.Servers {
-			if reconcile.NewServerRef(p.Name, s.Name) != ref {
-				continue
-			}
-			_, ordered := a.orders[ref]
-			v := a.facts.Servers[ref]
-			up := len(p.Checks) == 0 || v == reconcile.Up || v == reconcile.Degraded || v == reconcile.Unknown && p.InitiallyUp
-			return up && !ordered && !s.Draining && s.Weight > 0
-		}
-	}
-	return false
+func (a *Agent) serving(p spec.Pool, s spec.Server) bool {
+	_, ordered := a.orders[reconcile.NewServerRef(p.Name, s.Name)]
+	return a.facts.Verdict(p, s).Serves() && !ordered && !s.Draining && s.Weight > 0
 }
 
 // drains returns how far each drain is, sorted by server.
@@ -126,9 +119,9 @@ func (a *Agent) drain(p spec.Pool, s spec.Server, ref reconcile.ServerRef, o dra
 			continue
 		}
 		for _, service := range vs.Services {
-			key := reconcile.Key(service)
-			id := resource.IPVSServer{Service: key, Address: netip.AddrPortFrom(s.Address, cmp.Or(s.Port, key.Address.Port()))}.ID()
+			id := reconcile.ServerID(reconcile.Key(service), s)
 			if _, there := a.live.Owned[id]; !there {
+				d.Connections += a.cutOff[id]
 				continue
 			}
 			d.State = control.Draining

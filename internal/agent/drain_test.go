@@ -3,6 +3,7 @@ package agent
 import (
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -79,6 +80,20 @@ func TestADrainEndsAtItsDeadline(t *testing.T) {
 		if got := w.weight(); got != -1 {
 			t.Errorf("weight after the deadline = %d, want no entry", got)
 		}
+		if d := w.Status().Drains; len(d) != 1 || d[0].State != control.Drained || d[0].Connections != 1 {
+			t.Errorf("drains = %+v, want rs1 drained with 1 connection cut off", d)
+		}
+		if _, err := w.Drain(t.Context(), control.DrainRequest{Server: "web/rs1", Cancel: true}); err != nil {
+			t.Fatal(err)
+		}
+		w.busy(0)
+		if _, err := w.Drain(t.Context(), control.DrainRequest{Server: "web/rs1"}); err != nil {
+			t.Fatal(err)
+		}
+		after(3 * pollInterval)
+		if d := w.Status().Drains; len(d) != 1 || d[0].State != control.Drained || d[0].Connections != 0 {
+			t.Errorf("drains = %+v, want rs1 drained again and nothing cut off", d)
+		}
 	})
 }
 
@@ -100,6 +115,27 @@ func TestDrainsOutliveTheAgent(t *testing.T) {
 		synctest.Wait()
 		if got := next.weight(); got != -1 || drainState(next) != "drained" {
 			t.Errorf("weight under the next agent = %d (%s), want no entry", got, drainState(next))
+		}
+	})
+}
+
+func TestTwoDrainsAtATimeAreBothKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.orders.slow = time.Second
+		defer converged(t, w)()
+		var both sync.WaitGroup
+		for _, ref := range []reconcile.ServerRef{"web/rs1", "web/rs2"} {
+			both.Go(func() {
+				if _, err := w.Drain(t.Context(), control.DrainRequest{Server: ref, Force: true}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		both.Wait()
+		kept, _ := w.orders.Load()
+		if drains := w.Status().Drains; len(drains) != 2 || len(kept) != 2 {
+			t.Errorf("drains = %+v, kept = %+v, want both servers in both", drains, kept)
 		}
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/hareconcile/hareconcile/internal/checker"
 	"github.com/hareconcile/hareconcile/internal/spec"
 	"github.com/hareconcile/hareconcile/reconcile"
+	"github.com/hareconcile/hareconcile/reconcile/resource"
 )
 
 // absorbServer makes a verdict a fact. A server that comes up starts slowly where its pool
@@ -20,11 +21,10 @@ func (a *Agent) absorbServer(r checker.Result) {
 	} else {
 		delete(a.facts.Weights, r.Ref)
 	}
-	serves := func(v reconcile.Verdict) bool { return v == reconcile.Up || v == reconcile.Degraded }
 	switch {
-	case !serves(r.Verdict):
+	case !r.Verdict.Serves():
 		delete(a.upSince, r.Ref)
-	case !serves(was):
+	case !was.Serves():
 		a.upSince[r.Ref] = time.Now()
 	}
 }
@@ -66,13 +66,14 @@ func (a *Agent) desired() (reconcile.Target, error) {
 		return t, err
 	}
 	a.facts.Quorum = t.Quorum
+	was, is := alarmed(a.alarms), alarmed(t.Alarms)
 	for _, n := range t.Alarms {
-		if !contains(a.alarms, n) {
+		if !was[alarmKey(n)] {
 			a.cfg.Log.Error("alarm", "id", n.Subject, "alarm", n.Kind, "err", n.Message)
 		}
 	}
 	for _, n := range a.alarms {
-		if !contains(t.Alarms, n) {
+		if !is[alarmKey(n)] {
 			a.cfg.Log.Info("alarm is over", "id", n.Subject, "alarm", n.Kind)
 		}
 	}
@@ -80,18 +81,28 @@ func (a *Agent) desired() (reconcile.Target, error) {
 	return t, nil
 }
 
-// contains compares subject and kind: an alarm whose figures change is the same alarm.
-func contains(list []reconcile.Alarm, n reconcile.Alarm) bool {
-	for _, have := range list {
-		if have.Subject == n.Subject && have.Kind == n.Kind {
-			return true
-		}
+// alarmKey is n without its message: an alarm whose figures change is the same alarm.
+func alarmKey(n reconcile.Alarm) reconcile.Alarm {
+	n.Message = ""
+	return n
+}
+
+func alarmed(list []reconcile.Alarm) map[reconcile.Alarm]bool {
+	out := make(map[reconcile.Alarm]bool, len(list))
+	for _, n := range list {
+		out[alarmKey(n)] = true
 	}
-	return false
+	return out
 }
 
 // follows keeps track of servers that leave, after live state was read.
 func (a *Agent) follows(t reconcile.Target) {
+	for id, d := range a.departures {
+		if _, there := a.live.Owned[id]; !there && d.Connections > 0 {
+			a.cutOff[id] = d.Connections
+		}
+	}
+	maps.DeleteFunc(a.cutOff, func(id resource.ID, _ int) bool { _, drains := t.Grace[id]; return !drains })
 	a.departures = reconcile.Departures(a.live, t, a.departures, time.Now())
 	a.facts.Drained = map[string]bool{}
 	for id, d := range a.departures {

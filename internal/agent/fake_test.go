@@ -187,10 +187,12 @@ func (s *shelf) LoadGood() (*revision.Revision, error) {
 type orders struct {
 	mu   sync.Mutex
 	list []drain.Order
-	err  error // Save fails
+	err  error         // Save fails
+	slow time.Duration // and how long it takes
 }
 
 func (o *orders) Save(list []drain.Order) error {
+	<-time.After(o.slow)
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.err == nil {

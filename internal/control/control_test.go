@@ -17,6 +17,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/hareconcile/hareconcile/internal/spec"
 	"github.com/hareconcile/hareconcile/reconcile"
 	"github.com/hareconcile/hareconcile/reconcile/planfile"
 	"github.com/hareconcile/hareconcile/reconcile/resource"
@@ -80,15 +81,14 @@ func (b *backend) Snapshot(context.Context) (Snapshot, error) {
 func (b *backend) Drain(_ context.Context, r DrainRequest) (DrainResult, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	pool, _, err := JudgeDrain(r, twoServers, b.status.Drains, func(reconcile.ServerRef) bool { return true })
+	pool, err := JudgeDrain(r, twoServers, b.status.Drains, func(spec.Pool, spec.Server) bool { return true })
 	if err != nil {
 		return DrainResult{}, err
 	}
-	d := Drain{Server: r.Server, State: Draining, Connections: 3, Since: noon, Until: noon.Add(r.Patience(pool))}
-	if r.Cancel {
-		d.State = Cancelled
+	b.status.Drains = nil
+	if !r.Cancel {
+		b.status.Drains = []Drain{{Server: r.Server, State: Draining, Connections: 3, Since: noon, Until: noon.Add(r.Patience(pool))}}
 	}
-	b.status.Drains = []Drain{d}
 	close(b.changed)
 	b.changed = make(chan struct{})
 	return DrainResult{b.status.Drains}, nil

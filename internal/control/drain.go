@@ -43,9 +43,8 @@ type DrainState string
 
 // The states of a drain.
 const (
-	Draining  DrainState = "draining"
-	Drained   DrainState = "drained"   // the server is out of the table
-	Cancelled DrainState = "cancelled" // the server is back; said for a while
+	Draining DrainState = "draining"
+	Drained  DrainState = "drained" // the server is out of the table
 )
 
 // A Drain is a server that leaves, or has left, and stays in the cluster file.
@@ -67,15 +66,15 @@ func (r DrainRequest) Patience(p spec.Pool) time.Duration {
 	return cmp.Or(time.Duration(r.Deadline), p.Drain, reconcile.DrainDefault)
 }
 
-// JudgeDrain finds the server that r means, and refuses with an *APIError what does not make
-// sense or looks like a mistake. Drains are those that there are now; serving reports
-// whether a server takes new connections.
-func JudgeDrain(r DrainRequest, c *spec.Cluster, drains []Drain, serving func(reconcile.ServerRef) bool) (spec.Pool, spec.Server, error) {
+// JudgeDrain finds the pool of the server that r means, and refuses with an *APIError what
+// does not make sense or looks like a mistake. Drains are those that there are now; serving
+// reports whether a server takes new connections.
+func JudgeDrain(r DrainRequest, c *spec.Cluster, drains []Drain, serving func(spec.Pool, spec.Server) bool) (spec.Pool, error) {
 	pool, server, err := findServer(c, r.Server)
 	if err != nil {
-		return pool, server, err
+		return pool, err
 	}
-	i := slices.IndexFunc(drains, func(d Drain) bool { return d.Server == r.Server && d.State != Cancelled })
+	i := slices.IndexFunc(drains, func(d Drain) bool { return d.Server == r.Server })
 	switch {
 	case server.Draining && r.Cancel:
 		err = invalid("the cluster file drains %s (%s:%d): take draining = true out there", r.Server, server.Origin.File, server.Origin.Line)
@@ -88,10 +87,10 @@ func JudgeDrain(r DrainRequest, c *spec.Cluster, drains []Drain, serving func(re
 		err = invalid("%s is drained already; to take it back, run: hareconcile undrain %s", r.Server, r.Server)
 	case i >= 0 && r.Deadline == 0:
 		err = invalid("%s is draining already, until %s; give a -deadline to change that", r.Server, drains[i].Until.Format(time.RFC3339))
-	case !r.Force && i < 0 && isLast(pool, r.Server, serving):
+	case !r.Force && i < 0 && isLast(pool, server, serving):
 		err = invalid("%s is the last server in service of pool %s; to drain it nevertheless, add -force", server.Name, pool.Name)
 	}
-	return pool, server, err
+	return pool, err
 }
 
 func invalid(format string, a ...any) error {
@@ -103,11 +102,11 @@ func findServer(c *spec.Cluster, ref reconcile.ServerRef) (spec.Pool, spec.Serve
 	var all []string
 	for _, p := range c.Pools {
 		for _, s := range p.Servers {
-			if reconcile.NewServerRef(p.Name, s.Name) == ref {
-				return p, s, nil
-			}
 			full := reconcile.NewServerRef(p.Name, s.Name)
-			if s.Name == string(ref) {
+			switch {
+			case full == ref:
+				return p, s, nil
+			case s.Name == string(ref):
 				return p, s, invalid("%q lacks its pool: there is %s", ref, full)
 			}
 			all = append(all, string(full))
@@ -120,12 +119,10 @@ func findServer(c *spec.Cluster, ref reconcile.ServerRef) (spec.Pool, spec.Serve
 }
 
 // isLast reports whether a server is in service and no other one of its pool is.
-func isLast(p spec.Pool, ref reconcile.ServerRef, serving func(reconcile.ServerRef) bool) bool {
-	others := slices.ContainsFunc(p.Servers, func(s spec.Server) bool {
-		other := reconcile.NewServerRef(p.Name, s.Name)
-		return other != ref && serving(other)
+func isLast(p spec.Pool, s spec.Server, serving func(spec.Pool, spec.Server) bool) bool {
+	return serving(p, s) && !slices.ContainsFunc(p.Servers, func(other spec.Server) bool {
+		return other.Name != s.Name && serving(p, other)
 	})
-	return serving(ref) && !others
 }
 
 func (s *server) drain(w http.ResponseWriter, r *http.Request) {
