@@ -201,7 +201,7 @@ func TestEvaluate(t *testing.T) {
   }`), []string{"error sysctl/net/a condition: the value is not a bool"}},
 		{"each object has a budget of its own", rp(`operations = ["create"]
   enforce {
-    condition     = length([for a in range(attrs.key == "net/a" ? 1000 : 0) : [for b in range(1000) : [for c in range(1000) : c]]]) > 0
+    condition     = length([for text in [join("", [for b in range(1000) : "a long text costs work and little time"])] : [for a in range(attrs.key == "net/a" ? 1000 : 0) : "${text}!"]][0]) > 0
     error_message = "x"
   }`), []string{"error pool.a condition: The", "deny sysctl/net/b x"}},
 		{"a message that fails still denies", rp(`operations = ["delete"]
@@ -220,7 +220,7 @@ func TestEvaluate(t *testing.T) {
   }`), []string{"deny sysctl/net/a second"}},
 		{"work beyond the limits is an error", rp(`operations = ["delete"]
   enforce {
-    condition     = length([for a in range(1000) : [for b in range(1000) : [for c in range(1000) : c]]]) > 0
+    condition     = length([for text in [join("", [for b in range(1000) : "a long text costs work and little time"])] : [for a in range(1000) : "${text}!"]][0]) > 0
     error_message = "x"
   }`), []string{"error sysctl/net/a condition: The"}},
 		{"inputs and locals are seen", `input "n" {
