@@ -5,6 +5,7 @@ import (
 	"os"
 	osuser "os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"syscall"
 )
@@ -99,13 +100,5 @@ func (a Account) Reaches(path string) error {
 }
 
 func (a Account) inGroup(gid uint32) bool {
-	if int(gid) == a.GID {
-		return true
-	}
-	for _, g := range a.groups {
-		if g == gid {
-			return true
-		}
-	}
-	return false
+	return int(gid) == a.GID || slices.Contains(a.groups, gid)
 }
