@@ -35,8 +35,6 @@ func (l *loop) receive(c *conn, ended bool) {
 	}
 }
 
-var errSilent = errors.New("connection closed without an answer")
-
 // hear takes a piece of a plain text, and reports whether c was settled.
 func (l *loop) hear(c *conn, b []byte) bool {
 	p := c.entry.Probe
@@ -44,11 +42,7 @@ func (l *loop) hear(c *conn, b []byte) bool {
 	if !found && len(b) > 0 && !c.heard.Full() {
 		return false
 	}
-	var end error
-	if len(b) == 0 {
-		end = errSilent
-	}
-	out := p.text.Judge(&c.heard, end)
+	out := p.text.Judge(&c.heard, nil)
 	if out.Err != nil {
 		l.broken(c, out.Err)
 	} else {

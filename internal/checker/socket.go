@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/hareconcile/hareconcile/internal/check"
+	"github.com/hareconcile/hareconcile/internal/check/probe"
 	"github.com/hareconcile/hareconcile/internal/check/watch"
 )
 
@@ -106,22 +107,13 @@ func (p *plan) equip(fd int) fault {
 	return fault{}
 }
 
-// lacks are errors of this host, for want of descriptors, memory, ports, watches (epoll(7)), a
-// device, an address to send from, or the right to send. They say nothing of the server.
-var lacks = []unix.Errno{
-	unix.EMFILE, unix.ENFILE, unix.ENOMEM, unix.ENOBUFS, unix.EADDRNOTAVAIL, unix.EADDRINUSE,
-	unix.ENODEV, unix.EPERM, unix.EACCES, unix.EAFNOSUPPORT, unix.EAGAIN, unix.ENOSPC,
-}
-
 // faulty returns the sample of a failed system call.
 func (p *plan) faulty(f fault) watch.Sample {
 	errno, _ := f.err.(unix.Errno) // as every system call of this package returns it
 	text := func() string { return os.NewSyscallError(f.call, f.err).Error() }
-	for _, e := range lacks {
-		if errno == e {
-			message := p.say(f.call, int(errno), func() string { return "could not measure: " + text() })
-			return watch.Sample{State: check.Unknown, Message: message}
-		}
+	if probe.Lacks(f.err) {
+		message := p.say(f.call, int(errno), func() string { return "could not measure: " + text() })
+		return watch.Sample{State: check.Unknown, Message: message}
 	}
 	return watch.Sample{State: check.Down, Message: p.say(f.call, int(errno), text)}
 }

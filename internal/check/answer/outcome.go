@@ -2,6 +2,8 @@
 package answer
 
 import (
+	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 	"unicode"
@@ -25,6 +27,13 @@ type Outcome struct {
 const (
 	MaxHeader = 64 << 10
 	MaxBody   = 64 << 10
+)
+
+// How a connection fails a server that says nothing wrong.
+var (
+	ErrNothing = errors.New("connection closed without an answer")
+	ErrMiddle  = errors.New("connection closed in the middle of the answer")
+	ErrHead    = fmt.Errorf("its header is longer than %d KiB", MaxHeader>>10)
 )
 
 // MaxWeight is the highest weight that a check may give (ipvsadm -w).

@@ -2,7 +2,6 @@ package answer
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"regexp"
 
@@ -66,8 +65,8 @@ func (t *Text) found(text []byte) bool {
 	return bytes.Contains(text, t.expect) && (t.regex == nil || t.regex.Match(text))
 }
 
-// Judge returns the outcome once nothing more will be heard. end is why: nil if what is
-// expected has come or the bound is reached, and otherwise the error of the connection.
+// Judge returns the outcome once nothing more will be heard. end is the error of the
+// connection, or nil if what is expected has come, the bound is reached or the server is done.
 func (t *Text) Judge(h *Heard, end error) Outcome {
 	if t.found(h.text) {
 		return Outcome{Message: fmt.Sprintf("answered %q", Line(string(h.text)))}
@@ -82,5 +81,5 @@ func (t *Text) Judge(h *Heard, end error) Outcome {
 	case end != nil:
 		return Outcome{Err: end}
 	}
-	return Outcome{Err: errors.New("connection closed without an answer")}
+	return Outcome{Err: ErrNothing}
 }

@@ -5,7 +5,6 @@ package http1
 import (
 	"bytes"
 	"errors"
-	"fmt"
 
 	"github.com/hareconcile/hareconcile/internal/check/answer"
 )
@@ -16,7 +15,6 @@ const maxFraming = 512 << 10
 
 // What can be wrong with an answer, beside what is told with its text.
 var (
-	errHead      = fmt.Errorf("its header is longer than %d KiB", answer.MaxHeader>>10)
 	errFraming   = errors.New("chunked encoding of more frames than content")
 	errChunkByte = errors.New("invalid byte in chunk length")
 	errChunkNone = errors.New("empty hex number for chunk length")
@@ -25,8 +23,6 @@ var (
 	errHeader    = errors.New("malformed header line")
 	errLength    = errors.New("bad Content-Length")
 	errEncoding  = errors.New("unsupported Transfer-Encoding")
-	errNothing   = errors.New("connection closed without an answer")
-	errMiddle    = errors.New("connection closed in the middle of the answer")
 )
 
 // A Want says what an answer is to, and what of it is kept.
@@ -119,9 +115,9 @@ func (r *Reader) End() error {
 	case r.phase == done:
 		return nil
 	case r.head == 0 && len(r.line) == 0:
-		return errNothing
+		return answer.ErrNothing
 	}
-	return errMiddle
+	return answer.ErrMiddle
 }
 
 // content takes bytes of the body and returns the rest.
@@ -154,7 +150,7 @@ func (r *Reader) text(b []byte) ([]byte, error) {
 	}
 	if r.phase <= headerLine {
 		if r.head += n; r.head > answer.MaxHeader {
-			return nil, errHead
+			return nil, answer.ErrHead
 		}
 	} else if r.framing += n; r.framing > maxFraming {
 		return nil, errFraming

@@ -96,7 +96,7 @@ func readResponse(conn io.Reader, method string) (answer.Response, error) {
 		resp, err := http.ReadResponse(in, &http.Request{Method: method})
 		switch {
 		case err != nil && bounded.N <= 0:
-			return answer.Response{}, fmt.Errorf("its header is longer than %d KiB", answer.MaxHeader>>10)
+			return answer.Response{}, answer.ErrHead
 		case errors.Is(err, io.ErrUnexpectedEOF) && bounded.N == answer.MaxHeader:
 			return answer.Response{}, io.EOF // not one byte
 		case err != nil:

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -23,25 +24,22 @@ func (e *ownError) Unwrap() error { return e.err }
 // own says that err is of this host.
 func own(err error) error { return &ownError{err} }
 
-// lacks are the kernel's errors for want of something here: descriptors, memory, ports, a
-// device, an address to send from, or the right to send.
+// lacks are errors of this host, for want of descriptors, memory, ports, watches (epoll(7)), a
+// device, an address to send from, or the right to send. They say nothing of the server.
 var lacks = []syscall.Errno{
-	syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.ENOBUFS, syscall.EADDRNOTAVAIL,
-	syscall.EADDRINUSE, syscall.ENODEV, syscall.EPERM, syscall.EAFNOSUPPORT,
+	syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.ENOBUFS, syscall.EADDRNOTAVAIL, syscall.EADDRINUSE,
+	syscall.ENODEV, syscall.EPERM, syscall.EACCES, syscall.EAFNOSUPPORT, syscall.EAGAIN, syscall.ENOSPC,
+}
+
+// Lacks reports whether a system call failed for want of something here.
+func Lacks(err error) bool {
+	return slices.ContainsFunc(lacks, func(e syscall.Errno) bool { return errors.Is(err, e) })
 }
 
 // ours reports whether err is a fault of this host.
 func ours(err error) bool {
 	var mine *ownError
-	if errors.As(err, &mine) {
-		return true
-	}
-	for _, e := range lacks {
-		if errors.Is(err, e) {
-			return true
-		}
-	}
-	return false
+	return errors.As(err, &mine) || Lacks(err)
 }
 
 // layers are what libraries put before an error's own words, outermost first.
@@ -59,9 +57,9 @@ func plain(err error, timeout time.Duration) error {
 	case errors.As(err, &syscallErr):
 		return syscallErr
 	case errors.Is(err, io.ErrUnexpectedEOF):
-		return errors.New("connection closed in the middle of the answer")
+		return answer.ErrMiddle
 	case errors.Is(err, io.EOF):
-		return errors.New("connection closed without an answer")
+		return answer.ErrNothing
 	}
 	text := err.Error()
 	for _, layer := range layers {

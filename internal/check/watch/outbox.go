@@ -1,5 +1,7 @@
 package watch
 
+import "slices"
+
 // An Outbox holds results that nobody has read yet, the latest of each key, oldest key
 // first. It is bounded by the number of targets. Its zero value is empty.
 type Outbox struct {
@@ -39,10 +41,10 @@ func (o *Outbox) Forget(key string) {
 		return
 	}
 	delete(o.latest, key)
-	for i, k := range o.order {
-		if k == key {
-			o.order = append(o.order[:i], o.order[i+1:]...)
-			return
-		}
+	if i := slices.Index(o.order, key); i > 0 {
+		o.order = slices.Delete(o.order, i, i+1)
+	} else { // as a rule, and in a step however many wait behind it
+		o.order[0] = ""
+		o.order = o.order[1:]
 	}
 }
