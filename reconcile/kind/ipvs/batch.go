@@ -8,9 +8,6 @@ import (
 	"github.com/hareconcile/hareconcile/reconcile/resource"
 )
 
-// maxBatch is how many changes are recorded in the ledger with one write.
-const maxBatch = 1024
-
 // ApplyAll implements reconcile.Batcher. What the kernel refuses is tried once more alone,
 // which knows what to do about an object that is there already; the error joins a
 // *reconcile.ChangeError for each change that could not be made, and all others were made.
@@ -25,7 +22,7 @@ func (r *rows[T]) ApplyAll(ctx context.Context, cs []reconcile.Change) error {
 			break
 		}
 		n := 1
-		for n < len(cs) && n < maxBatch && group(cs[n].Action) == group(cs[0].Action) {
+		for n < len(cs) && group(cs[n].Action) == group(cs[0].Action) {
 			n++
 		}
 		failed, err := r.together(ctx, cs[:n])

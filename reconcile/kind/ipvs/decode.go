@@ -25,7 +25,7 @@ func nextAttr(b []byte) (typ uint16, value, rest []byte, err error) {
 	return typ, b[4:size], b[min(len(b), (size+3)&^3):], nil
 }
 
-// find returns the value of the first attribute typ in b.
+// findAttr returns the value of the first attribute typ in b.
 func findAttr(b []byte, want uint16) ([]byte, error) {
 	for len(b) > 0 {
 		typ, value, rest, err := nextAttr(b)

@@ -86,15 +86,14 @@ func (h *timeouts) set(c ipvs.Client, want resource.IPVSTimeouts) error {
 	before, ours := h.prior()
 	after, next := before, before
 	one := func(want resource.Duration, now uint32, before, after, next *uint32) {
-		switch {
-		case want == 0: // what it was before, or 0, which leaves it
+		if want == 0 { // what it was before, or 0, which leaves it
 			*after = 0
-		default:
-			if *before == 0 {
-				*before, *after = now, now
-			}
-			*next = uint32(time.Duration(want) / time.Second)
+			return
 		}
+		if *before == 0 {
+			*before, *after = now, now
+		}
+		*next = uint32(time.Duration(want) / time.Second)
 	}
 	one(want.TCP, now.TCPTimeout, &before.TCPTimeout, &after.TCPTimeout, &next.TCPTimeout)
 	one(want.TCPFin, now.TCPFinTimeout, &before.TCPFinTimeout, &after.TCPFinTimeout, &next.TCPFinTimeout)

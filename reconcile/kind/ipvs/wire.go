@@ -36,18 +36,19 @@ const (
 	serviceNetmask   = 9
 	serviceEngine    = 11
 
-	serverAddress   = 1
-	serverPort      = 2
-	serverForward   = 3
-	serverWeight    = 4
-	serverUpper     = 5
-	serverLower     = 6
-	serverActive    = 7
-	serverInactive  = 8
-	serverFamily    = 11
-	serverTunnel    = 13
-	serverTunPort   = 14
-	serverTunFlags  = 15
+	serverAddress  = 1
+	serverPort     = 2
+	serverForward  = 3
+	serverWeight   = 4
+	serverUpper    = 5
+	serverLower    = 6
+	serverActive   = 7
+	serverInactive = 8
+	serverFamily   = 11
+	serverTunnel   = 13
+	serverTunPort  = 14
+	serverTunFlags = 15
+
 	daemonState     = 1
 	daemonInterface = 2
 	daemonSyncID    = 3
