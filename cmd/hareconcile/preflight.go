@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/hareconcile/hareconcile/reconcile"
 	"github.com/hareconcile/hareconcile/reconcile/kind/ipvs"
@@ -62,12 +61,7 @@ type omission struct {
 
 // Error implements error.
 func (o *omission) Error() string {
-	const most = 5
-	names := strings.Join(o.names[:min(most, len(o.names))], ", ")
-	if more := len(o.names) - most; more > 0 {
-		names += fmt.Sprintf(" and %s more", thousands(more))
-	}
-	return fmt.Sprintf("these were left out: %s\n%v", names, o.why)
+	return fmt.Sprintf("these were left out: %s\n%v", few(o.names), o.why)
 }
 
 // asOmission tells a plan with omissions from no plan.
