@@ -78,8 +78,8 @@ type Agent struct {
 	// track has room for one set of states, the newest wins; never closed.
 	track  chan map[resource.TrackerKey]string
 	status atomic.Pointer[published]
-	// saving has one place, for the Drain that goes on; never closed.
-	saving chan struct{}
+	// storing has one place, for whoever writes the drains to disk; never closed.
+	storing chan struct{}
 
 	// The fields below belong to the loop's goroutine.
 
@@ -113,7 +113,8 @@ type Agent struct {
 	outside    outside
 	alarms     []reconcile.Alarm
 	upSince    map[reconcile.ServerRef]time.Time // servers in slow start
-	orders     map[reconcile.ServerRef]drain.Order
+	orders     orderBook
+	renamed    bool // orders are not on disk under their servers' new names
 	departures map[resource.ID]reconcile.Departure
 	cutOff     map[resource.ID]int // connections of drained servers when their time was over
 	quiet      time.Time           // until when a status that is dear to make is not made again
@@ -133,7 +134,7 @@ func New(cfg Config) *Agent {
 		save:     make(chan *revision.Revision, 1),
 		fetch:    make(chan struct{}, 1),
 		track:    make(chan map[resource.TrackerKey]string, 1),
-		saving:   make(chan struct{}, 1),
+		storing:  make(chan struct{}, 1),
 		facts: reconcile.Facts{
 			Servers:  map[reconcile.ServerRef]reconcile.Verdict{},
 			Roles:    map[string]string{},
@@ -144,7 +145,7 @@ func New(cfg Config) *Agent {
 			Quorum:   map[string]bool{},
 		},
 		upSince:  map[reconcile.ServerRef]time.Time{},
-		orders:   map[reconcile.ServerRef]drain.Order{},
+		orders:   orderBook{},
 		cutOff:   map[resource.ID]int{},
 		results:  map[reconcile.ServerRef]checker.Result{},
 		trackers: map[string]trackerState{},
@@ -205,6 +206,10 @@ func (a *Agent) keep(ctx context.Context) error {
 			return nil
 		case rev = <-a.save:
 		case <-retry.C:
+		}
+		if err := a.keepRenamed(ctx); err != nil {
+			a.cfg.Log.Warn("drains of renamed servers not written; a restart would end them", "err", err)
+			retry.Reset(storeRetry)
 		}
 		if rev == nil {
 			continue

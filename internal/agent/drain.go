@@ -18,74 +18,121 @@ import (
 // loadDrains takes over what people ordered of an earlier agent. Without it servers that are
 // being worked on would get connections again, so a file that cannot be read is an error.
 func (a *Agent) loadDrains() error {
-	orders, err := a.cfg.Drains.Load()
+	list, err := a.cfg.Drains.Load()
 	if err != nil {
 		return fmt.Errorf("load drains: %w; remove the file if no server of this node is drained", err)
 	}
-	for _, o := range orders {
-		a.orders[o.Server] = o
-		a.facts.Drains[o.Server] = time.Duration(o.Grace)
+	for _, o := range list {
+		a.orders.set(o, false)
 	}
+	a.facts.Drains = a.orders.facts()
 	return nil
 }
 
 // Drain takes a server out of its pool on this node, or back. The order is on disk before
 // anything changes.
 func (a *Agent) Drain(ctx context.Context, r control.DrainRequest) (control.DrainResult, error) {
-	var (
-		orders map[reconcile.ServerRef]drain.Order
-		err    error
-		res    control.DrainResult
-	)
-	select { // the next order is judged by what this one made
-	case a.saving <- struct{}{}:
-		defer func() { <-a.saving }()
-	case <-ctx.Done():
+	var res control.DrainResult
+	if !a.mayStore(ctx) { // the next order is judged by what this one made
 		return res, ctx.Err()
 	}
-	if e := a.do(ctx, func(context.Context) { orders, err = a.order(r) }); e != nil {
-		return res, e
-	}
-	if err != nil {
+	defer func() { <-a.storing }()
+	var (
+		next orderBook
+		o    drain.Order
+		err  error
+	)
+	e := a.do(ctx, func(context.Context) {
+		if o, err = a.order(r); err == nil {
+			next = maps.Clone(a.orders)
+			next.set(o, r.Cancel)
+		}
+	})
+	if err := cmp.Or(e, err); err != nil {
 		return res, err
 	}
-	list := slices.SortedFunc(maps.Values(orders), func(a, b drain.Order) int { return cmp.Compare(a.Server, b.Server) })
-	if err := a.cfg.Drains.Save(list); err != nil {
+	if err := a.cfg.Drains.Save(next.list()); err != nil {
 		return res, fmt.Errorf("the drain was not begun, because it cannot be kept: %w", err)
 	}
-	e := a.do(ctx, func(ctx context.Context) {
-		a.orders = orders
-		clear(a.facts.Drains)
-		for ref, o := range orders {
-			a.facts.Drains[ref] = time.Duration(o.Grace)
-		}
+	e = a.do(ctx, func(ctx context.Context) {
+		a.orders.set(o, r.Cancel)
+		a.facts.Drains = a.orders.facts()
 		a.pass(ctx)
 		res.Drains = a.drains()
 	})
 	return res, e
 }
 
-// order returns the orders as they are to be after r.
-func (a *Agent) order(r control.DrainRequest) (map[reconcile.ServerRef]drain.Order, error) {
+// mayStore waits until nobody else writes the drains to disk; false if ctx ends before.
+func (a *Agent) mayStore(ctx context.Context) bool {
+	select {
+	case a.storing <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// keepRenamed writes the drains to disk if a revision gave their servers other names.
+func (a *Agent) keepRenamed(ctx context.Context) error {
+	if !a.mayStore(ctx) {
+		return nil
+	}
+	defer func() { <-a.storing }()
+	var next orderBook
+	err := a.do(ctx, func(context.Context) {
+		if a.renamed {
+			next = maps.Clone(a.orders)
+		}
+		a.renamed = false
+	})
+	if err != nil || next == nil {
+		return nil // the agent stops, or there is nothing to do
+	}
+	if err = a.cfg.Drains.Save(next.list()); err != nil {
+		_ = a.do(ctx, func(context.Context) { a.renamed = true }) // but for an agent that stops
+	}
+	return err
+}
+
+// An orderBook holds the drains that people ordered, by server.
+type orderBook map[reconcile.ServerRef]drain.Order
+
+func (b orderBook) set(o drain.Order, cancel bool) {
+	if cancel {
+		delete(b, o.Server)
+	} else {
+		b[o.Server] = o
+	}
+}
+
+func (b orderBook) list() []drain.Order {
+	return slices.SortedFunc(maps.Values(b), func(a, b drain.Order) int { return cmp.Compare(a.Server, b.Server) })
+}
+
+func (b orderBook) facts() map[reconcile.ServerRef]time.Duration {
+	out := make(map[reconcile.ServerRef]time.Duration, len(b))
+	for ref, o := range b {
+		out[ref] = time.Duration(o.Grace)
+	}
+	return out
+}
+
+// order returns what r orders, unless it is refused.
+func (a *Agent) order(r control.DrainRequest) (drain.Order, error) {
 	if a.rev == nil {
-		return nil, errNotReady
+		return drain.Order{}, errNotReady
 	}
 	pool, err := control.JudgeDrain(r, a.rev.Cluster, a.drains(), a.serving)
 	if err != nil {
-		return nil, err
+		return drain.Order{}, err
 	}
-	orders := maps.Clone(a.orders)
-	if r.Cancel {
-		delete(orders, r.Server)
-		return orders, nil
-	}
-	o := orders[r.Server]
-	if o.Server == "" {
+	o, again := a.orders[r.Server]
+	if !again {
 		o = drain.Order{Server: r.Server, Since: time.Now().UTC()}
 	}
 	o.Grace = resource.Duration(r.Patience(pool))
-	orders[r.Server] = o
-	return orders, nil
+	return o, nil
 }
 
 // serving reports whether a server takes new connections.

@@ -133,12 +133,21 @@ func (a *Agent) renameServers(c *spec.Cluster, from, to string) {
 		rename(a.facts.Weights, was, is)
 		rename(a.results, was, is)
 		rename(a.upSince, was, is)
-		if o, ok := a.orders[was]; ok {
-			o.Server = is
-			a.orders[is] = o
-		}
-		rename(a.facts.Drains, was, is)
 	}
+	if _, stays := c.Pool(from); stays {
+		return // its drains do, too
+	}
+	for _, s := range old.Servers {
+		// What is ordered is moved and not copied: it would come back with the next revision
+		// that tells of the rename, after people took it back.
+		if o, ok := a.orders[reconcile.NewServerRef(from, s.Name)]; ok {
+			a.orders.set(o, true)
+			o.Server = reconcile.NewServerRef(to, s.Name)
+			a.orders.set(o, false)
+			a.renamed = true
+		}
+	}
+	a.facts.Drains = a.orders.facts()
 }
 
 // rename copies: the old name may still be in the cluster, and forget drops what is not.

@@ -7,6 +7,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/hareconcile/hareconcile/internal/control"
+	"github.com/hareconcile/hareconcile/internal/revision"
 	"github.com/hareconcile/hareconcile/internal/spec"
 	"github.com/hareconcile/hareconcile/reconcile"
 	"github.com/hareconcile/hareconcile/reconcile/resource"
@@ -25,6 +27,43 @@ func TestRenamedPoolKeepsItsVerdicts(t *testing.T) {
 		after(time.Minute)
 		if w.host.applies != before || w.weight() != 2 {
 			t.Errorf("changes = %d, weight = %d; want none and 2", w.host.applies-before, w.weight())
+		}
+	})
+}
+
+func TestADrainGoesWithARenamedPool(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		stop := converged(t, w)
+		if _, err := w.Drain(t.Context(), control.DrainRequest{Server: "web/rs1"}); err != nil {
+			t.Fatal(err)
+		}
+		renamed := func(commit string, moved ...spec.Moved) *revision.Revision {
+			r := lab(commit, 2)
+			r.Cluster.Pools[0].Name, r.Cluster.VirtualServers[0].Pool, r.Cluster.Moved = "www", "www", moved
+			return r
+		}
+		rename := spec.Moved{From: "pool.web", To: "pool.www"}
+		w.origin.push(renamed("bbbbbbb", rename))
+		after(time.Minute)
+		w.origin.push(renamed("ccccccc")) // nobody tells of the rename any more
+		after(time.Minute)
+		stop()
+		w.Agent = New(w.config())
+		defer w.start(t)()
+		after(time.Minute)
+		w.verdict("rs1", reconcile.Up)
+		synctest.Wait()
+		if d := w.Status().Drains; len(d) != 1 || d[0].Server != "www/rs1" || w.weight() > 0 {
+			t.Fatalf("drains after a restart = %+v with weight %d, want www/rs1 out", d, w.weight())
+		}
+		if _, err := w.Drain(t.Context(), control.DrainRequest{Server: "www/rs1", Cancel: true}); err != nil {
+			t.Fatal(err)
+		}
+		w.origin.push(renamed("ddddddd", rename))
+		after(time.Minute)
+		if d := w.Status().Drains; len(d) != 0 {
+			t.Errorf("drains after undrain and another revision = %+v, want none", d)
 		}
 	})
 }
