@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"slices"
 	"time"
 
 	"github.com/hareconcile/hareconcile/reconcile/resource"
@@ -44,6 +45,14 @@ type Departure struct {
 // over.
 func Departures(live Live, t Target, last map[resource.ID]Departure, now time.Time) map[resource.ID]Departure {
 	out := map[resource.ID]Departure{}
+	if slices.Contains(live.Unobserved, resource.KindIPVSServer) {
+		for id, d := range last { // their time goes on
+			if _, wanted := t.Set[id]; !wanted {
+				out[id] = d
+			}
+		}
+		return out
+	}
 	for id, v := range live.Owned {
 		s, ok := v.(resource.IPVSServer)
 		if _, wanted := t.Set[id]; !ok || wanted || s.Weight > 0 {

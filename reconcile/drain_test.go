@@ -1,6 +1,7 @@
 package reconcile_test
 
 import (
+	"maps"
 	"testing"
 	"time"
 
@@ -117,5 +118,20 @@ func TestDepartures(t *testing.T) {
 	}
 	if back := reconcile.Departures(live, desired(t, lvsDR(), "ka1", f), seen, start); len(back) > 0 {
 		t.Errorf("departures = %+v after the server was wanted again, want none", back)
+	}
+}
+
+// TestABlindLookEndsNoDeparture has a table that cannot be read now and then.
+func TestABlindLookEndsNoDeparture(t *testing.T) {
+	c, f := lvsDR(), facts(reconcile.Up, reconcile.Up)
+	c.Pools[0].Drain, c.Pools[0].Servers[0].Draining = 5*time.Second, true
+	want := desired(t, c, "ka1", f)
+	blind := reconcile.Live{Unobserved: []resource.Kind{resource.KindIPVSServer}}
+	last := map[resource.ID]reconcile.Departure{draining: {Since: time.Unix(1000, 0), Deadline: time.Unix(1005, 0), Connections: 3}}
+	if got := reconcile.Departures(blind, want, last, time.Unix(1004, 0)); !maps.Equal(got, last) {
+		t.Errorf("departures = %+v after a look that failed, want %+v", got, last)
+	}
+	if got := reconcile.Departures(blind, desired(t, lvsDR(), "ka1", f), last, time.Unix(1004, 0)); len(got) > 0 {
+		t.Errorf("departures = %+v of a server that is wanted again, want none", got)
 	}
 }
