@@ -71,6 +71,8 @@ type Agent struct {
 	inbox *inbox
 	// requests run on the loop's goroutine; never closed, unbuffered so that a caller knows it was taken.
 	requests chan func(context.Context)
+	// over is closed when the loop has ended.
+	over chan struct{}
 	// save has room for one revision, the newest wins; never closed.
 	save chan *revision.Revision
 	// fetch has room for one token: asking twice fetches once. Never closed.
@@ -131,6 +133,7 @@ func New(cfg Config) *Agent {
 		cfg:      cfg,
 		inbox:    newInbox(),
 		requests: make(chan func(context.Context)),
+		over:     make(chan struct{}),
 		save:     make(chan *revision.Revision, 1),
 		fetch:    make(chan struct{}, 1),
 		track:    make(chan map[resource.TrackerKey]string, 1),

@@ -54,10 +54,12 @@ func (a *Agent) Drain(ctx context.Context, r control.DrainRequest) (control.Drai
 	if err := a.cfg.Drains.Save(next.list()); err != nil {
 		return res, fmt.Errorf("the drain was not begun, because it cannot be kept: %w", err)
 	}
-	e = a.do(ctx, func(ctx context.Context) {
+	// It is on disk: it counts, even if nobody waits for the answer any more.
+	e = a.do(context.WithoutCancel(ctx), func(ctx context.Context) {
 		a.orders.set(o, r.Cancel)
 		a.facts.Drains = a.orders.facts()
 		a.pass(ctx)
+		a.publish() // whoever hears of the order sees it in the status
 		res.Drains = a.drains()
 	})
 	return res, e
@@ -159,8 +161,12 @@ func (a *Agent) drains() []control.Drain {
 }
 
 // drain looks for the server in every service of its pool: it is out once it is out of all.
+// A table that could not be read does not say so.
 func (a *Agent) drain(p spec.Pool, s spec.Server, ref reconcile.ServerRef, o drain.Order) control.Drain {
 	d := control.Drain{Server: ref, State: control.Drained, File: s.Draining, Since: o.Since, Until: o.Since.Add(time.Duration(o.Grace))}
+	if a.live.Owned == nil || slices.Contains(a.live.Unobserved, resource.KindIPVSServer) {
+		d.State = control.Draining
+	}
 	for _, vs := range a.rev.Cluster.VirtualServers {
 		if vs.Pool != p.Name && vs.Sorry != p.Name {
 			continue

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"sync"
@@ -187,6 +188,71 @@ func TestAPushDrainsWhoItDrops(t *testing.T) {
 		after(3 * pollInterval)
 		if got := w.weight(); got != -1 {
 			t.Errorf("weight = %d after the last connection, want no entry", got)
+		}
+	})
+}
+
+// TestOrdersOfTwoPeopleBothCount has a disk that is slow enough for both to be under way.
+func TestOrdersOfTwoPeopleBothCount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		defer converged(t, w)()
+		w.orders.slow = time.Second
+		errs := make(chan error, 2)
+		for _, server := range []reconcile.ServerRef{"web/rs1", "web/rs2"} {
+			go func() {
+				_, err := w.Drain(t.Context(), control.DrainRequest{Server: server, Force: true})
+				errs <- err
+			}()
+		}
+		if err := errors.Join(<-errs, <-errs); err != nil {
+			t.Fatal(err)
+		}
+		if kept, _ := w.orders.Load(); len(kept) != 2 || len(w.Status().Drains) != 2 {
+			t.Errorf("on disk = %+v, in force = %+v; want two each", kept, w.Status().Drains)
+		}
+	})
+}
+
+// TestAnOrderOnDiskCounts has somebody hang up while the order is being written.
+func TestAnOrderOnDiskCounts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		defer converged(t, w)()
+		w.orders.slow = time.Second
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second/2)
+		defer cancel()
+		_, err := w.Drain(ctx, control.DrainRequest{Server: "web/rs1"})
+		if kept, _ := w.orders.Load(); err != nil || len(kept) != 1 || w.weight() != 0 {
+			t.Errorf("Drain() = %v with %+v on disk and weight %d, want it in force", err, kept, w.weight())
+		}
+	})
+}
+
+// TestATableThatCannotBeReadIsNotDrained would have somebody switch off a busy server.
+func TestATableThatCannotBeReadIsNotDrained(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		defer converged(t, w)()
+		w.busy(3)
+		if _, err := w.Drain(t.Context(), control.DrainRequest{Server: "web/rs1", Deadline: resource.Duration(time.Minute)}); err != nil {
+			t.Fatal(err)
+		}
+		after(40 * time.Second)
+		blind := func(err error) {
+			w.host.mu.Lock()
+			defer w.host.mu.Unlock()
+			w.host.blind[resource.KindIPVSServer] = err
+		}
+		blind(errors.New("no buffer space available"))
+		after(10 * time.Second)
+		if got := drainState(w); got != "draining" {
+			t.Errorf("state = %q while the table cannot be read, want draining", got)
+		}
+		blind(nil)
+		after(12 * time.Second)
+		if got := w.weight(); got != -1 {
+			t.Errorf("weight after the deadline = %d, want no entry: it does not begin anew", got)
 		}
 	})
 }

@@ -192,7 +192,10 @@ type orders struct {
 }
 
 func (o *orders) Save(list []drain.Order) error {
-	<-time.After(o.slow)
+	o.mu.Lock()
+	slow := o.slow
+	o.mu.Unlock()
+	<-time.After(slow)
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.err == nil {

@@ -27,6 +27,7 @@ const (
 
 // loop is the goroutine that owns the agent's state.
 func (a *Agent) loop(ctx context.Context) error {
+	defer close(a.over)
 	poll := time.NewTimer(0)
 	defer poll.Stop()
 	show := time.NewTimer(time.Hour) // a status that had to wait
@@ -64,12 +65,16 @@ func (a *Agent) loop(ctx context.Context) error {
 	}
 }
 
+var errStopped = errors.New("the agent is stopping")
+
 // do runs f on the loop's goroutine and waits for it.
 func (a *Agent) do(ctx context.Context, f func(context.Context)) error {
 	done := make(chan struct{}) // closed by the loop when f returned
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
+	case <-a.over:
+		return errStopped
 	case a.requests <- func(ctx context.Context) { f(ctx); close(done) }:
 	}
 	select {
