@@ -8,8 +8,8 @@ import (
 // SeedVerdicts reads the verdicts that the table of an earlier agent stands for: a server
 // of ours that takes connections was up, one that takes none was down. A new agent starts
 // from them, so that its start takes nothing out of service. Servers of services that are
-// not in the table, and those that are being drained, are missing: they wait for their first
-// check.
+// not in the table, those that the cluster file drains, and sorry servers that do not stand in
+// are missing: they wait for their first check.
 func SeedVerdicts(c *spec.Cluster, live resource.Set) map[ServerRef]Verdict {
 	pools := c.PoolsByName()
 	out := map[ServerRef]Verdict{}
@@ -17,6 +17,7 @@ func SeedVerdicts(c *spec.Cluster, live resource.Set) map[ServerRef]Verdict {
 		for _, s := range vs.Services {
 			if _, ok := live[resource.IPVSService{ServiceKey: Key(s)}.ID()]; ok {
 				seedPool(pools[vs.Pool], Key(s), live, out)
+				seedSorry(pools[vs.Sorry], Key(s), live, out)
 			}
 		}
 	}
@@ -34,6 +35,15 @@ func seedPool(p spec.Pool, key resource.ServiceKey, live resource.Set, out map[S
 		case s.Draining:
 		case ok && s.Weight > 0, p.OnFail == "remove":
 			out[ref] = Down
+		}
+	}
+}
+
+// seedSorry finds the servers that stand in. That one is not there says nothing of it.
+func seedSorry(p spec.Pool, key resource.ServiceKey, live resource.Set, out map[ServerRef]Verdict) {
+	for _, s := range p.Servers {
+		if have, ok := live[ServerID(key, s)].(resource.IPVSServer); ok && have.Weight > 0 && len(p.Checks) > 0 {
+			out[NewServerRef(p.Name, s.Name)] = Up
 		}
 	}
 }

@@ -67,3 +67,24 @@ func TestSeedTakesNothingOut(t *testing.T) {
 		}
 	}
 }
+
+// TestSeedKeepsTheStandIn has a sorry server whose checks have not spoken yet.
+func TestSeedKeepsTheStandIn(t *testing.T) {
+	c := lvsDR()
+	c.Pools = append(c.Pools, spec.Pool{
+		Name: "sorry", OnFail: "weight_zero", Checks: c.Pools[0].Checks,
+		Servers: []spec.Server{{Name: "s1", Address: c.Nodes[0].Address.Next(), Port: 80, Weight: 1}},
+	})
+	c.VirtualServers[0].Sorry = "sorry"
+	f := facts(reconcile.Down, reconcile.Down)
+	f.Servers["sorry/s1"] = reconcile.Up
+	helped := desired(t, c, "ka1", f)
+	f.Servers = reconcile.SeedVerdicts(c, helped.Set)
+	if got := desired(t, c, "ka1", f).Set; !maps.Equal(got, helped.Set) {
+		t.Errorf("after a start: %v, want what was there before: %v", got, helped.Set)
+	}
+	f = facts(reconcile.Up, reconcile.Up)
+	if v, said := reconcile.SeedVerdicts(c, desired(t, c, "ka1", f).Set)["sorry/s1"]; said {
+		t.Errorf("a sorry server that is not needed is %q, want nothing said of it", v)
+	}
+}
