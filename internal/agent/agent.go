@@ -88,6 +88,7 @@ type Agent struct {
 	started    time.Time
 	rev        *revision.Revision // in force; nil at first
 	facts      reconcile.Facts
+	seeded     bool // facts have the verdicts that an earlier agent left in the table
 	results    map[reconcile.ServerRef]checker.Result
 	trackers   map[string]trackerState
 	vrrp       *channel.Status

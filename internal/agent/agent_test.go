@@ -270,6 +270,34 @@ func TestRestartTakesNothingOutOfService(t *testing.T) {
 	})
 }
 
+// TestABlindStartTakesNothingOutOfService has a table that cannot be read at first.
+func TestABlindStartTakesNothingOutOfService(t *testing.T) {
+	for _, k := range []resource.Kind{resource.KindIPVSService, resource.KindIPVSServer} {
+		for _, onFail := range []string{"weight_zero", "remove"} {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				converged(t, w)()
+				w.shelf.good.Cluster.Pools[0].OnFail = onFail
+				next := newWorld(t)
+				next.host, next.shelf = w.host, w.shelf
+				next.cfg.Handlers, next.cfg.Store = w.host.handlers(), w.shelf
+				next.origin.fail(errors.New("git is away"))
+				before := w.host.applies
+				w.host.blind[k] = errors.New("no buffer space available")
+				defer next.start(t)()
+				after(time.Minute)
+				w.host.mu.Lock()
+				w.host.blind[k] = nil
+				w.host.mu.Unlock()
+				after(time.Minute)
+				if got := w.host.applies - before; got != 0 {
+					t.Errorf("%s unread at the start, %s: changes = %d, want 0", k, onFail, got)
+				}
+			})
+		}
+	}
+}
+
 func TestPlanOnlyWaitsForApproval(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

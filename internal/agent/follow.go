@@ -9,8 +9,8 @@ import (
 
 	"github.com/hareconcile/hareconcile/internal/control"
 	"github.com/hareconcile/hareconcile/internal/revision"
-	"github.com/hareconcile/hareconcile/internal/spec"
 	"github.com/hareconcile/hareconcile/reconcile"
+	"github.com/hareconcile/hareconcile/reconcile/resource"
 )
 
 // follow fetches the branch at its interval and brings new revisions into force.
@@ -193,7 +193,11 @@ func (a *Agent) install(ctx context.Context, rev *revision.Revision, findings []
 	a.phase, a.message = control.Applying, "applying "+rev.Short()
 	a.move(rev.Cluster.Moved)
 	if first {
-		a.seed(ctx, rev.Cluster)
+		live, err := a.look(ctx, a.cfg.Handlers)
+		if err != nil {
+			a.cfg.Log.Warn("live state is incomplete", "err", err)
+		}
+		a.seed(live)
 	}
 	a.forget(rev.Cluster)
 	a.outside = outsideOf(rev.Cluster, a.cfg.Node)
@@ -201,13 +205,28 @@ func (a *Agent) install(ctx context.Context, rev *revision.Revision, findings []
 	a.cfg.SetTrackers(append(pluginTrackers(rev.Cluster, a.cfg.Node), a.outside.trackers...))
 }
 
-// seed takes the verdicts over that an earlier agent left in the kernel's table.
-func (a *Agent) seed(ctx context.Context, c *spec.Cluster) {
-	live, err := a.look(ctx, a.cfg.Handlers)
-	if err != nil {
-		a.cfg.Log.Warn("live state is incomplete", "err", err)
+// seed takes the verdicts over that an earlier agent left in the kernel's table, once it
+// could be read, and reports whether it did so now. What was measured meanwhile counts.
+func (a *Agent) seed(live reconcile.Live) bool {
+	for _, k := range []resource.Kind{resource.KindIPVSService, resource.KindIPVSServer} {
+		if a.seeded || slices.Contains(live.Unobserved, k) {
+			return false
+		}
 	}
-	for ref, v := range reconcile.SeedVerdicts(c, live.Owned) {
-		a.facts.Servers[ref] = v
+	a.seeded = true
+	for ref, v := range reconcile.SeedVerdicts(a.rev.Cluster, live.Owned) {
+		if _, known := a.facts.Servers[ref]; !known {
+			a.facts.Servers[ref] = v
+		}
 	}
+	return true
+}
+
+// seedLate is seed after the first look failed. Until it succeeds the table is left alone:
+// every weight would be a guess.
+func (a *Agent) seedLate() (reconcile.Target, error) {
+	if !a.seed(a.live) {
+		a.live.Unobserved = append(a.live.Unobserved, resource.KindIPVSService, resource.KindIPVSServer)
+	}
+	return a.desired()
 }

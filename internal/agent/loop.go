@@ -102,6 +102,13 @@ func (a *Agent) pass(ctx context.Context) {
 		return
 	}
 	plan, observeErr := a.observe(ctx, target)
+	if !a.seeded {
+		if target, err = a.seedLate(); err != nil {
+			a.fail(err)
+			return
+		}
+		plan = reconcile.Diff(a.live, target)
+	}
 	a.follows(target)
 	a.conflicts = plan.Conflicts
 	switch {
