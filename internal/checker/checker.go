@@ -25,7 +25,8 @@ type Job struct {
 	Any     bool
 	Checks  []spec.Check
 	// Initial counts from the first time that Ref is seen until samples say otherwise. A Job
-	// that is known keeps its verdict, and starts as Unknown if its address changed.
+	// that is known keeps its verdict, and starts as Unknown if its IP address changed. With
+	// another port it is checked anew: servers without one have that of their service.
 	Initial reconcile.Verdict
 }
 

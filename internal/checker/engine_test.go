@@ -319,10 +319,27 @@ func TestServersComeAndGo(t *testing.T) {
 	e.Set([]Job{job})
 	healthy.Store(true)
 	want(t, next(t, e), reconcile.Up, "http: status 200")
-	job.Address = refusing(t)
+	job.Address = netip.AddrPortFrom(netip.MustParseAddr("127.0.0.2"), refusing(t).Port())
 	e.Set([]Job{job})
 	want(t, next(t, e), reconcile.Unknown, "not checked yet")
 	want(t, next(t, e), reconcile.Down, "http: connect: connection refused")
+}
+
+// TestAnotherPortKeepsTheVerdict has a service get another port, and so all servers that have
+// none of their own: a push takes nobody out of service.
+func TestAnotherPortKeepsTheVerdict(t *testing.T) {
+	c := once(spec.Check{Type: "tcp"})
+	e := quiet()
+	job := Job{Ref: "web/rs1", Address: refusing(t), Checks: []spec.Check{c}, Initial: reconcile.Up}
+	e.Set([]Job{job})
+	start(t, e)
+	want(t, next(t, e), reconcile.Down, "tcp: connect: connection refused")
+	job.Address = swarm(t, 1)[0]
+	e.Set([]Job{job})
+	want(t, next(t, e), reconcile.Up, "tcp: connected")
+	job.Address = swarm(t, 1)[0]
+	e.Set([]Job{job})
+	want(t, next(t, e), reconcile.Up, "tcp: connected") // it was measured anew
 }
 
 func TestHistogram(t *testing.T) {

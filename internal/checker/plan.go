@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -30,6 +31,8 @@ const (
 type form struct {
 	spec.Check
 	fingerprint string
+	port        uint16 // and what at returned for it
+	ported      string
 	manner      manner
 	err         error // why it cannot be made
 	text        *answer.Text
@@ -75,6 +78,14 @@ func fingerprint(c spec.Check) string {
 	return string(b)
 }
 
+// at is the fingerprint of the check of a server with that port, which nearly all share.
+func (f *form) at(port uint16) string {
+	if f.ported == "" || f.port != port {
+		f.port, f.ported = port, strconv.Itoa(int(port))+" "+f.fingerprint
+	}
+	return f.ported
+}
+
 // rules are how samples count. What others tell has been counted by them.
 func (f *form) rules() check.Rules {
 	if f.manner == byOthers {
@@ -111,7 +122,7 @@ func targets(jobs []Job) []watch.Target[*plan] {
 	for _, j := range jobs {
 		pool, server, _ := strings.Cut(string(j.Ref), "/")
 		t := watch.Target[*plan]{
-			Key: string(j.Ref), Subject: j.Address.String(), Any: j.Any, Initial: check.State(j.Initial),
+			Key: string(j.Ref), Subject: j.Address.Addr().String(), Any: j.Any, Initial: check.State(j.Initial),
 			Checks: make([]watch.Check[*plan], 0, len(j.Checks)),
 		}
 		for i := range j.Checks {
@@ -121,7 +132,7 @@ func targets(jobs []Job) []watch.Target[*plan] {
 			}
 			f := forms[c]
 			t.Checks = append(t.Checks, watch.Check[*plan]{
-				Fingerprint: f.fingerprint, Interval: f.Interval, Retry: f.Retry, Jitter: f.Jitter,
+				Fingerprint: f.at(j.Address.Port()), Interval: f.Interval, Retry: f.Retry, Jitter: f.Jitter,
 				Rules: f.rules(), Pushed: f.manner == byOthers,
 				Probe: &plan{form: f, server: probe.Target{Address: j.Address, Pool: pool, Server: server}},
 			})
