@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -14,6 +16,7 @@ import (
 	"github.com/hareconcile/hareconcile/internal/channel"
 	"github.com/hareconcile/hareconcile/internal/checker"
 	"github.com/hareconcile/hareconcile/internal/control"
+	"github.com/hareconcile/hareconcile/internal/revision"
 	"github.com/hareconcile/hareconcile/internal/spec"
 	"github.com/hareconcile/hareconcile/reconcile"
 	"github.com/hareconcile/hareconcile/reconcile/resource"
@@ -142,6 +145,49 @@ func TestOthersLookInTheCheckersStead(t *testing.T) {
 		}
 		if s := w.Status(); len(s.Trackers) != 0 {
 			t.Errorf("trackers = %+v: a check is no tracker of the file", s.Trackers)
+		}
+	})
+}
+
+// TestWhatOthersSaidIsToldOfNewServers has a second pool over a BFD session that is up, and
+// a server with another address over a plugin check that does not ask for it.
+func TestWhatOthersSaidIsToldOfNewServers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		defer converged(t, w)()
+		push := func(commit, config string) *revision.Revision {
+			r := lab(commit, 2)
+			r.Cluster.Pools[0].Checks = []spec.Check{
+				{Type: "plugin", Rise: 2, Fall: 2, Plugin: &spec.PluginCheck{Plugin: "probe", Config: []byte(config)}},
+				{Type: "bfd", Rise: 2, Fall: 3},
+			}
+			return r
+		}
+		w.origin.push(push("bbbbbbb", `{"url":"http://lab.example/"}`))
+		after(time.Minute)
+		w.TrackerVerdict(w.trackers[0].Name, reconcile.Up, "answered")
+		w.VRRPStatus(&channel.Status{Trackers: []channel.TrackerStatus{{Key: "bfd/172.25.254.120", State: "up"}}}, nil)
+		synctest.Wait()
+		w.reports = nil
+		next := push("ccccccc", `{"url":"http://lab.example/"}`)
+		next.Cluster.Pools[0].Servers[0].Address = netip.MustParseAddr("172.25.254.111")
+		www := next.Cluster.Pools[0]
+		www.Name = "www"
+		next.Cluster.Pools = append(next.Cluster.Pools, www)
+		next.Cluster.VirtualServers[0].Sorry = "www"
+		w.origin.push(next)
+		after(time.Minute)
+		want := []string{
+			`web/rs2 1 "up" the BFD session is up`, `www/rs2 1 "up" the BFD session is up`, `web/rs1 0 "up" answered`,
+		}
+		if d := cmp.Diff(want, w.reports); d != "" {
+			t.Errorf("reports (-want +got):\n%s", d)
+		}
+		w.reports = nil
+		w.origin.push(push("ddddddd", `{"url":"http://other.example/"}`))
+		after(time.Minute)
+		if want := want[:1]; !slices.Equal(w.reports, want) {
+			t.Errorf("reports = %q, want %q: what a plugin said was of another page", w.reports, want)
 		}
 	})
 }

@@ -200,8 +200,10 @@ func (a *Agent) install(ctx context.Context, rev *revision.Revision, findings []
 		a.seed(live)
 	}
 	a.forget(rev.Cluster)
+	before := a.outside
 	a.outside = outsideOf(rev.Cluster, a.cfg.Node)
 	a.cfg.SetChecks(jobs(rev.Cluster, a.cfg.Node, a.facts))
+	a.tellAgain(before)
 	a.cfg.SetTrackers(append(pluginTrackers(rev.Cluster, a.cfg.Node), a.outside.trackers...))
 }
 

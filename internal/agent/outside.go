@@ -3,6 +3,7 @@ package agent
 import (
 	"cmp"
 	"net/netip"
+	"reflect"
 	"strconv"
 	"strings"
 
@@ -23,11 +24,12 @@ type outside struct {
 	plugins  map[string]checkRef                // by the name of the tracker that stands for it
 	sessions map[resource.TrackerKey][]checkRef // by vrrpd's name for the session
 	trackers []spec.Tracker                     // what the plugin host is to look at
+	words    map[string]trackerState            // what plugins said last, by the tracker's name
 }
 
 // outsideOf finds the checks that others make for node.
 func outsideOf(c *spec.Cluster, node string) outside {
-	o := outside{plugins: map[string]checkRef{}, sessions: map[resource.TrackerKey][]checkRef{}}
+	o := outside{plugins: map[string]checkRef{}, sessions: map[resource.TrackerKey][]checkRef{}, words: map[string]trackerState{}}
 	for _, u := range used(c, node) {
 		for k, ch := range u.pool.Checks {
 			for _, s := range u.pool.Servers {
@@ -62,6 +64,7 @@ func pluginCheck(ref checkRef, c spec.Check, at netip.AddrPort) spec.Tracker {
 func (a *Agent) tracked(name string, s trackerState) bool {
 	ref, ok := a.outside.plugins[name]
 	if ok {
+		a.outside.words[name] = s
 		a.cfg.ReportCheck(ref.server, ref.check, s.verdict, s.message)
 	}
 	return ok
@@ -76,6 +79,26 @@ func (a *Agent) sessions(s *channel.Status) {
 	for _, t := range s.Trackers {
 		for _, ref := range a.outside.sessions[t.Key] {
 			a.cfg.ReportCheck(ref.server, ref.check, reconcile.Verdict(t.State), cmp.Or(t.Message, "the BFD session is "+cmp.Or(t.State, "not known")))
+		}
+	}
+}
+
+// tellAgain hands on what others said before the checks changed: who looks at the same as
+// before says nothing new, and a server that is new to the checker would wait for a word
+// that never comes.
+func (a *Agent) tellAgain(before outside) {
+	if a.vrrpErr == nil {
+		a.sessions(a.vrrp)
+	}
+	was := make(map[string]spec.Tracker, len(before.trackers))
+	for _, t := range before.trackers {
+		was[t.Name] = t
+	}
+	for _, t := range a.outside.trackers {
+		old := was[t.Name]
+		old.Origin = t.Origin
+		if word, said := before.words[t.Name]; said && reflect.DeepEqual(old, t) {
+			a.tracked(t.Name, word)
 		}
 	}
 }
