@@ -22,7 +22,8 @@ type Target struct {
 	// the server, or of its service for all others. It gets weight 0 until it is Drained.
 	Grace   map[resource.ID]time.Duration
 	Drained map[string]bool // by the name of the server's ID
-	// AtOnce marks servers that leave without Grace, since they are dead or stood in for others.
+	// AtOnce marks servers that leave without Grace, if they leave: they are dead or stood in for
+	// others.
 	AtOnce map[resource.ID]bool
 	// Quorum is what Facts.Quorum is to be from now on.
 	Quorum map[string]bool

@@ -91,13 +91,10 @@ func (b *builder) server(vs spec.VirtualServer, key resource.ServiceKey, m membe
 		b.t.Grace[id] = m.grace
 		return
 	case m.absent:
-		if _, wanted := b.t.Set[id]; !wanted {
-			b.t.AtOnce[id] = true
-		}
+		b.t.AtOnce[id] = true
 		return
 	}
 	b.addAs(id, v, m.Origin)
-	delete(b.t.AtOnce, id)
 	if vs.Adopt {
 		b.t.Adopt[id] = true
 	}

@@ -75,6 +75,30 @@ func TestWhatDecidesOnWeights(t *testing.T) {
 			c.Pools[0].PanicPercent = 90
 			clear(f.Servers)
 		}, "127.0.0.1=1 172.25.254.110=0 172.25.254.120=0", 0},
+		{"nor is one without beside one that is up", func(c *spec.Cluster, f *reconcile.Facts) {
+			c.Pools[0].PanicPercent = 90
+			delete(f.Servers, "web/rs2")
+		}, "172.25.254.110=20 172.25.254.120=0", 0},
+		{"the last weight of a server that is down is not served in a panic", func(c *spec.Cluster, f *reconcile.Facts) {
+			c.Pools[0].PanicPercent, f.Servers["web/rs1"] = 51, down
+			f.Weights = map[reconcile.ServerRef]int{"web/rs1": 7}
+		}, "172.25.254.110=20 172.25.254.120=10", 1},
+		{"no weight at all is no quorum, however wide the hysteresis", func(c *spec.Cluster, f *reconcile.Facts) {
+			c.VirtualServers[0].Quorum, c.VirtualServers[0].Hysteresis = 1, 1
+			f.Quorum = map[string]bool{"http": true}
+			f.Servers["web/rs1"], f.Servers["web/rs2"] = down, down
+		}, "127.0.0.1=1 172.25.254.110=0 172.25.254.120=0", 1},
+		{"a sorry server that drains stands in for nobody", func(_ *spec.Cluster, f *reconcile.Facts) {
+			f.Drains = map[reconcile.ServerRef]time.Duration{"web/rs1": 0, "sorry/local": 0}
+		}, "172.25.254.120=10", 0},
+		{"not where it is called for either", func(c *spec.Cluster, f *reconcile.Facts) {
+			c.VirtualServers[0].Quorum, f.Servers["web/rs1"] = 11, down
+			f.Drains = map[reconcile.ServerRef]time.Duration{"sorry/local": 0}
+		}, "172.25.254.110=0 172.25.254.120=10", 1},
+		{"nor does one without a weight", func(c *spec.Cluster, f *reconcile.Facts) {
+			c.Pools[1].Servers[0].Weight = 0
+			c.VirtualServers[0].Quorum, f.Servers["web/rs1"] = 11, down
+		}, "127.0.0.1=0 172.25.254.110=0 172.25.254.120=10", 1},
 		{"too little weight is no quorum", func(c *spec.Cluster, f *reconcile.Facts) {
 			c.VirtualServers[0].Quorum, f.Servers["web/rs1"] = 11, down
 		}, "127.0.0.1=1 172.25.254.110=0 172.25.254.120=0", 1},

@@ -127,6 +127,27 @@ func TestServerOnTheDirectorIsLocal(t *testing.T) {
 	}
 }
 
+// TestALoopbackServerIsLocal is about the sorry server of the reference cluster: the kernel
+// would send what is tunnelled or routed to 127.0.0.1 nowhere.
+func TestALoopbackServerIsLocal(t *testing.T) {
+	cl := lvsDR()
+	cl.VirtualServers[0].Forward = "tunnel"
+	id := resource.ID{Kind: resource.KindIPVSServer, Name: "tcp 172.25.254.100:80 -> 127.0.0.1:80"}
+	if s, ok := desired(t, cl, "ka1", nil).Set[id].(resource.IPVSServer); !ok || s.Forward != resource.ForwardLocal {
+		t.Errorf("forward = %q, want local", s.Forward)
+	}
+}
+
+// TestBothPoolsAskForBFD has a sorry pool whose check is a BFD session.
+func TestBothPoolsAskForBFD(t *testing.T) {
+	cl := lvsDR()
+	cl.Pools[1].Checks = []spec.Check{{Type: "bfd", Fall: 3}}
+	cl.Pools[1].Servers[0].Address = cl.Nodes[3].Address
+	if id := (resource.ID{Kind: resource.KindVRRPTracker, Name: "bfd/172.25.254.120"}); desired(t, cl, "ka1", nil).Set[id] == nil {
+		t.Errorf("vrrpd is not asked for %s", id)
+	}
+}
+
 // anyCluster draws a variant of the reference cluster.
 func anyCluster(t *rapid.T) *spec.Cluster {
 	c := lvsDR()

@@ -108,6 +108,10 @@ func TestDepartures(t *testing.T) {
 			t.Errorf("second %d: %+v, want drained = %t with %d connections", second, d, step.drained, step.connections)
 		}
 	}
+	live.Connections[draining] = 1
+	if seen = reconcile.Departures(live, want, seen, start); !seen[draining].Drained {
+		t.Error("a server that was drained is not any more: it would never go where clients come back")
+	}
 	live.Connections = nil
 	fresh := reconcile.Departures(live, want, nil, start)
 	if fresh[draining].Drained {
