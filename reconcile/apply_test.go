@@ -194,6 +194,50 @@ func (unreadable) Observe(context.Context) (reconcile.Live, error) {
 	return reconcile.Live{}, errors.New("the kernel says no")
 }
 
+// TestADaemonHoldsNothingUp fails to start a synchronisation daemon.
+func TestADaemonHoldsNothingUp(t *testing.T) {
+	h := newHost()
+	old := resource.Sysctl{Key: "net/ipv4/ip_forward", Value: "1"}
+	daemon := resource.IPVSSync{Role: "master", Interface: "eth0"}
+	h.owned[old.ID()] = old
+	h.fail[daemon.ID()] = true
+	want := reconcile.Target{Set: resource.Set{daemon.ID(): daemon}}
+	if err := reconcile.Diff(h.live(), want).Apply(t.Context(), h.handlers(), nil); err == nil || len(h.owned) > 0 {
+		t.Errorf("Apply() = %v with %v left, want the failure of the daemon and nothing left", err, h.owned)
+	}
+}
+
+// absent is a handler of a host that lacks its kind.
+type absent struct {
+	reconcile.Handler
+	asked int
+}
+
+func (a *absent) Apply(context.Context, reconcile.Change) error {
+	a.asked++
+	return reconcile.ErrNotHere
+}
+
+// TestAKindThatIsNotHereIsAskedOnce has two services and no IPVS.
+func TestAKindThatIsNotHereIsAskedOnce(t *testing.T) {
+	h := newHost()
+	hs := h.handlers()
+	lacks := &absent{Handler: hs[slices.Index(resource.Order, resource.KindIPVSService)]}
+	hs[slices.Index(resource.Order, resource.KindIPVSService)] = lacks
+	c := lvsDR()
+	second := c.VirtualServers[0]
+	second.Name, second.Services = "https", slices.Clone(second.Services)
+	second.Services[0].Port = 443
+	c.VirtualServers = append(c.VirtualServers, second)
+	err := reconcile.Diff(h.live(), desired(t, c, "ka1", nil)).Apply(t.Context(), hs, nil)
+	if !errors.Is(err, reconcile.ErrNotHere) || lacks.asked != 1 {
+		t.Errorf("Apply() = %v after %d attempts, want one", err, lacks.asked)
+	}
+	if id := (resource.ID{Kind: resource.KindVRRPInstance, Name: "eth0/100/ipv4"}); h.owned[id] == nil {
+		t.Errorf("%s was not made", id)
+	}
+}
+
 func TestApplyNamesAMissingHandler(t *testing.T) {
 	p := reconcile.Diff(reconcile.Live{}, desired(t, lvsDR(), "rs1", nil))
 	if err := p.Apply(t.Context(), nil, nil); err == nil {

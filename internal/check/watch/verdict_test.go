@@ -222,3 +222,90 @@ func TestMessagesAreOneBoundedLine(t *testing.T) {
 		t.Errorf("clip() = %d bytes %.20q", len(got), got)
 	}
 }
+
+// TestASampleThatNobodyWantsIsDropped has a check taken out while its sample is under way.
+func TestASampleThatNobodyWantsIsDropped(t *testing.T) {
+	l := New[string]()
+	old := Target[string]{Key: "x", Subject: "192.0.2.1", Checks: []Check[string]{one("a")}}
+	l.Set([]Target[string]{old}, 0, time.Unix(0, 0))
+	e := l.Next(time.Second)
+	moved := Target[string]{Key: "x", Subject: "192.0.2.2"}
+	if gone, _ := l.Set([]Target[string]{moved}, time.Second, time.Unix(1, 0)); len(gone) != 1 || !e.Gone() {
+		t.Fatalf("gone = %v, want the one whose sample is under way", gone)
+	}
+	if r, told := l.Finish(e, sampleOf('d'), time.Second, time.Unix(1, 0)); told {
+		t.Errorf("a server that is gone has a verdict: %+v", r)
+	}
+	if again := l.Next(time.Hour); again != nil {
+		t.Errorf("%+v is due, want nothing to be looked at", again.Check)
+	}
+}
+
+// TestWhatChangesACheck has all that a push may change of one, beside whom it asks.
+func TestWhatChangesACheck(t *testing.T) {
+	base := Check[string]{Fingerprint: "a", Interval: time.Second, Retry: time.Second, Jitter: 1, Rules: check.Rules{Rise: 2, Fall: 2}}
+	for name, change := range map[string]func(*Check[string]){
+		"fingerprint": func(c *Check[string]) { c.Fingerprint = "b" },
+		"interval":    func(c *Check[string]) { c.Interval++ },
+		"retry":       func(c *Check[string]) { c.Retry++ },
+		"jitter":      func(c *Check[string]) { c.Jitter++ },
+		"rules":       func(c *Check[string]) { c.Rules.Fall++ },
+		"pushed":      func(c *Check[string]) { c.Pushed = true },
+	} {
+		f := newField(t)
+		next := base
+		change(&next)
+		f.set(Target[string]{Key: "x", Checks: []Check[string]{base}})
+		f.set(Target[string]{Key: "x", Checks: []Check[string]{next}})
+		if got := f.list.targets["x"].entries[0].Check; got != next {
+			t.Errorf("%s: the check is %+v, want %+v", name, got, next)
+		}
+	}
+}
+
+// TestAChangedCheckKeepsTheWeight until it has been measured.
+func TestAChangedCheckKeepsTheWeight(t *testing.T) {
+	f := newField(t)
+	target := func(c Check[string]) Target[string] { return Target[string]{Key: "x", Checks: []Check[string]{c}} }
+	f.set(target(one("a")))
+	f.feed("x", 0, "7")
+	f.want("x up 7")
+	f.set(target(two("b")))
+	f.feed("x", 0, "d")
+	f.want()
+	f.feed("x", 0, "d")
+	f.want("x down 7")
+}
+
+// TestTheFirstOfAKeyCounts has one server twice, which no cluster file can ask for.
+func TestTheFirstOfAKeyCounts(t *testing.T) {
+	f := newField(t)
+	f.set(Target[string]{Key: "x", Checks: []Check[string]{one("a")}}, Target[string]{Key: "x", Checks: []Check[string]{one("b")}})
+	if got := f.list.targets["x"].entries[0].Fingerprint; got != "a" || f.list.queue.Len() != 1 {
+		t.Errorf("check %q with %d due, want a alone", got, f.list.queue.Len())
+	}
+}
+
+func TestADegradedStartIsDegraded(t *testing.T) {
+	f := newField(t)
+	f.set(Target[string]{Key: "x", Initial: check.Degraded, Checks: []Check[string]{two("a")}})
+	if got := f.list.Verdict("x"); got != check.Degraded {
+		t.Errorf("verdict = %q before the first sample, want degraded", got)
+	}
+	f.feed("x", 0, "w")
+	f.want()
+	f.feed("x", 0, "uu")
+	f.want("x degraded", "x up") // measured, and then better
+}
+
+// TestNewsIsNotSentOff has a result change while the one before it is handed over.
+func TestNewsIsNotSentOff(t *testing.T) {
+	var o Outbox
+	o.Put(Result{Key: "x", Verdict: check.Up})
+	handed, _ := o.Head()
+	o.Put(Result{Key: "x", Verdict: check.Down})
+	o.Sent(handed)
+	if r, waiting := o.Head(); !waiting || r.Verdict != check.Down {
+		t.Errorf("Head() = %+v, %t; want the verdict that nobody has read", r, waiting)
+	}
+}
