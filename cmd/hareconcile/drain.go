@@ -21,7 +21,7 @@ func runDrain(ctx context.Context, e *env, args []string) int {
 	list := fs.Bool("list", false, "print what is drained on this node")
 	asJSON := fs.Bool("json", false, "print JSON")
 	wait := fs.Bool("wait", false, "wait until the server is drained")
-	force := fs.Bool("force", false, "drain even the last server in service of its pool")
+	force := fs.Bool("force", false, "drain even the last server in service of its pool, or one that a quorum needs")
 	deadline := fs.Duration("deadline", 0, "how `LONG` connections may go on; the pool's drain, or else 5m, unless it is given")
 	if err := e.parse(fs, args, 1); err != nil {
 		return e.exit(err)

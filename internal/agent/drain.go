@@ -125,7 +125,7 @@ func (a *Agent) order(r control.DrainRequest) (drain.Order, error) {
 	if a.rev == nil {
 		return drain.Order{}, errNotReady
 	}
-	pool, err := control.JudgeDrain(r, a.rev.Cluster, a.drains(), a.serving)
+	pool, err := control.JudgeDrain(r, control.Scene{Cluster: a.rev.Cluster, Services: a.directed(a.rev.Cluster), Drains: a.drains(), Weight: a.serving})
 	if err != nil {
 		return drain.Order{}, err
 	}
@@ -137,10 +137,18 @@ func (a *Agent) order(r control.DrainRequest) (drain.Order, error) {
 	return o, nil
 }
 
-// serving reports whether a server takes new connections.
-func (a *Agent) serving(p spec.Pool, s spec.Server) bool {
-	_, ordered := a.orders[reconcile.NewServerRef(p.Name, s.Name)]
-	return a.facts.Verdict(p, s).Serves() && !ordered && !s.Draining && s.Weight > 0
+// serving returns the weight with which a server takes new connections once it started; 0
+// if it takes none.
+func (a *Agent) serving(p spec.Pool, s spec.Server) int {
+	ref := reconcile.NewServerRef(p.Name, s.Name)
+	_, ordered := a.orders[ref]
+	if ordered || s.Draining || !a.facts.Verdict(p, s).Serves() {
+		return 0
+	}
+	if w, ok := a.facts.Weights[ref]; ok {
+		return w
+	}
+	return s.Weight
 }
 
 // drains returns how far each drain is, sorted by server.

@@ -12,11 +12,26 @@ import (
 // servicesStatus adds the virtual servers that this node directs.
 func (a *Agent) servicesStatus(s *control.Status, c *spec.Cluster) {
 	pools, instances := c.PoolsByName(), c.InstancesByName()
-	for _, vs := range c.VirtualServers {
-		if instances[vs.On].Priority[a.cfg.Node] != 0 && len(vs.Services) > 0 {
+	for _, vs := range a.directed(c) {
+		if len(vs.Services) > 0 {
 			s.Services = append(s.Services, a.service(vs, pools[vs.Pool], pools[vs.Sorry], instances[vs.On]))
 		}
 	}
+}
+
+// directed returns the virtual servers of c that this node directs.
+func (a *Agent) directed(c *spec.Cluster) []spec.VirtualServer {
+	mine := map[string]bool{}
+	for _, i := range c.Instances {
+		mine[i.Name] = i.Priority[a.cfg.Node] != 0
+	}
+	out := make([]spec.VirtualServer, 0, len(c.VirtualServers))
+	for _, vs := range c.VirtualServers {
+		if mine[vs.On] {
+			out = append(out, vs)
+		}
+	}
+	return out
 }
 
 func (a *Agent) service(vs spec.VirtualServer, pool, sorry spec.Pool, i spec.VRRPInstance) control.Service {

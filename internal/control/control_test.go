@@ -81,7 +81,7 @@ func (b *backend) Snapshot(context.Context) (Snapshot, error) {
 func (b *backend) Drain(_ context.Context, r DrainRequest) (DrainResult, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	pool, err := JudgeDrain(r, twoServers, b.status.Drains, func(spec.Pool, spec.Server) bool { return true })
+	pool, err := JudgeDrain(r, Scene{twoServers, twoServers.VirtualServers, b.status.Drains, func(spec.Pool, spec.Server) int { return 1 }})
 	if err != nil {
 		return DrainResult{}, err
 	}

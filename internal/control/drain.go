@@ -29,7 +29,8 @@ type DrainRequest struct {
 	// Deadline is how long the server may keep its connections; 0 is what Patience says.
 	Deadline resource.Duration `json:"deadline,omitempty"`
 	Cancel   bool              `json:"cancel,omitempty"`
-	// Force drains the last server in service of its pool.
+	// Force drains also a server without which its pool has no other in service, or a virtual
+	// server no quorum.
 	Force bool `json:"force,omitempty"`
 }
 
@@ -66,31 +67,65 @@ func (r DrainRequest) Patience(p spec.Pool) time.Duration {
 	return cmp.Or(time.Duration(r.Deadline), p.Drain, reconcile.DrainDefault)
 }
 
+// A Scene is what JudgeDrain looks at.
+type Scene struct {
+	Cluster *spec.Cluster
+	// Services are the virtual servers that this node directs.
+	Services []spec.VirtualServer
+	Drains   []Drain // as they are now
+	// Weight returns the weight with which a server takes new connections; 0 if it takes none.
+	Weight func(spec.Pool, spec.Server) int
+}
+
 // JudgeDrain finds the pool of the server that r means, and refuses with an *APIError what
-// does not make sense or looks like a mistake. Drains are those that there are now; serving
-// reports whether a server takes new connections.
-func JudgeDrain(r DrainRequest, c *spec.Cluster, drains []Drain, serving func(spec.Pool, spec.Server) bool) (spec.Pool, error) {
-	pool, server, err := findServer(c, r.Server)
+// does not make sense or looks like a mistake.
+func JudgeDrain(r DrainRequest, s Scene) (spec.Pool, error) {
+	pool, server, err := findServer(s.Cluster, r.Server)
 	if err != nil {
 		return pool, err
 	}
-	i := slices.IndexFunc(drains, func(d Drain) bool { return d.Server == r.Server })
+	i := slices.IndexFunc(s.Drains, func(d Drain) bool { return d.Server == r.Server })
 	switch {
 	case server.Draining && r.Cancel:
 		err = invalid("the cluster file drains %s (%s:%d): take draining = true out there", r.Server, server.Origin.File, server.Origin.Line)
 	case r.Cancel && i < 0:
 		err = invalid("%s is not drained", r.Server)
 	case r.Cancel:
+	case !slices.ContainsFunc(s.Services, func(vs spec.VirtualServer) bool { return vs.Pool == pool.Name || vs.Sorry == pool.Name }):
+		err = invalid("this node sends nothing to %s: no virtual server that it directs uses pool %s", r.Server, pool.Name)
 	case server.Draining:
 		err = invalid("the cluster file drains %s already (%s:%d)", r.Server, server.Origin.File, server.Origin.Line)
-	case i >= 0 && drains[i].State == Drained:
+	case i >= 0 && s.Drains[i].State == Drained:
 		err = invalid("%s is drained already; to take it back, run: hareconcile undrain %s", r.Server, r.Server)
 	case i >= 0 && r.Deadline == 0:
-		err = invalid("%s is draining already, until %s; give a -deadline to change that", r.Server, drains[i].Until.Format(time.RFC3339))
-	case !r.Force && i < 0 && isLast(pool, server, serving):
-		err = invalid("%s is the last server in service of pool %s; to drain it nevertheless, add -force", server.Name, pool.Name)
+		err = invalid("%s is draining already, until %s; give a -deadline to change that", r.Server, s.Drains[i].Until.Format(time.RFC3339))
+	case !r.Force && i < 0:
+		err = s.spare(pool, server)
 	}
 	return pool, err
+}
+
+// spare refuses to drain a server that cannot be spared: the last one in service of its
+// pool, and one that a virtual server needs for its quorum.
+func (s Scene) spare(p spec.Pool, server spec.Server) error {
+	own, others := s.Weight(p, server), 0
+	for _, o := range p.Servers {
+		if o.Name != server.Name {
+			others += s.Weight(p, o)
+		}
+	}
+	switch {
+	case own == 0:
+		return nil // nothing changes for anybody
+	case others == 0:
+		return invalid("%s is the last server in service of pool %s; to drain it nevertheless, add -force", server.Name, p.Name)
+	}
+	for _, vs := range s.Services {
+		if least := max(vs.Quorum, 1) - vs.Hysteresis; vs.Pool == p.Name && others < least && own+others >= least {
+			return invalid("without %s %s loses its quorum: the others have a weight of %d together, and it needs %d; to drain it nevertheless, add -force", reconcile.NewServerRef(p.Name, server.Name), vs.Origin.Address, others, least)
+		}
+	}
+	return nil
 }
 
 func invalid(format string, a ...any) error {
@@ -116,13 +151,6 @@ func findServer(c *spec.Cluster, ref reconcile.ServerRef) (spec.Pool, spec.Serve
 		return p, spec.Server{}, invalid("%q is a pool: name one of its servers, as in %s", ref, reconcile.NewServerRef(p.Name, p.Servers[0].Name))
 	}
 	return spec.Pool{}, spec.Server{}, invalid("there is no server %q, as POOL/SERVER.%s", ref, hcl.DidYouMean(string(ref), all))
-}
-
-// isLast reports whether a server is in service and no other one of its pool is.
-func isLast(p spec.Pool, s spec.Server, serving func(spec.Pool, spec.Server) bool) bool {
-	return serving(p, s) && !slices.ContainsFunc(p.Servers, func(other spec.Server) bool {
-		return other.Name != s.Name && serving(p, other)
-	})
 }
 
 func (s *server) drain(w http.ResponseWriter, r *http.Request) {
@@ -158,8 +186,11 @@ func readDrain(in io.Reader) (DrainRequest, error) {
 	if _, err := d.Token(); err != io.EOF {
 		return r, errors.New("read the request: more than one document")
 	}
-	if r.Deadline < 0 || time.Duration(r.Deadline) > maxDrain {
-		return r, fmt.Errorf("the deadline is %v and not between 0 and %v", r.Deadline, maxDrain)
+	switch {
+	case r.Deadline < 0:
+		return r, fmt.Errorf("a deadline of %v is over", r.Deadline)
+	case time.Duration(r.Deadline) > maxDrain:
+		return r, fmt.Errorf("a deadline of %v is longer than %v: write draining = true in the cluster file instead", r.Deadline, maxDrain)
 	}
 	return r, nil
 }

@@ -19,10 +19,16 @@ import (
 
 var (
 	noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
-	// twoServers has pool web with rs1 and rs2, and pool mail with mx1, which the file drains.
+	// twoServers has pool web with rs1 and rs2, pool mail with mx1, which the file drains, pool
+	// few, which needs two of its three servers, and pool idle, which nobody asks.
 	twoServers = &spec.Cluster{Pools: []spec.Pool{
 		{Name: "web", Drain: 2 * time.Minute, Servers: []spec.Server{{Name: "rs1", Weight: 1}, {Name: "rs2", Weight: 1}}},
 		{Name: "mail", Servers: []spec.Server{{Name: "mx1", Draining: true, Origin: spec.Origin{File: "cluster.hcl", Line: 9}}}},
+		{Name: "few", Servers: []spec.Server{{Name: "a", Weight: 1}, {Name: "b", Weight: 2}, {Name: "c", Weight: 1}}},
+		{Name: "idle", Servers: []spec.Server{{Name: "a", Weight: 1}, {Name: "b", Weight: 1}}},
+	}, VirtualServers: []spec.VirtualServer{
+		{Name: "http", Pool: "web", Sorry: "mail"},
+		{Name: "ftp", Pool: "few", Quorum: 3, Hysteresis: 1, Origin: spec.Origin{Address: "virtual_server.ftp"}},
 	}}
 )
 
@@ -32,6 +38,7 @@ func TestJudgeDrain(t *testing.T) {
 	gone := []Drain{{Server: "web/rs1", State: Drained}}
 	other := []Drain{{Server: "web/rs2", State: Drained}}
 	both, one := []reconcile.ServerRef{"web/rs1", "web/rs2"}, []reconcile.ServerRef{"web/rs1"}
+	three, two := []reconcile.ServerRef{"few/a", "few/b", "few/c"}, []reconcile.ServerRef{"few/a", "few/b"}
 	for _, tt := range []struct {
 		name   string
 		r      DrainRequest
@@ -43,6 +50,12 @@ func TestJudgeDrain(t *testing.T) {
 		{"one that is down", DrainRequest{Server: "web/rs2"}, none, one, ""},
 		{"the last one", DrainRequest{Server: "web/rs1"}, none, one, "rs1 is the last server in service of pool web; to drain it nevertheless, add -force"},
 		{"the last one by force", DrainRequest{Server: "web/rs1", Force: true}, none, one, ""},
+		{"one that a quorum can spare", DrainRequest{Server: "few/b"}, none, three, ""},
+		{"one that a quorum needs", DrainRequest{Server: "few/b"}, none, two, "without few/b virtual_server.ftp loses its quorum: the others have a weight of 1 together, and it needs 2; to drain it nevertheless, add -force"},
+		{"one that a quorum needs by force", DrainRequest{Server: "few/b", Force: true}, none, two, ""},
+		{"one that is down without quorum", DrainRequest{Server: "few/b"}, none, []reconcile.ServerRef{"few/a"}, ""},
+		{"one of a pool without clients", DrainRequest{Server: "idle/a"}, none, both, "this node sends nothing to idle/a: no virtual server that it directs uses pool idle"},
+		{"back from a pool without clients", DrainRequest{Server: "idle/a", Cancel: true}, []Drain{{Server: "idle/a", State: Drained}}, both, ""},
 		{"a slip", DrainRequest{Server: "web/rs11"}, none, both, `there is no server "web/rs11", as POOL/SERVER. Did you mean "web/rs1"?`},
 		{"a server without a pool", DrainRequest{Server: "rs1"}, none, both, `"rs1" lacks its pool: there is web/rs1`},
 		{"a pool", DrainRequest{Server: "web"}, none, both, `"web" is a pool: name one of its servers, as in web/rs1`},
@@ -57,10 +70,13 @@ func TestJudgeDrain(t *testing.T) {
 		{"back against the file", DrainRequest{Server: "mail/mx1", Cancel: true}, none, both, "take draining = true out there"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			serving := func(p spec.Pool, s spec.Server) bool {
-				return slices.Contains(tt.up, reconcile.NewServerRef(p.Name, s.Name))
+			weight := func(p spec.Pool, s spec.Server) int {
+				if !slices.Contains(tt.up, reconcile.NewServerRef(p.Name, s.Name)) {
+					return 0
+				}
+				return s.Weight
 			}
-			p, err := JudgeDrain(tt.r, twoServers, tt.drains, serving)
+			p, err := JudgeDrain(tt.r, Scene{twoServers, twoServers.VirtualServers, tt.drains, weight})
 			if tt.want == "" {
 				if err != nil || !strings.HasPrefix(string(tt.r.Server), p.Name+"/") {
 					t.Errorf("JudgeDrain(%+v) = %s, %v, want it allowed", tt.r, p.Name, err)
