@@ -156,6 +156,7 @@ func (l *loop) expire(now time.Duration) {
 		c := d.Value
 		p := c.entry.Probe
 		switch over := now - d.At; {
+		case l.heard(c):
 		case c.stalled:
 			l.settle(c, p.stood(l.paused))
 		case over > late:
@@ -166,6 +167,20 @@ func (l *loop) expire(now time.Duration) {
 		}
 		p.hung = true
 	}
+}
+
+// heard ends c if what is expected of a plain text has come unnoticed: Hear does not search
+// for a pattern at each drip.
+func (l *loop) heard(c *conn) bool {
+	p := c.entry.Probe
+	if p.manner != byTalking || c.stage != receiving {
+		return false
+	}
+	out := p.text.Judge(&c.heard, errSilent)
+	if out.Err == nil {
+		l.settle(c, p.sample(out, l.now-c.began))
+	}
+	return out.Err == nil
 }
 
 // fail ends c with a system call that failed.

@@ -19,6 +19,13 @@ import (
 
 func TestTCP(t *testing.T) {
 	banner := func(c net.Conn) { _, _ = c.Write([]byte("220 ")); _, _ = c.Write([]byte("ready\r\n")); hang(c) }
+	slowly := func(c net.Conn) {
+		for _, line := range []string{"220-", strings.Repeat("x", 1000) + "\r\n220 rea", "dy"} {
+			_, _ = c.Write([]byte(line))
+			<-time.After(20 * time.Millisecond) // so that each is a segment
+		}
+		hang(c)
+	}
 	echo := func(c net.Conn) { b := make([]byte, 100); n, _ := c.Read(b); _, _ = c.Write(b[:n]) }
 	tcp := func(c spec.TCPCheck) spec.Check { return spec.Check{Type: "tcp", Timeout: timeout, TCP: &c} }
 	for _, tt := range []struct {
@@ -36,6 +43,8 @@ func TestTCP(t *testing.T) {
 		{"an address may be written", spec.Check{Type: "tcp", Address: netip.MustParseAddr("127.0.0.9")}, netip.MustParseAddrPort("192.0.2.1:1"), reconcile.Down, "tcp: connect: connection refused"},
 		{"a banner is heard", tcp(spec.TCPCheck{Expect: "220 ready"}), serve(t, banner), reconcile.Up, `tcp: answered "220 ready...`},
 		{"a pattern matches", tcp(spec.TCPCheck{Regex: "^2.. r"}), serve(t, banner), reconcile.Up, "tcp: answered ..."},
+		{"a long banner's last words are heard", tcp(spec.TCPCheck{Expect: "ready"}), serve(t, slowly), reconcile.Up, `tcp: answered ...`},
+		{"and match a pattern", tcp(spec.TCPCheck{Regex: "ready$"}), serve(t, slowly), reconcile.Up, `tcp: answered ...`},
 		{"another banner is too late", tcp(spec.TCPCheck{Expect: "421"}), serve(t, banner), reconcile.Down, "tcp: timed out after 300ms"},
 		{"what was sent comes back", tcp(spec.TCPCheck{Send: []byte("PING\r\n"), Expect: "PING"}), serve(t, echo), reconcile.Up, `tcp: answered "PING...`},
 		{"something else comes back", tcp(spec.TCPCheck{Send: []byte("PING\r\n"), Expect: "PONG"}), serve(t, echo), reconcile.Down, `tcp: answered "PING...`},

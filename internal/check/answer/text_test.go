@@ -55,7 +55,7 @@ func TestText(t *testing.T) {
 // TestDripsAreNotSearchedEachTime: what comes in drips costs as much as what comes at once,
 // within a bound, and is found at the end at the latest.
 func TestDripsAreNotSearchedEachTime(t *testing.T) {
-	text, err := NewText(&spec.TCPCheck{Expect: "end"})
+	text, err := NewText(&spec.TCPCheck{Regex: "end"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,6 +80,24 @@ func TestDripsAreNotSearchedEachTime(t *testing.T) {
 	}
 	if text.Hear(&h, []byte(strings.Repeat("y", 2*MaxBody))); len(h.text) != MaxBody {
 		t.Errorf("kept %d bytes, want %d", len(h.text), MaxBody)
+	}
+}
+
+// TestAFixedTextIsFoundAtOnce however little comes after how much: a server that waits for
+// the client to speak says no more.
+func TestAFixedTextIsFoundAtOnce(t *testing.T) {
+	text, err := NewText(&spec.TCPCheck{Expect: "end"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var h Heard
+	for _, piece := range []string{strings.Repeat("x", 10_000) + "e", "", "n"} {
+		if text.Hear(&h, []byte(piece)) {
+			t.Fatalf("found after %d bytes", len(h.text))
+		}
+	}
+	if !text.Hear(&h, []byte("d")) {
+		t.Error("not found when the last letter had come")
 	}
 }
 
