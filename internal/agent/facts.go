@@ -2,6 +2,7 @@ package agent
 
 import (
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/hareconcile/hareconcile/internal/checker"
@@ -98,11 +99,15 @@ func alarmed(list []reconcile.Alarm) map[reconcile.Alarm]bool {
 // follows keeps track of servers that leave, after live state was read.
 func (a *Agent) follows(t reconcile.Target) {
 	for id, d := range a.departures {
-		if _, there := a.live.Owned[id]; !there && d.Connections > 0 {
+		if _, there := a.live.Owned[id]; !there && d.Connections > 0 && !slices.Contains(a.live.Unobserved, id.Kind) {
 			a.cutOff[id] = d.Connections
 		}
 	}
-	maps.DeleteFunc(a.cutOff, func(id resource.ID, _ int) bool { _, drains := t.Grace[id]; return !drains })
+	maps.DeleteFunc(a.cutOff, func(id resource.ID, _ int) bool {
+		_, drains := t.Grace[id]
+		_, there := a.live.Owned[id]
+		return !drains || there
+	})
 	a.departures = reconcile.Departures(a.live, t, a.departures, time.Now())
 	a.facts.Drained = map[string]bool{}
 	for id, d := range a.departures {
@@ -123,26 +128,18 @@ func (a *Agent) copyFacts() reconcile.Facts {
 
 // renameServers carries what is known of a pool's servers over to its new name.
 func (a *Agent) renameServers(c *spec.Cluster, from, to string) {
-	old := spec.Pool{Name: from}
-	if p, ok := c.Pool(to); ok {
-		old.Servers = p.Servers
-	}
-	for _, s := range old.Servers {
+	p, _ := c.Pool(to)
+	for _, s := range p.Servers {
 		was, is := reconcile.NewServerRef(from, s.Name), reconcile.NewServerRef(to, s.Name)
 		rename(a.facts.Servers, was, is)
 		rename(a.facts.Weights, was, is)
 		rename(a.results, was, is)
 		rename(a.upSince, was, is)
-	}
-	if _, stays := c.Pool(from); stays {
-		return // its drains do, too
-	}
-	for _, s := range old.Servers {
 		// What is ordered is moved and not copied: it would come back with the next revision
 		// that tells of the rename, after people took it back.
-		if o, ok := a.orders[reconcile.NewServerRef(from, s.Name)]; ok {
+		if o, ok := a.orders[was]; ok {
 			a.orders.set(o, true)
-			o.Server = reconcile.NewServerRef(to, s.Name)
+			o.Server = is
 			a.orders.set(o, false)
 			a.renamed = true
 		}
@@ -150,7 +147,7 @@ func (a *Agent) renameServers(c *spec.Cluster, from, to string) {
 	a.facts.Drains = a.orders.facts()
 }
 
-// rename copies: the old name may still be in the cluster, and forget drops what is not.
+// rename copies: forget drops what is under a name that the cluster has not.
 func rename[K comparable, V any](m map[K]V, from, to K) {
 	if v, ok := m[from]; ok {
 		m[to] = v
