@@ -124,7 +124,7 @@ func (c catalogue) cluster() *spec.Cluster {
 
 // target is what the core makes of a cluster on its director, less what is not of IPVS.
 func target(c *spec.Cluster) (reconcile.Target, error) {
-	t, err := reconcile.Desired(c, director, &reconcile.Facts{Roles: map[string]string{"vip": "MASTER"}})
+	t, err := reconcile.Desired(c, director, &reconcile.Facts{})
 	for id := range t.Set {
 		if id.Kind != resource.KindIPVSService && id.Kind != resource.KindIPVSServer {
 			delete(t.Set, id)

@@ -94,10 +94,8 @@ func setup(c boot) error {
 			return fmt.Errorf("mount %s on %s: %w", m.fstype, m.where, err)
 		}
 	}
-	for name, target := range map[string]string{"/dev/fd": "/proc/self/fd"} {
-		if err := os.Symlink(target, name); err != nil && !errors.Is(err, fs.ErrExist) {
-			return err
-		}
+	if err := os.Symlink("/proc/self/fd", "/dev/fd"); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
 	}
 	if err := os.Mkdir("/run/netns", 0o755); err != nil {
 		return err
