@@ -59,6 +59,7 @@ func TestADrainWaitsForConnections(t *testing.T) {
 		if _, err := w.Drain(t.Context(), control.DrainRequest{Server: "web/rs1", Cancel: true}); err != nil {
 			t.Fatal(err)
 		}
+		synctest.Wait() // the status follows the answer
 		if got := w.weight(); got != 2 || drainState(w) != "" || w.Status().Drift.Total != 0 {
 			t.Errorf("after undrain weight = %d, state %q, drift %d", got, drainState(w), w.Status().Drift.Total)
 		}
@@ -134,6 +135,7 @@ func TestTwoDrainsAtATimeAreBothKept(t *testing.T) {
 			})
 		}
 		both.Wait()
+		synctest.Wait() // the status follows the answer
 		kept, _ := w.orders.Load()
 		if drains := w.Status().Drains; len(drains) != 2 || len(kept) != 2 {
 			t.Errorf("drains = %+v, kept = %+v, want both servers in both", drains, kept)
