@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	hcl2 "github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -53,19 +54,24 @@ func (p policy) judges(sub *subject) bool {
 	return sub.kind == p.kind && (p.kind == "" || slices.Contains(p.operations, sub.operation))
 }
 
-// judge adds what a policy has against a subject to what it found before.
+// judge adds what a policy has against a subject to what it found before. What it has against
+// each of the many services of a virtual server in the same words is said once.
 func (s *Set) judge(p policy, sub *subject, found []reconcile.Finding) []reconcile.Finding {
 	if n := len(found); n >= maxFindings {
 		found[n-1].Message, found[n-1].Subject = "It denies more objects than are shown.", ""
 		return found
 	}
-	if f, ok := s.apply(p, sub); !ok {
+	if f, ok := s.apply(p, sub); !ok && (len(found) == 0 || found[len(found)-1] != f) {
 		found = append(found, f)
 	}
 	return found
 }
 
+// finding says the subject once: a message that begins with it does so without.
 func (s *Set) finding(p policy, at hcl2.Range, result, subject, message string) reconcile.Finding {
+	if subject != "" {
+		message = strings.TrimPrefix(message, subject+": ")
+	}
 	if len(message) > maxMessage {
 		message = message[:maxMessage] + "..."
 	}

@@ -92,7 +92,7 @@ func TestShippedOnRealInput(t *testing.T) {
 			map[string]string{"max_destroy": "allows 50%"}},
 		{"as much as max_destroy is allowed", policies.Input{Prior: bounded, Next: bounded, Plan: deletes(2), Managed: 4}, nil},
 		{"without any weight nobody answers", policies.Input{Prior: bounded, Next: cluster("192.0.2.1", 0, 0)},
-			map[string]string{"a_server_with_weight": "virtual_server.http", "more_than_one_server": "fewer than 2"}},
+			map[string]string{"a_server_with_weight": "no server of pool web", "more_than_one_server": "fewer than 2"}},
 		{"what did not change is not judged again", policies.Input{Prior: cluster("192.0.2.1", 0), Next: cluster("192.0.2.1", 0)}, nil},
 	} {
 		t.Run(c.claim, func(t *testing.T) {
@@ -307,5 +307,27 @@ func TestARemovedVirtualServerIsJudged(t *testing.T) {
 		if got["stays"].Message != want {
 			t.Errorf("findings = %+v, want %q", got, want)
 		}
+	}
+}
+
+// TestWhatIsSaidOfManyServicesIsSaidOnce has a virtual server with a thousand ports.
+func TestWhatIsSaidOfManyServicesIsSaidOnce(t *testing.T) {
+	c := cluster("192.0.2.1", 1)
+	vs := &c.VirtualServers[0]
+	for port := range 1000 {
+		vs.Services = append(vs.Services, spec.Service{Protocol: "tcp", Address: vs.Services[0].Address, Port: uint16(1000 + port)})
+	}
+	set, ds := policies.Parse("shipped", policies.ShippedFiles())
+	if len(ds) > 0 {
+		t.Fatalf("Parse() = %+v", ds)
+	}
+	var got []reconcile.Finding
+	for _, f := range set.Evaluate(policies.Input{Next: c}) {
+		if f.Result != "pass" {
+			got = append(got, f)
+		}
+	}
+	if len(got) != 1 || got[0].Subject != "virtual_server.http" || got[0].Message != "pool web has fewer than 2 servers with a weight above 0." {
+		t.Errorf("Evaluate() = %+v, want one finding that says its subject once", got)
 	}
 }
