@@ -53,7 +53,22 @@ func follow[P any](have *target[P], t Target[P]) (next *target[P], gone []*Entry
 		}
 		next.entries[i] = e
 	}
+	next.keep(have.sent.Verdict)
 	return next, slices.DeleteFunc(rest, func(e *Entry[P]) bool { return e == nil })
+}
+
+// keep makes was the verdict of checks that have none yet if nothing else is known: what
+// decided before is gone, and a change of checks takes no server out.
+func (t *target[P]) keep(was check.State) {
+	if v, _ := t.verdict(); v != check.Unknown || was == check.Unknown {
+		return
+	}
+	t.told = false
+	for _, e := range t.entries {
+		if e.tracker.Verdict() == check.Unknown {
+			e.presume(was)
+		}
+	}
 }
 
 // unchanged reports whether t says what have does.

@@ -186,6 +186,28 @@ func TestSetKeepsTheChecksThatStayed(t *testing.T) {
 	f.want("x up")
 }
 
+// TestTheVerdictOutlivesTheCheckThatDecidedIt takes away, in turn, the one check of any that
+// passes and the one of all that fails, and leaves one that could never measure.
+func TestTheVerdictOutlivesTheCheckThatDecidedIt(t *testing.T) {
+	for _, tt := range []struct {
+		any     bool
+		samples string
+		want    string
+	}{{true, "u", "x up"}, {false, "d", "x down"}, {true, "w", "x degraded"}} {
+		f := newField(t)
+		f.set(Target[string]{Key: "x", Any: tt.any, Checks: []Check[string]{one("a"), one("b")}})
+		f.feed("x", 0, tt.samples)
+		f.feed("x", 1, "?")
+		f.want(tt.want)
+		f.set(Target[string]{Key: "x", Checks: []Check[string]{one("b")}})
+		f.want()
+		f.feed("x", 0, "??")
+		f.want()
+		f.feed("x", 0, "d")
+		f.want("x down")
+	}
+}
+
 func TestReport(t *testing.T) {
 	f := newField(t)
 	pushed := one("bfd")

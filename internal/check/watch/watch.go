@@ -99,13 +99,7 @@ func (e *Entry[P]) Key() string { return e.target.Key }
 func newEntry[P any](t *target[P], c Check[P], initial check.State) *Entry[P] {
 	e := &Entry[P]{Check: c, target: t}
 	e.mark.Value = e
-	marks := check.Rules{Rise: c.Rules.Rise, Fall: c.Rules.Fall}
-	switch initial {
-	case check.Degraded:
-		e.tracker, e.quality = check.NewTracker(c.Rules, check.Up), check.NewTracker(marks, check.Down)
-	default:
-		e.tracker, e.quality = check.NewTracker(c.Rules, initial), check.NewTracker(marks, check.Up)
-	}
+	e.presume(initial)
 	key := t.Key + " " + c.Fingerprint
 	e.beat = check.NewSchedule(key, c.Interval).Wandering(c.Jitter)
 	e.first = e.beat
@@ -113,6 +107,17 @@ func newEntry[P any](t *target[P], c Check[P], initial check.State) *Entry[P] {
 		e.first = check.NewSchedule(key, soon)
 	}
 	return e
+}
+
+// presume makes initial the check's verdict until its samples say otherwise.
+func (e *Entry[P]) presume(initial check.State) {
+	marks := check.Rules{Rise: e.Rules.Rise, Fall: e.Rules.Fall}
+	switch initial {
+	case check.Degraded:
+		e.tracker, e.quality = check.NewTracker(e.Rules, check.Up), check.NewTracker(marks, check.Down)
+	default:
+		e.tracker, e.quality = check.NewTracker(e.Rules, initial), check.NewTracker(marks, check.Up)
+	}
 }
 
 // verdict is the check's own.
