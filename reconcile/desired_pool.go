@@ -49,7 +49,7 @@ func (b *builder) members(vs spec.VirtualServer, pool spec.Pool) []member {
 			list[k].verdict = Up
 		}
 	}
-	helped := !b.quorum(vs, list) && standIn
+	helped := !b.quorum(vs, list, standIn) && standIn
 	for k := range list {
 		m := &list[k]
 		m.weight = b.worth(pool, *m)
@@ -135,12 +135,13 @@ func (b *builder) panics(p spec.Pool, list []member, standIn bool) bool {
 	if p.PanicPercent == 0 || (len(list)-down)*100 >= p.PanicPercent*len(list) || up == 0 && standIn {
 		return false
 	}
-	b.alarm(p.Origin.Address, "panic", fmt.Sprintf("%d of %d servers are down; below %d %% all of them are served", down, len(list), p.PanicPercent))
+	b.alarm(p.Origin.Address, "panic", fmt.Sprintf("%d of %d servers are down; as fewer than %d %% are left, all of them are served, whatever their checks say", down, len(list), p.PanicPercent))
 	return true
 }
 
 // quorum decides whether the servers that are up are enough, and remembers it in the target.
-func (b *builder) quorum(vs spec.VirtualServer, list []member) bool {
+// If they are not, an alarm says who answers: the stand-in, those that are left, or nobody.
+func (b *builder) quorum(vs spec.VirtualServer, list []member, standIn bool) bool {
 	sum, measured := 0, true
 	for _, m := range list {
 		if m.up() && !m.draining {
@@ -160,7 +161,14 @@ func (b *builder) quorum(vs spec.VirtualServer, list []member) bool {
 	}
 	b.t.Quorum[vs.Name] = held
 	if !held && measured {
-		b.alarm(vs.Origin.Address, "no_quorum", fmt.Sprintf("the servers in service have a weight of %d together, and the quorum is %d", sum, need))
+		who := "those that are left answer"
+		switch {
+		case standIn:
+			who = "the sorry pool answers"
+		case sum == 0:
+			who = "nobody answers"
+		}
+		b.alarm(vs.Origin.Address, "no_quorum", fmt.Sprintf("the servers in service have a weight of %d together, and the quorum is %d: %s", sum, need, who))
 	}
 	return held
 }

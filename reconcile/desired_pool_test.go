@@ -127,6 +127,30 @@ func TestWhatDecidesOnWeights(t *testing.T) {
 	}
 }
 
+// TestAnAlarmSaysWhoAnswers: that is what is asked at night.
+func TestAnAlarmSaysWhoAnswers(t *testing.T) {
+	const up, down = reconcile.Up, reconcile.Down
+	for _, c := range []struct {
+		rs1, rs2 reconcile.Verdict
+		change   func(*spec.Cluster)
+		want     string
+	}{
+		{down, up, func(*spec.Cluster) {}, "the servers in service have a weight of 10 together, and the quorum is 11: the sorry pool answers"},
+		{down, up, func(c *spec.Cluster) { c.VirtualServers[0].Sorry = "" }, "the servers in service have a weight of 10 together, and the quorum is 11: those that are left answer"},
+		{down, down, func(c *spec.Cluster) { c.VirtualServers[0].Sorry = "" }, "the servers in service have a weight of 0 together, and the quorum is 11: nobody answers"},
+		{down, up, func(c *spec.Cluster) { c.Pools[0].PanicPercent = 90 }, "1 of 2 servers are down; as fewer than 90 % are left, all of them are served, whatever their checks say"},
+	} {
+		cl := lvsDR()
+		cl.Pools[0].Servers[0].Weight, cl.Pools[0].Servers[1].Weight = 20, 10
+		cl.VirtualServers[0].Quorum = 11
+		c.change(cl)
+		d := desired(t, cl, "ka1", facts(c.rs1, c.rs2))
+		if len(d.Alarms) != 1 || d.Alarms[0].Message != c.want {
+			t.Errorf("alarms = %+v, want %q", d.Alarms, c.want)
+		}
+	}
+}
+
 // TestHysteresis walks a sum of weights up and down over a quorum of 2 with a hysteresis of 1
 // (keepalived.conf(5), quorum and hysteresis): gained at 3, lost below 1.
 func TestHysteresis(t *testing.T) {

@@ -156,6 +156,7 @@ const checkSockets = 4096
 func checkStats(s checker.Stats) control.Checks {
 	return control.Checks{
 		Targets: s.Targets, Made: s.Checks, InFlight: s.InFlight + s.Probes, LatenessP99: s.Lateness.Quantile(0.99),
+		Unmeasured: s.Unmeasured, Complainer: reconcile.ServerRef(s.Complaint.Key), Complaint: s.Complaint.Message, ComplainedAt: s.Complaint.At,
 	}
 }
 

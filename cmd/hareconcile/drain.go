@@ -154,13 +154,14 @@ func count(n int, thing string) string {
 
 // drain takes a server out and, if asked to, waits until it is.
 func (d *drainer) drain(ctx context.Context, r control.DrainRequest, wait bool) error {
-	under := false // way already: whoever forgot -wait may still wait
+	under := false // way already, or over: whoever forgot -wait may still wait
 	if wait && r.Deadline == 0 {
 		ds, err := d.client.Drains(ctx)
 		if err != nil {
 			return err
 		}
-		under = find(ds, r.Server).State == control.Draining
+		state := find(ds, r.Server).State
+		under = state == control.Draining || state == control.Drained
 	}
 	if !under {
 		ds, err := d.client.Drain(ctx, r)

@@ -113,6 +113,16 @@ func TestDrainWaitsUntilTheServerIsDrained(t *testing.T) {
 	}
 }
 
+func TestWaitingForWhatIsDrainedIsShort(t *testing.T) {
+	a := &fakeAgent{}
+	config := startAgent(t, a)
+	a.setDrains(control.Drain{Server: "web/rs1", State: control.Drained})
+	run(t, "", "drain", config, "web/rs1", "-wait").want(t, 0, `^web/rs1 on rs1: drained\.\n$`, "^$")
+	if len(a.drained) != 0 {
+		t.Errorf("asked for %+v", a.drained)
+	}
+}
+
 func TestAnInterruptedWaitLeavesTheServerDraining(t *testing.T) {
 	a := &fakeAgent{}
 	config := startAgent(t, a)

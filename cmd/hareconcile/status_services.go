@@ -129,6 +129,8 @@ func marks(vs control.Service) string {
 		return " (sorry)"
 	case !vs.Quorum:
 		return " (no quorum)"
+	case vs.Panic:
+		return " (panic)"
 	}
 	return ""
 }
@@ -148,7 +150,10 @@ func serviceText(vs control.Service) string {
 // notes is what is to be said of a server beyond its verdict.
 func notes(s control.Server) string {
 	var all []string
-	if s.Draining {
+	switch {
+	case s.Drained:
+		all = append(all, "drained")
+	case s.Draining:
 		all = append(all, "draining, "+count(s.Connections, "connection"))
 	}
 	if s.Share > 0 && s.Share < 100 {

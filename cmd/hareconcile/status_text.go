@@ -65,6 +65,9 @@ func (t table) row(cells ...any) {
 	fmt.Fprintln(t)
 }
 
+// complaints is how long status tells of a check that could not be made.
+const complaints = 10 * time.Minute
+
 func writeHead(w io.Writer, s control.Status, now time.Time) {
 	t := newTable(w)
 	defer t.Flush()
@@ -109,11 +112,14 @@ func writeHead(w io.Writer, s control.Status, now time.Time) {
 	}
 	if c := s.Checks; c != nil {
 		t.row("Checks", fmt.Sprintf("%s, %s made, %d in flight, at most %v late (p99)",
-			count(c.Targets, "target"), thousands(int(c.Made)), c.InFlight, c.LatenessP99.Round(time.Microsecond)))
+			count(c.Targets, "target"), thousands(int(c.Made)), c.InFlight, c.LatenessP99.Round(100*time.Microsecond)))
+		if c.Unmeasured > 0 && now.Sub(c.ComplainedAt) < complaints {
+			t.row(" ", fmt.Sprintf("%s could not measure, the last one %s: %s: %s", thousands(int(c.Unmeasured)), age(now, c.ComplainedAt), c.Complainer, c.Complaint))
+		}
 	}
 	drift := fmt.Sprintf("%d repaired", s.Drift.Total)
 	if s.Drift.PollInterval > 0 {
-		drift += fmt.Sprintf(", polled every %v", s.Drift.PollInterval)
+		drift += fmt.Sprintf(", polled every %v", s.Drift.PollInterval.Round(100*time.Millisecond))
 	}
 	t.row("Drift", drift)
 	for _, d := range s.Drift.Last {
@@ -185,8 +191,16 @@ func writeTrouble(w io.Writer, s control.Status) {
 	if len(s.Findings) > 0 {
 		fmt.Fprintln(w, "\nPolicies:")
 	}
+	var findings []string
 	for _, f := range s.Findings {
-		fmt.Fprintf(w, "  %s (%s, %s:%d): %s\n", clean(f.Policy), clean(f.Level), clean(f.File), f.Line, clean(f.Message))
+		text := fmt.Sprintf("%s (%s, %s:%d): ", clean(f.Policy), clean(f.Level), clean(f.File), f.Line)
+		if f.Subject != "" {
+			text += clean(f.Subject) + ": "
+		}
+		findings = append(findings, text+clean(f.Message))
+	}
+	for _, line := range shortened(findings, manyRows) {
+		fmt.Fprintf(w, "  %s\n", line)
 	}
 	if r := s.Refused; r != nil {
 		fmt.Fprintf(w, "\nRefused: %.7s %q at %s: %s\n", r.Commit, r.Subject, clean(r.Stage), clean(r.Reason))

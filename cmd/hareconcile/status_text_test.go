@@ -42,7 +42,7 @@ func TestStatusText(t *testing.T) {
 		Drift: control.Drift{Total: 7, PollInterval: 500 * time.Millisecond, Last: []control.DriftItem{
 			{Time: ago(2 * time.Second), Resource: "ipvs_server/x", Action: "update"}}},
 		Conflicts: []control.Conflict{{Resource: "address/172.25.254.100", Detail: "exists and was not made by hareconcile"}},
-		Findings:  []reconcile.Finding{{Policy: "checked", Level: "advisory", File: "vip-safety.policy.hcl", Line: 61, Message: "no checks"}},
+		Findings:  []reconcile.Finding{{Policy: "checked", Level: "advisory", File: "vip-safety.policy.hcl", Line: 61, Subject: "virtual_server.http", Message: "no checks"}},
 		Refused: &revision.Refused{Commit: "51aa07e111", Subject: "web: typo", Stage: "compile", Reason: "one error",
 			Diagnostics: hcl.Diagnostics{{Severity: hcl.Error, Summary: "Unsupported argument", File: "cluster.hcl",
 				Start: hcl.Pos{Line: 7, Column: 3}, End: hcl.Pos{Line: 7, Column: 12}, Snippet: "  prioritee = 1"}}},
@@ -63,12 +63,14 @@ func TestStatusTextOfADirector(t *testing.T) {
 		Progress: &control.Progress{Done: 12_000, Total: 60_000, Kind: resource.KindIPVSServer},
 		Alarms: []reconcile.Alarm{{Subject: "pool.web", Kind: "panic", Message: "4 of 5 servers are down\x1b[2J: all are served"},
 			{Subject: "virtual_server.ftp", Kind: "no_quorum", Message: "weight 1 of 3"}},
-		Checks: &control.Checks{Targets: 5000, Made: 1_234_567, InFlight: 12, LatenessP99: 2345678},
+		Checks: &control.Checks{Targets: 5000, Made: 1_234_567, InFlight: 12, LatenessP99: 2345678,
+			Unmeasured: 1200, Complainer: "web/rs1", Complaint: "redis: could not measure: there is no secret redis", ComplainedAt: ago(2 * time.Second)},
 		Services: []control.Service{
-			{Name: "http", Service: "tcp 192.0.2.1:80", Services: make([]string, 100), Quorum: true, Servers: []control.Server{
+			{Name: "http", Service: "tcp 192.0.2.1:80", Services: make([]string, 100), Quorum: true, Panic: true, Servers: []control.Server{
 				{Name: "rs1", Address: "10.0.0.1:80", Weight: 40, Share: 40, Verdict: reconcile.Up, Since: ago(12 * time.Second)},
 				{Name: "rs2", Address: "10.0.0.2:80", Weight: 7, Dynamic: &seven, Verdict: reconcile.Degraded, Since: ago(time.Minute), Message: "answered after 1.2s"},
 				{Name: "rs3", Address: "10.0.0.3:80", Draining: true, Connections: 1118, Verdict: reconcile.Up, Since: ago(time.Hour)},
+				{Name: "rs4", Address: "10.0.0.4:80", Draining: true, Drained: true, Verdict: reconcile.Up, Since: ago(time.Hour)},
 			}},
 			{Name: "ftp", Service: "mark 7 ipv4", Servers: []control.Server{{Name: "a", Address: "10.0.0.1:0", Weight: 1, Verdict: reconcile.Up}}},
 			{Name: "dns", Service: "udp [2001:db8::1]:53", Program: "this node is BACKUP", Servers: []control.Server{{Name: "a", Address: "[2001:db8::2]:53", Verdict: reconcile.Up}}},

@@ -50,6 +50,9 @@ func TestADrainWaitsForConnections(t *testing.T) {
 		if got := w.weight(); got != -1 || drainState(w) != "drained" || w.Status().Phase != control.Converged {
 			t.Fatalf("weight = %d, %s; want no entry, drained", got, drainState(w))
 		}
+		if s := w.Status().Services[0].Servers[0]; !s.Draining || !s.Drained {
+			t.Errorf("status of the drained server = %+v, want it drained", s)
+		}
 		w.verdict("rs1", reconcile.Down)
 		w.verdict("rs1", reconcile.Up)
 		synctest.Wait()

@@ -81,12 +81,12 @@ func TestAlarmsComeAndGo(t *testing.T) {
 		after(time.Minute)
 		w.verdict("rs1", reconcile.Down)
 		synctest.Wait()
-		if s := w.Status(); w.weight() != 2 || len(s.Alarms) != 1 || s.Alarms[0].Kind != "panic" {
-			t.Errorf("weight = %d with alarms %v, want the dead server to be served with an alarm", w.weight(), s.Alarms)
+		if s := w.Status(); w.weight() != 2 || len(s.Alarms) != 1 || s.Alarms[0].Kind != "panic" || !s.Services[0].Panic {
+			t.Errorf("weight = %d with alarms %v and services %+v, want the dead server to be served with an alarm", w.weight(), s.Alarms, s.Services)
 		}
 		w.verdict("rs1", reconcile.Up)
 		synctest.Wait()
-		if s := w.Status(); len(s.Alarms) != 0 {
+		if s := w.Status(); len(s.Alarms) != 0 || s.Services[0].Panic {
 			t.Errorf("alarms = %v after all were up, want none", s.Alarms)
 		}
 	})

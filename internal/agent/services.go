@@ -2,6 +2,8 @@ package agent
 
 import (
 	"cmp"
+	"fmt"
+	"slices"
 
 	"github.com/hareconcile/hareconcile/internal/control"
 	"github.com/hareconcile/hareconcile/internal/spec"
@@ -39,6 +41,7 @@ func (a *Agent) service(vs spec.VirtualServer, pool, sorry spec.Pool, i spec.VRR
 	out := control.Service{
 		Name: vs.Name, Service: first.String(), Quorum: a.facts.Quorum[vs.Name],
 		Servers: make([]control.Server, 0, len(pool.Servers)),
+		Panic:   slices.ContainsFunc(a.alarms, func(n reconcile.Alarm) bool { return n.Kind == "panic" && n.Subject == pool.Origin.Address }),
 	}
 	if len(vs.Services) > 1 {
 		for _, s := range vs.Services {
@@ -49,7 +52,8 @@ func (a *Agent) service(vs spec.VirtualServer, pool, sorry spec.Pool, i spec.VRR
 		out.Program = "this node is " + cmp.Or(role, "not known to be MASTER")
 	}
 	for _, s := range pool.Servers {
-		server, _ := a.server(first, pool, s)
+		server, there := a.server(first, pool, s)
+		server.Drained = server.Draining && !there && out.Program == ""
 		out.Servers = append(out.Servers, server)
 	}
 	for _, s := range sorry.Servers {
@@ -78,4 +82,27 @@ func (a *Agent) server(key resource.ServiceKey, p spec.Pool, s spec.Server) (con
 		out.Dynamic = &w
 	}
 	return out, there
+}
+
+// strangers are servers that others put into services of ours: they are left alone, as
+// everything of others is, and take connections that their writer may have forgotten.
+func (a *Agent) strangers() []control.Conflict {
+	var out []control.Conflict
+	for id, v := range a.live.Foreign {
+		s, ok := v.(resource.IPVSServer)
+		if _, ours := a.live.Owned[resource.IPVSService{ServiceKey: s.Service}.ID()]; !ok || !ours || a.isConflict(id) {
+			continue
+		}
+		out = append(out, control.Conflict{
+			Resource: id.String(),
+			Detail:   fmt.Sprintf("was not made by hareconcile and has weight %d in a service that was", s.Weight),
+		})
+	}
+	slices.SortFunc(out, func(a, b control.Conflict) int { return cmp.Compare(a.Resource, b.Resource) })
+	return out
+}
+
+// isConflict reports whether an object of others is in the way, which is told already.
+func (a *Agent) isConflict(id resource.ID) bool {
+	return slices.ContainsFunc(a.conflicts, func(c reconcile.Conflict) bool { return c.ID == id })
 }

@@ -100,6 +100,7 @@ func (a *Agent) snapshotStatus() control.Status {
 			Resource: c.ID.String(), Detail: "exists and was not made by hareconcile",
 		})
 	}
+	s.Conflicts = append(s.Conflicts, a.strangers()...)
 	for _, f := range a.findings {
 		if f.Result != "pass" {
 			s.Findings = append(s.Findings, f)
@@ -112,9 +113,17 @@ func (a *Agent) snapshotStatus() control.Status {
 		if n := a.cfg.CheckStats(); n.Targets > 0 {
 			s.Checks = &n
 		}
+		if a.vrrpErr != nil && !takesPart(a.rev.Cluster, a.cfg.Node) {
+			s.VRRPD = "not there, and not needed on this node"
+		}
 		a.clusterStatus(&s, a.rev.Cluster)
 	}
 	return s
+}
+
+// takesPart reports whether a node is a member of a virtual router.
+func takesPart(c *spec.Cluster, node string) bool {
+	return slices.ContainsFunc(c.Instances, func(i spec.VRRPInstance) bool { return i.Priority[node] != 0 })
 }
 
 // unknownState is the state of an instance while vrrpd cannot be asked: the last one that it

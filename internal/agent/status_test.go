@@ -60,6 +60,22 @@ func TestAVRRPDThatIsGoneOrHangsHoldsNothingForSure(t *testing.T) {
 	})
 }
 
+func TestANodeWithoutVirtualRoutersNeedsNoVRRPD(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		defer converged(t, w)()
+		r := lab("bbbbbbb", 2)
+		r.Cluster.Instances[0].Priority = map[string]uint8{"ka2": 100, "ka3": 50}
+		w.origin.push(r)
+		after(time.Minute)
+		w.VRRPStatus(nil, errors.New("no such file or directory"))
+		synctest.Wait()
+		if s := w.Status(); s.VRRPD != "not there, and not needed on this node" {
+			t.Errorf("vrrpd is %q (%s: %s), want it not needed", s.VRRPD, s.Phase, s.Message)
+		}
+	})
+}
+
 func TestWhatVRRPDSaysOfATracker(t *testing.T) {
 	file := spec.Tracker{Name: "maintenance", File: "/run/m", OnUnknown: "up"}
 	key := resource.VRRPTracker{Type: resource.TrackFile, Target: "/run/m"}.Key()

@@ -2,6 +2,8 @@ package agent
 
 import (
 	"errors"
+	"net/netip"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -247,6 +249,32 @@ func TestPlanOnlyTellsOfConflicts(t *testing.T) {
 		after(time.Minute)
 		if s := next.Status(); !strings.Contains(s.Message, "in the way") {
 			t.Errorf("message = %q, want what is in the way", s.Message)
+		}
+	})
+}
+
+// TestAStrangerInAServiceOfOursIsTold has somebody add a server by hand.
+func TestAStrangerInAServiceOfOursIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		defer converged(t, w)()
+		stranger, elsewhere := rs1, rs1
+		stranger.Address, stranger.Weight = netip.MustParseAddrPort("172.25.254.99:80"), 9
+		elsewhere.Service.Address = netip.MustParseAddrPort("192.0.2.1:80")
+		w.host.mu.Lock()
+		w.host.foreign[stranger.ID()], w.host.foreign[elsewhere.ID()] = stranger, elsewhere
+		w.host.mu.Unlock()
+		after(3 * pollInterval)
+		want := []control.Conflict{{Resource: stranger.ID().String(), Detail: "was not made by hareconcile and has weight 9 in a service that was"}}
+		if s := w.Status(); !reflect.DeepEqual(s.Conflicts, want) || s.Phase != control.Converged {
+			t.Errorf("%s with conflicts %+v, want %+v", s.Phase, s.Conflicts, want)
+		}
+		w.host.mu.Lock()
+		delete(w.host.foreign, stranger.ID())
+		w.host.mu.Unlock()
+		after(3 * pollInterval)
+		if s := w.Status(); len(s.Conflicts) != 0 {
+			t.Errorf("conflicts = %+v after it went, want none", s.Conflicts)
 		}
 	})
 }

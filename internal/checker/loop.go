@@ -44,6 +44,8 @@ type loop struct {
 	buffer    []byte
 	paused    time.Duration // how long it stood still last
 
+	complained time.Time // when the log said last that a sample could not measure
+
 	probes  lane
 	probing sync.WaitGroup
 	life    context.Context // of probes; it ends with the loop
@@ -223,8 +225,21 @@ func (l *loop) finish(e *entry, s watch.Sample) {
 	c.checks.Add(1)
 	if s.State == check.Unknown {
 		c.unmeasured.Add(1)
+		l.complain(Complaint{e.Key(), s.Message, time.Now()})
 	}
 	if r, ok := l.list.Finish(e, s, l.now, time.Now()); ok {
 		l.engine.outbox.put(r)
+	}
+}
+
+// quietly is how long the log says nothing of more samples that could not measure.
+const quietly = time.Minute
+
+// complain tells of a sample that could not measure: no verdict ever will.
+func (l *loop) complain(c Complaint) {
+	l.engine.stats.complaint.Store(&c)
+	if l.complained.IsZero() || c.At.Sub(l.complained) >= quietly {
+		l.complained = c.At
+		l.engine.log.Warn("check could not measure; the last verdict counts", "id", c.Key, "err", c.Message)
 	}
 }

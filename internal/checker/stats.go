@@ -8,16 +8,25 @@ import (
 
 // Stats are what an Engine has done so far, and is doing.
 type Stats struct {
-	Checks      uint64 // samples made
-	Unmeasured  uint64 // of those, that could not measure
-	Late        uint64 // of those, that began more than 100 ms late
-	Skipped     uint64 // beats passed over, after this process stood still
+	Checks      uint64    // samples made
+	Unmeasured  uint64    // of those, that could not measure
+	Complaint   Complaint // the last of those
+	Late        uint64    // of those, that began more than 100 ms late
+	Skipped     uint64    // beats passed over, after this process stood still
 	Targets     int
 	InFlight    int // connections under way
 	Probes      int // other probes under way
 	Waiting     int // due, and waiting for a place
 	MaxLateness time.Duration
 	Lateness    Histogram
+}
+
+// A Complaint is what a sample says that could not measure, for want of something on this
+// host such as a secret. Its zero value is none.
+type Complaint struct {
+	Key     string // pool/server
+	Message string
+	At      time.Time
 }
 
 // tardy is how late a beat may be before Stats.Late counts it.
@@ -31,6 +40,9 @@ func (e *Engine) Stats() Stats {
 		Targets: int(c.targets.Load()), InFlight: int(c.flying.Load()), Probes: int(c.probes.Load()),
 		Waiting: int(c.waiting.Load()), MaxLateness: time.Duration(c.most.Load()),
 	}
+	if last := c.complaint.Load(); last != nil {
+		s.Complaint = *last
+	}
 	for i := range s.Lateness {
 		s.Lateness[i] = c.lateness[i].Load()
 	}
@@ -42,6 +54,7 @@ type counters struct {
 	checks, unmeasured, late, skipped atomic.Uint64
 	targets, flying, probes, waiting  atomic.Int64
 	most                              atomic.Int64
+	complaint                         atomic.Pointer[Complaint]
 	lateness                          [buckets]atomic.Uint64
 }
 

@@ -72,7 +72,10 @@ func TestNothingIsDownForWantOfOurs(t *testing.T) {
 		c = once(c)
 		e.Set([]Job{{Ref: "web/rs1", Address: addr, Checks: []spec.Check{c}, Initial: reconcile.Up}})
 		start(t, e)
-		await(t, e, func(s Stats) bool { return s.Unmeasured > 2 })
+		s := await(t, e, func(s Stats) bool { return s.Unmeasured > 2 })
+		if s.Complaint.Key != "web/rs1" || !strings.Contains(s.Complaint.Message, "could not measure: ") || s.Complaint.At.IsZero() {
+			t.Errorf("without %s the complaint is %+v", name, s.Complaint)
+		}
 		select {
 		case r := <-e.Results():
 			t.Errorf("without %s: %+v, want no verdict", name, r)

@@ -95,6 +95,8 @@ type Service struct {
 	// Quorum says whether the pool has the weights that the virtual server needs.
 	Quorum bool `json:"quorum"`
 	Sorry  bool `json:"sorry"` // the sorry pool is in service
+	// Panic says that so many of the pool's servers are down that all of them are served.
+	Panic bool `json:"panic,omitempty"`
 }
 
 // A Server is one server of a Service.
@@ -109,8 +111,10 @@ type Server struct {
 	Share int `json:"share,omitempty"`
 	// Dynamic is the weight that a check gives instead of the written one.
 	Dynamic *int `json:"dynamic_weight,omitempty"`
-	// Draining servers take no new connections and leave when Connections have ended.
+	// Draining servers take no new connections and leave when Connections have ended; then
+	// they are Drained, too.
 	Draining    bool `json:"draining,omitempty"`
+	Drained     bool `json:"drained,omitempty"`
 	Connections int  `json:"connections,omitempty"`
 }
 
@@ -121,6 +125,13 @@ type Checks struct {
 	InFlight int    `json:"in_flight"`
 	// LatenessP99 is how long after their time checks started, all but one in a hundred.
 	LatenessP99 time.Duration `json:"lateness_p99"`
+	// Unmeasured is how many could not be made, for want of something on this host such as a
+	// secret: they say nothing of the server, whose last verdict counts. Complaint is what the
+	// last of them said, of the server Complainer.
+	Unmeasured   uint64              `json:"unmeasured,omitempty"`
+	Complainer   reconcile.ServerRef `json:"complainer,omitempty"`
+	Complaint    string              `json:"complaint,omitempty"`
+	ComplainedAt time.Time           `json:"complained_at,omitzero"`
 }
 
 // Progress is how far an application is.
