@@ -176,7 +176,7 @@ func (l *loop) heard(c *conn) bool {
 	if p.manner != byTalking || c.stage != receiving {
 		return false
 	}
-	out := p.text.Judge(&c.heard, errSilent)
+	out := p.text.Judge(&c.heard, answer.ErrNothing)
 	if out.Err == nil {
 		l.settle(c, p.sample(out, l.now-c.began))
 	}
