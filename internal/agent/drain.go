@@ -125,6 +125,9 @@ func (a *Agent) order(r control.DrainRequest) (drain.Order, error) {
 	if a.rev == nil {
 		return drain.Order{}, errNotReady
 	}
+	if o, ordered := a.orders[r.Server]; r.Cancel && ordered {
+		return o, nil // also of a server that the cluster file has no more, and may have again
+	}
 	pool, err := control.JudgeDrain(r, control.Scene{Cluster: a.rev.Cluster, Services: a.directed(a.rev.Cluster), Drains: a.drains(), Weight: a.serving})
 	if err != nil {
 		return drain.Order{}, err

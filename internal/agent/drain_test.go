@@ -261,3 +261,29 @@ func TestATableThatCannotBeReadIsNotDrained(t *testing.T) {
 		}
 	})
 }
+
+// TestAnOrderCanBeTakenBackOfAServerThatIsGone: a server of that name that comes back later
+// would be drained from the start, and nobody would remember why.
+func TestAnOrderCanBeTakenBackOfAServerThatIsGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		defer converged(t, w)()
+		if _, err := w.Drain(t.Context(), control.DrainRequest{Server: "web/rs1"}); err != nil {
+			t.Fatal(err)
+		}
+		r := lab("bbbbbbb", 2)
+		r.Cluster.Pools[0].Servers = r.Cluster.Pools[0].Servers[1:]
+		w.origin.push(r)
+		after(time.Minute)
+		if _, err := w.Drain(t.Context(), control.DrainRequest{Server: "web/rs1", Cancel: true}); err != nil {
+			t.Fatal(err)
+		}
+		w.origin.push(lab("ccccccc", 2))
+		after(time.Minute)
+		w.verdict("rs1", reconcile.Up)
+		synctest.Wait()
+		if got := w.weight(); got != 2 {
+			t.Errorf("weight = %d, want the server that came back to be in service", got)
+		}
+	})
+}
