@@ -44,6 +44,12 @@ func TestReader(t *testing.T) {
 		{"a reason may be missing", "HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n", 200, "", ""},
 		{"lines may end in LF alone", "HTTP/1.1 200 OK\nContent-Length: 1\n\nx", 200, "x", ""},
 		{"provisional answers are passed over", "HTTP/1.1 100 Go\r\nContent-Length: 7\r\n\r\nHTTP/1.1 204 No\r\n\r\n", 204, "", ""},
+		{"their length is not the answer's", "HTTP/1.1 103 Early\r\nContent-Length: 1\r\n\r\nHTTP/1.1 200 OK\r\n\r\nwhole", 200, "whole", ""},
+		{"nor are their chunks", "HTTP/1.1 103 Early\r\nTransfer-Encoding: chunked\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwhole", 200, "whole", ""},
+		{"a body of the bound is whole", "HTTP/1.1 200 OK\r\n\r\n" + long[:answer.MaxBody], 200, long[:answer.MaxBody], ""},
+		{"a length beside one of 0 is none", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nContent-Length: 1\r\n\r\nx", 200, "", "bad Content-Length"},
+		{"chunks within chunks are refused", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", 200, "", "unsupported Transfer-Encoding"},
+		{"a header may be folded by a tab", "HTTP/1.1 200 OK\r\nX: a\r\n\tb\r\nContent-Length: 0\r\n\r\n", 200, "", ""},
 		{"not modified has no body", "HTTP/1.1 304 No\r\nContent-Length: 7\r\n\r\n", 304, "", ""},
 		{"a body is cut", "HTTP/1.1 200 OK\r\n\r\n" + long, 200, long[:answer.MaxBody], ""},
 		{"a folded header is passed over", "HTTP/1.1 200 OK\r\nX: a\r\n b\r\nContent-Length: 0\r\n\r\n", 200, "", ""},
@@ -77,6 +83,8 @@ func TestReader(t *testing.T) {
 				switch {
 				case tt.err == "" && (err != nil || r.Status != tt.status || string(r.Body) != tt.body):
 					t.Errorf("in pieces of %d: %d %.20q, %v, want %d %.20q", n, r.Status, r.Body, err, tt.status, tt.body)
+				case tt.err == "" && r.Cut != (tt.name == "a body is cut"):
+					t.Errorf("in pieces of %d: cut = %t", n, r.Cut)
 				case tt.err != "" && (err == nil || !strings.HasPrefix(err.Error(), tt.err)):
 					t.Errorf("in pieces of %d: error %v, want %q", n, err, tt.err)
 				}
@@ -93,6 +101,26 @@ func TestReaderKeepsWhatIsWanted(t *testing.T) {
 	}
 	if err := read(&r, Want{}, "HTTP/1.1 200 OK\r\n\r\nbody", 7); err != nil || len(r.Location)+len(r.Value)+len(r.Body) != 0 {
 		t.Errorf("a second answer has location %q, weight %q, body %q, %v", r.Location, r.Value, r.Body, err)
+	}
+}
+
+// TestProvisionalAnswersSayNothingOfTheLast has a redirect and a weight in one that is passed over.
+func TestProvisionalAnswersSayNothingOfTheLast(t *testing.T) {
+	var r Reader
+	text := "HTTP/1.1 103 Early\r\nLocation: /there\r\nX-Weight: 42\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+	if err := read(&r, Want{Header: "x-weight"}, text, 7); err != nil || len(r.Location)+len(r.Value) != 0 {
+		t.Errorf("location %q, weight %q, %v; want none", r.Location, r.Value, err)
+	}
+}
+
+// TestReaderKeepsLittle: a thousand readers that once met a long answer are no heap of memory.
+func TestReaderKeepsLittle(t *testing.T) {
+	var r Reader
+	if err := read(&r, Want{Body: true}, "HTTP/1.1 200 OK\r\n\r\n"+strings.Repeat("x", answer.MaxBody), 1<<20); err != nil {
+		t.Fatal(err)
+	}
+	if r.Reset(Want{}); cap(r.Body) > kept {
+		t.Errorf("kept %d bytes for the next answer, want at most %d", cap(r.Body), kept)
 	}
 }
 
