@@ -268,7 +268,7 @@ var secretFunc = function.New(&function.Spec{
 	Type:   function.StaticReturnType(secretType),
 	Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
 		if !namePattern.MatchString(args[0].AsString()) {
-			return cty.NilVal, function.NewArgErrorf(0, "the name of a secret is needed. %s", nameRule)
+			return cty.NilVal, function.NewArgErrorf(0, "the name of a secret is needed: %s", strings.TrimSuffix(nameRule, "."))
 		}
 		return cty.CapsuleVal(secretType, &secretName{args[0].AsString()}), nil
 	},

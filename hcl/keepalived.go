@@ -89,3 +89,10 @@ var keepalived = map[string]string{
 	"warmup":                     "jitter",
 	"weight":                     "points",
 }
+
+// keepalivedChecks are the types of checks that keepalived and others call otherwise.
+var keepalivedChecks = map[string]string{
+	"BFD_CHECK": "bfd", "DNS_CHECK": "dns", "FILE_CHECK": "file", "HTTP_GET": "http", "MISC_CHECK": "exec",
+	"PING_CHECK": "ping", "SMTP_CHECK": "smtp", "SSL_GET": "https", "TCP_CHECK": "tcp", "UDP_CHECK": "udp",
+	"connect": "tcp", "icmp": "ping", "mariadb": "mysql", "misc": "exec", "postgres": "postgresql", "script": "exec", "ssl": "https",
+}

@@ -44,7 +44,7 @@ var serverBlock = &block{
 		{name: "weight", kind: intKind(0, 65535), def: "1", doc: "Its share of new connections; 0 gives it none."},
 		{name: "draining", kind: boolKind, def: "false", doc: "Takes it out in peace: weight 0 until its connections have ended or the pool's `drain` is over (5m if that is 0s), and then no entry."},
 		{name: "forward", kind: choice(forwards...), doc: "How packets reach it, where it is not as the virtual server says."},
-		{name: "tunnel", kind: named("object"), fields: tunnelFields, doc: "forward = \"tunnel\": how packets to it are wrapped, where it is not as the virtual server says."},
+		{name: "tunnel", kind: named("object"), fields: tunnelFields, doc: "forward = \"tunnel\": how packets to it are wrapped, where it is not as the virtual server says. Without `forward` it means forward = \"tunnel\"."},
 		{name: "max_connections", kind: intKind(1, maxUint32), doc: "How many connections it may have; at that it gets no new ones."},
 		{name: "resume_connections", kind: intKind(1, maxUint32), doc: "How few it must have to get new ones again; three quarters of max_connections if absent."},
 	},

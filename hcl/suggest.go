@@ -18,12 +18,15 @@ func DidYouMean(written string, names []string) string {
 }
 
 // suggest is DidYouMean for a name in b. A word of keepalived's may be an attribute where it
-// was written as a block, or the other way round.
+// was written as a block, or the other way round, and its place may be another block.
 func (b *block) suggest(written string, names []string) string {
 	if s := DidYouMean(written, names); s != "" || keepalived[written] == "" {
 		return s
 	}
-	return DidYouMean(written, slices.Concat(b.attrNames(), b.blockNames()))
+	if s := DidYouMean(written, slices.Concat(b.attrNames(), b.blockNames())); s != "" {
+		return s
+	}
+	return fmt.Sprintf(" keepalived's %s is %q of another block.", written, keepalived[written])
 }
 
 // nearest returns the name that is written with the fewest edits, or "" if none is near.

@@ -1,6 +1,7 @@
 package hcl
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -13,7 +14,7 @@ func (v *view) check(in *instance) spec.Check {
 	c := spec.Check{Origin: v.note(in), Type: in.name}
 	k := slices.IndexFunc(checkTypes, func(t checkType) bool { return t.name == in.name })
 	if k < 0 {
-		v.ev.report.errorf(in.at, "Unknown check", "A check is %s, not %q.%s", oneOf(checkTypeNames()), c.Type, DidYouMean(c.Type, checkTypeNames()))
+		v.ev.report.errorf(in.at, "Unknown check", "A check is %s, not %q.%s", oneOf(checkTypeNames()), c.Type, DidYouMean(cmp.Or(keepalivedChecks[c.Type], c.Type), checkTypeNames()))
 		return c
 	}
 	typ := checkTypes[k]
