@@ -304,3 +304,37 @@ func TestAMasterAloneHasTheTable(t *testing.T) {
 		}
 	})
 }
+
+// TestAPlanOnlyAgentDoesNotReact has a verdict and a table whose reading takes a second.
+func TestAPlanOnlyAgentDoesNotReact(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		converged(t, w)()
+		next := newWorld(t)
+		next.host, next.shelf = w.host, w.shelf
+		next.host.slow = time.Second
+		cfg := next.config()
+		cfg.PlanOnly = true
+		next.Agent = New(cfg)
+		next.origin.fail(errors.New("git is away"))
+		defer next.start(t)()
+		after(time.Minute)
+		next.verdict("rs1", reconcile.Down)
+		after(time.Minute)
+		if got := next.weight(); got != 2 {
+			t.Errorf("weight = %d, want 2: nobody approved anything else", got)
+		}
+	})
+}
+
+// TestSorryServersAreChecked has a pool that is nothing but a sorry pool.
+func TestSorryServersAreChecked(t *testing.T) {
+	c := lab("aaaaaaa", 1).Cluster
+	sorry := c.Pools[0]
+	sorry.Name = "sorry"
+	c.Pools = append(c.Pools, sorry)
+	c.VirtualServers[0].Sorry = "sorry"
+	if got := jobs(c, "ka1", reconcile.Facts{}); len(got) != 4 || got[0].Ref != "sorry/rs1" {
+		t.Errorf("jobs = %+v, want the servers of both pools", got)
+	}
+}
