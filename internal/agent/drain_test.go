@@ -213,6 +213,7 @@ func TestOrdersOfTwoPeopleBothCount(t *testing.T) {
 		if err := errors.Join(<-errs, <-errs); err != nil {
 			t.Fatal(err)
 		}
+		synctest.Wait()
 		if kept, _ := w.orders.Load(); len(kept) != 2 || len(w.Status().Drains) != 2 {
 			t.Errorf("on disk = %+v, in force = %+v; want two each", kept, w.Status().Drains)
 		}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/hareconcile/hareconcile/internal/check"
 	"github.com/hareconcile/hareconcile/internal/check/probe"
+	"github.com/hareconcile/hareconcile/internal/check/watch"
 	"github.com/hareconcile/hareconcile/internal/spec"
 	"github.com/hareconcile/hareconcile/reconcile"
 )
@@ -393,4 +394,72 @@ func TestServersThatHangLeavePlaces(t *testing.T) {
 	if took := time.Since(began); took > 6*time.Second {
 		t.Errorf("10 looks at the good server took %v, its interval is %v", took, c.Interval)
 	}
+}
+
+// TestALaneKeepsHalfForOthers fills a lane with entries that hung, and then frees it.
+func TestALaneKeepsHalfForOthers(t *testing.T) {
+	list := watch.New[*plan]()
+	var ts []watch.Target[*plan]
+	for i := range 12 {
+		c := watch.Check[*plan]{Fingerprint: "a", Interval: time.Second, Probe: &plan{hung: i < 8}}
+		ts = append(ts, watch.Target[*plan]{Key: fmt.Sprintf("web/rs%02d", i), Checks: []watch.Check[*plan]{c}})
+	}
+	list.Set(ts, 0, time.Unix(0, 0))
+	l := lane{places: 6}
+	var ready []*entry
+	for now := time.Duration(0); now <= time.Second; now += 100 * time.Millisecond {
+		for e := list.Next(now); e != nil; e = list.Next(now) {
+			if e.Probe.hung {
+				l.push(e)
+			} else {
+				ready = append(ready, e)
+			}
+		}
+	}
+	start := func() (started []*entry) {
+		for e := l.next(); e != nil; e = l.next() {
+			l.enter(e.Probe)
+			started = append(started, e)
+		}
+		return started
+	}
+	hanging := start()
+	if len(hanging) != 3 {
+		t.Fatalf("%d of those that hang have places, want 3 of 6", len(hanging))
+	}
+	for _, e := range ready {
+		l.push(e)
+	}
+	if got := start(); len(got) != 3 || got[0].Probe.hung || l.waiting() != 6 {
+		t.Fatalf("%d others have places and %d wait, want 3 and 6", len(got), l.waiting())
+	}
+	for _, e := range hanging { // which answer now
+		l.leave(e.Probe)
+		e.Probe.hung = false
+		l.enter(e.Probe)
+		l.leave(e.Probe)
+	}
+	if got := start(); l.hanging != 2 || len(got) != 3 || got[0].Probe.hung {
+		t.Errorf("%d started, %d of them of those that hang, want the last of the others and 2", len(got), l.hanging)
+	}
+}
+
+// TestAProbeOfAServerThatIsGoneEnds at once, and not when its time is over.
+func TestAProbeOfAServerThatIsGoneEnds(t *testing.T) {
+	e := quiet()
+	began, ended := make(chan struct{}), make(chan struct{})
+	e.prober = func(spec.Check, probe.Target, probe.Options) (probe.Prober, error) {
+		return func(ctx context.Context) probe.Outcome {
+			close(began)
+			<-ctx.Done()
+			close(ended)
+			return probe.Outcome{Err: ctx.Err(), Unmeasured: true}
+		}, nil
+	}
+	e.Set(jobs([]netip.AddrPort{refusing(t)}, once(spec.Check{Type: "smtp", Timeout: time.Hour})))
+	start(t, e)
+	<-began
+	e.Set(nil)
+	<-ended
+	await(t, e, func(s Stats) bool { return s.Probes == 0 && s.Targets == 0 })
 }
