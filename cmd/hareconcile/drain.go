@@ -141,6 +141,9 @@ func drainState(d control.Drain, now time.Time) string {
 	if d.File {
 		text += ", as the cluster file says"
 	}
+	if d.Removed {
+		text += "; the cluster file has it no more"
+	}
 	return text
 }
 

@@ -54,11 +54,14 @@ func TestDrainListsWhatIsDrained(t *testing.T) {
 	run(t, "", "drain", config, "-list", "-json").want(t, 0, `^  "drains": \[\]$`, "")
 	gone := control.Drain{Server: "web/rs2", State: control.Drained, Connections: 1, Since: time.Now()}
 	file := control.Drain{Server: "mail/mx1", State: control.Drained, File: true, Since: time.Now()}
-	a.setDrains(draining(1), gone, file)
+	removed := draining(2)
+	removed.Server, removed.Removed = "10.0.0.7 of virtual_server.http", true
+	a.setDrains(draining(1), gone, file, removed)
 	run(t, "", "drain", config, "-list").want(t, 0, `^SERVER +SINCE +STATE
 web/rs1 +0\.\ds ago +draining with 1 connection until .*
 web/rs2 +0\.\ds ago +drained; its time was over with 1 connection left
-mail/mx1 +0\.\ds ago +drained, as the cluster file says\n`, "")
+mail/mx1 +0\.\ds ago +drained, as the cluster file says
+10\.0\.0\.7 of virtual_server\.http +0\.\ds ago +draining with 2 connections until .*; the cluster file has it no more\n`, "")
 }
 
 func TestDrainIsAskedForProperly(t *testing.T) {

@@ -167,8 +167,45 @@ func (a *Agent) drains() []control.Drain {
 			out = append(out, a.drain(p, s, ref, o))
 		}
 	}
+	out = append(out, a.removed()...)
 	slices.SortFunc(out, func(a, b control.Drain) int { return cmp.Compare(a.Server, b.Server) })
 	return out
+}
+
+// removed returns the servers that leave because the cluster file has them no more, each
+// once for all services of a virtual server.
+func (a *Agent) removed() []control.Drain {
+	if len(a.departures) == 0 {
+		return nil
+	}
+	pools, services := map[string]spec.Pool{}, map[resource.ServiceKey]spec.VirtualServer{}
+	for _, p := range a.rev.Cluster.Pools {
+		pools[p.Name] = p
+	}
+	for _, vs := range a.directed(a.rev.Cluster) {
+		for _, s := range vs.Services {
+			services[reconcile.Key(s)] = vs
+		}
+	}
+	found := map[reconcile.ServerRef]control.Drain{}
+	for id, way := range a.departures {
+		s, _ := a.live.Owned[id].(resource.IPVSServer)
+		vs, ok := services[s.Service]
+		listed := func(o spec.Server) bool {
+			return netip.AddrPortFrom(o.Address, cmp.Or(o.Port, s.Service.Address.Port())) == s.Address
+		}
+		if !ok || slices.ContainsFunc(pools[vs.Pool].Servers, listed) || slices.ContainsFunc(pools[vs.Sorry].Servers, listed) {
+			continue
+		}
+		ref := reconcile.ServerRef(s.Address.Addr().String() + " of virtual_server." + vs.Name)
+		d, again := found[ref]
+		if !again {
+			d = control.Drain{Server: ref, State: control.Draining, Removed: true, Since: way.Since, Until: way.Deadline}
+		}
+		d.Connections += way.Connections
+		found[ref] = d
+	}
+	return slices.Collect(maps.Values(found))
 }
 
 // drain looks for the server in every service of its pool: it is out once it is out of all.

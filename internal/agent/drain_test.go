@@ -189,10 +189,14 @@ func TestAPushDrainsWhoItDrops(t *testing.T) {
 		if s := w.Status(); w.weight() != 0 || s.Phase != control.Converged {
 			t.Fatalf("weight = %d, %s (%s); want 0 and converged", w.weight(), s.Phase, s.Message)
 		}
+		d := w.Status().Drains
+		if len(d) != 1 || d[0].Server != "172.25.254.110 of virtual_server.http" || !d[0].Removed || d[0].Connections != 2 || d[0].Until.Sub(d[0].Since) != time.Hour {
+			t.Errorf("drains = %+v, want what the file has no more", d)
+		}
 		w.busy(0)
 		after(3 * pollInterval)
-		if got := w.weight(); got != -1 {
-			t.Errorf("weight = %d after the last connection, want no entry", got)
+		if got, d := w.weight(), w.Status().Drains; got != -1 || len(d) != 0 {
+			t.Errorf("weight = %d with drains %+v after the last connection, want no entry", got, d)
 		}
 	})
 }

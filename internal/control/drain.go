@@ -48,12 +48,15 @@ const (
 	Drained  DrainState = "drained" // the server is out of the table
 )
 
-// A Drain is a server that leaves, or has left, and stays in the cluster file.
+// A Drain is a server that leaves, or has left.
 type Drain struct {
 	Server reconcile.ServerRef `json:"server"`
 	State  DrainState          `json:"state"`
 	// File says that the cluster file asks for it, by draining = true, and no command.
 	File bool `json:"file,omitempty"`
+	// Removed says that the cluster file has the server no more: Server is then its address
+	// and its virtual server's name, and nothing can be ordered of it.
+	Removed bool `json:"removed,omitempty"`
 	// Connections are those that the server still has; of a drained one those that it had
 	// left when its time was over.
 	Connections int       `json:"connections"`
