@@ -178,10 +178,7 @@ func (a *Agent) removed() []control.Drain {
 	if len(a.departures) == 0 {
 		return nil
 	}
-	pools, services := map[string]spec.Pool{}, map[resource.ServiceKey]spec.VirtualServer{}
-	for _, p := range a.rev.Cluster.Pools {
-		pools[p.Name] = p
-	}
+	pools, services := a.rev.Cluster.PoolsByName(), map[resource.ServiceKey]spec.VirtualServer{}
 	for _, vs := range a.directed(a.rev.Cluster) {
 		for _, s := range vs.Services {
 			services[reconcile.Key(s)] = vs
@@ -191,9 +188,7 @@ func (a *Agent) removed() []control.Drain {
 	for id, way := range a.departures {
 		s, _ := a.live.Owned[id].(resource.IPVSServer)
 		vs, ok := services[s.Service]
-		listed := func(o spec.Server) bool {
-			return netip.AddrPortFrom(o.Address, cmp.Or(o.Port, s.Service.Address.Port())) == s.Address
-		}
+		listed := func(o spec.Server) bool { return reconcile.ServerID(s.Service, o) == id }
 		if !ok || slices.ContainsFunc(pools[vs.Pool].Servers, listed) || slices.ContainsFunc(pools[vs.Sorry].Servers, listed) {
 			continue
 		}
