@@ -97,6 +97,7 @@ type Agent struct {
 	live       reconcile.Live
 	cost       [costWindow]time.Duration // what the last observations took
 	looks      int                       // how many there were
+	slowTable  time.Duration             // what the IPVS table needs to be read, where that is much
 	failures   int                       // attempts in a row in which a change failed
 	retry      time.Time                 // when to make the stuck changes again
 	stuck      []reconcile.Change        // what the last attempt did not make

@@ -76,7 +76,11 @@ func (k *kind) Observe(ctx context.Context) (reconcile.Live, error) {
 		return reconcile.Live{}, ctx.Err()
 	}
 	if k.kind == resource.KindIPVSService && slow > 0 {
-		<-time.After(slow)
+		select {
+		case <-time.After(slow):
+		case <-ctx.Done():
+			return reconcile.Live{}, ctx.Err()
+		}
 	}
 	k.host.mu.Lock()
 	defer k.host.mu.Unlock()

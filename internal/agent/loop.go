@@ -161,9 +161,29 @@ func (a *Agent) observe(ctx context.Context, t reconcile.Target) (reconcile.Plan
 func (a *Agent) look(ctx context.Context, handlers []reconcile.Handler) (reconcile.Live, error) {
 	hs := make([]reconcile.Handler, len(handlers))
 	for i, h := range handlers {
-		hs[i] = bounded{h}
+		hs[i] = bounded{h, a.patience(h.Kind())}
 	}
-	return reconcile.Observe(ctx, hs)
+	live, err := reconcile.Observe(ctx, hs)
+	for _, k := range live.Unobserved {
+		if dump[k] && errors.Is(err, context.DeadlineExceeded) {
+			a.slowTable = min(2*max(a.slowTable, observeWait), dumpWait)
+		}
+	}
+	return live, err
+}
+
+// dump are the kinds of which a look is as long as the table: the kernel answers, and does
+// not hang.
+var dump = map[resource.Kind]bool{resource.KindIPVSService: true, resource.KindIPVSServer: true}
+
+// dumpWait bounds the look at a table, which gets more time whenever it had too little.
+const dumpWait = time.Minute
+
+func (a *Agent) patience(k resource.Kind) time.Duration {
+	if dump[k] {
+		return max(a.slowTable, observeWait)
+	}
+	return observeWait
 }
 
 // mend puts addresses back without looking at what sends no events, which takes several
@@ -194,12 +214,15 @@ func (a *Agent) mend(ctx context.Context) {
 	_ = reconcile.Diff(live, target).Apply(ctx, quick, a.applied)
 }
 
-// A bounded Handler gives up looking after observeWait.
-type bounded struct{ reconcile.Handler }
+// A bounded Handler gives up looking after a while.
+type bounded struct {
+	reconcile.Handler
+	wait time.Duration
+}
 
 // Observe implements reconcile.Handler.
 func (b bounded) Observe(ctx context.Context) (reconcile.Live, error) {
-	ctx, cancel := context.WithTimeout(ctx, observeWait)
+	ctx, cancel := context.WithTimeout(ctx, b.wait)
 	defer cancel()
 	return b.Handler.Observe(ctx)
 }

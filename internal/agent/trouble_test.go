@@ -278,3 +278,23 @@ func TestAStrangerInAServiceOfOursIsTold(t *testing.T) {
 		}
 	})
 }
+
+// TestATableThatTakesLongIsReadAllTheSame has one whose look needs more than what a look may
+// take at first.
+func TestATableThatTakesLongIsReadAllTheSame(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		defer converged(t, w)()
+		w.host.mu.Lock()
+		w.host.slow = 7 * time.Second
+		w.host.mu.Unlock()
+		after(5 * time.Minute)
+		byHand := rs1
+		byHand.Weight = 77
+		w.host.put(byHand)
+		after(10 * time.Minute)
+		if s := w.Status(); w.weight() != 2 || s.Phase != control.Converged {
+			t.Errorf("weight = %d, %s (%s); want it mended and converged", w.weight(), s.Phase, s.Message)
+		}
+	})
+}
