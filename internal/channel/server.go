@@ -103,7 +103,8 @@ func serveConn(ctx context.Context, conn net.Conn, h Handler) {
 func subscribe(ctx context.Context, cancel func(), conn net.Conn, h Handler, r Request, reply func(Response) error) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	defer conn.Close() // unblocks the read below
+	defer conn.Close()                    // unblocks the read below
+	_ = conn.SetReadDeadline(time.Time{}) // that of the request's frame: a subscriber is silent
 	wg.Go(func() {
 		defer cancel()
 		var one [1]byte

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -155,4 +156,29 @@ func TestServeRefusesAnUnknownVersion(t *testing.T) {
 	if !strings.Contains(r.Error, "version") {
 		t.Errorf("response = %+v, want an error about the version", r)
 	}
+}
+
+// TestASubscriberMayBeSilent outlasts the time that a frame has to arrive whole.
+func TestASubscriberMayBeSilent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, client := net.Pipe()
+		ctx, cancel := context.WithCancel(t.Context())
+		_ = server.SetReadDeadline(time.Now().Add(frameTimeout)) // as the request's frame left it
+		f := &fake{updates: make(chan Status), ended: make(chan struct{}, 1)}
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			subscribe(ctx, cancel, server, f, Request{Subscribe: &Subscribe{}}, func(Response) error { return nil })
+		}()
+		<-time.After(10 * frameTimeout)
+		synctest.Wait()
+		if ctx.Err() != nil {
+			t.Error("a subscription ended though its client did not hang up")
+		}
+		_ = client.Close()
+		<-done
+		if ctx.Err() == nil {
+			t.Error("a subscription goes on though its client hung up")
+		}
+	})
 }
