@@ -117,6 +117,7 @@ type Agent struct {
 	outside    outside
 	alarms     []reconcile.Alarm
 	upSince    map[reconcile.ServerRef]time.Time // servers in slow start
+	optimistic map[reconcile.ServerRef]bool      // servers that are up before their first verdict
 	orders     orderBook
 	renamed    bool // orders are not on disk under their servers' new names
 	departures map[resource.ID]reconcile.Departure

@@ -25,9 +25,22 @@ func (a *Agent) absorbServer(r checker.Result) {
 	switch {
 	case !r.Verdict.Serves():
 		delete(a.upSince, r.Ref)
-	case !was.Serves():
+	case !was.Serves() && !(was == reconcile.Unknown && a.optimistic[r.Ref]):
 		a.upSince[r.Ref] = time.Now()
 	}
+}
+
+// optimistic returns the servers that count as up before their first verdict.
+func optimistic(c *spec.Cluster) map[reconcile.ServerRef]bool {
+	out := map[reconcile.ServerRef]bool{}
+	for _, p := range c.Pools {
+		for _, s := range p.Servers {
+			if p.InitiallyUp {
+				out[reconcile.NewServerRef(p.Name, s.Name)] = true
+			}
+		}
+	}
+	return out
 }
 
 // shareStep is by how many percent the weight of a server in slow start grows at a time: each

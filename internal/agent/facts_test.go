@@ -51,6 +51,24 @@ func TestSlowStart(t *testing.T) {
 	})
 }
 
+// TestNoSlowStartOfWhatServesAlready has servers that are up before their first verdict.
+func TestNoSlowStartOfWhatServesAlready(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		r := lab("aaaaaaa", 100)
+		r.Cluster.Pools[0].SlowStart, r.Cluster.Pools[0].InitiallyUp = 10*time.Second, true
+		w.origin.push(r)
+		defer w.start(t)()
+		after(time.Second)
+		before := w.weight()
+		w.verdict("rs1", reconcile.Up)
+		synctest.Wait()
+		if got := w.weight(); before != 100 || got != 100 {
+			t.Errorf("weight = %d, and %d after the first verdict, want 100", before, got)
+		}
+	})
+}
+
 func TestDynamicWeights(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

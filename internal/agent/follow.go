@@ -201,6 +201,7 @@ func (a *Agent) install(ctx context.Context, rev *revision.Revision, findings []
 	}
 	a.forget(rev.Cluster)
 	before := a.outside
+	a.optimistic = optimistic(rev.Cluster)
 	a.outside = outsideOf(rev.Cluster, a.cfg.Node)
 	a.cfg.SetChecks(jobs(rev.Cluster, a.cfg.Node, a.facts))
 	a.tellAgain(before)
