@@ -36,7 +36,7 @@ var parts = []struct {
 	{"allocations", allocations},
 	{"fill", inGuest("fill", fill([]int{1000, 5000}, 3))},
 	{"reload", inGuest("reload", reload([]int{1000, 5000}, []int{3, 1}, 10))},
-	{"plan", inGuest("plan", unchanged(5))},
+	{"plan", inGuest("plan", unchanged(3))},
 	{"checks", checks([]load{{"tcp", 500}, {"tcp", 2000}, {"tcp", 5000}, {"http", 500}, {"http", 2000}}, 3, false)},
 	{"checks-ipvs", inGuest("checks-ipvs", checks([]load{{"tcp", 200}, {"http", 100}}, 3, true))},
 }

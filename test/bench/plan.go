@@ -9,9 +9,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
+	"github.com/hareconcile/hareconcile/hcl"
+	"github.com/hareconcile/hareconcile/internal/compile"
+	"github.com/hareconcile/hareconcile/internal/revision"
 	"github.com/hareconcile/hareconcile/internal/spec"
 )
 
@@ -31,10 +35,10 @@ func unchanged(rounds int) part {
 			return err
 		}
 		defer end()
-		t := newTable(fmt.Sprintf("plan without changes by the whole program, servers per service: %d, %d rounds, median (least to most)", serversEach, rounds))
-		t.columns[1] = "ipvsadm -Sn"
-		t.goals = map[string]float64{planTime: 1.5}
 		for _, s := range spellings {
+			t := newTable(fmt.Sprintf("plan without changes by the whole program, servers per service: %d, %d rounds, median (least to most)", serversEach, rounds))
+			t.columns[1] = "ipvsadm -Sn"
+			t.goals = map[string]float64{planTime: 1.5}
 			if b.quick {
 				s.services /= 10
 			}
@@ -55,17 +59,39 @@ func unchanged(rounds int) part {
 			t.add(event, "apply of little else, ms", programs[0], milliseconds(took))
 			t.add(event, "memory of apply, MiB", programs[0], size)
 			progress("%s: applied in %v", event, took.Round(time.Millisecond))
+			if err := remember(dir, node); err != nil {
+				return err
+			}
 			for n := range rounds {
 				if err := t.plan(ctx, event, dir); err != nil {
 					return err
 				}
 				progress("%s: round %d of %d", event, n+1, rounds)
 			}
+			t.print(b.out)
 		}
-		t.print(b.out)
 		fmt.Fprintln(b.out, "  memory is the most that the program or one of its children had; plan should stay below 500 MiB")
 		return nil
 	}
+}
+
+// dataDir is where the program keeps the last good revision.
+const dataDir = "/var/lib/hareconcile"
+
+// remember stores the cluster of dir as an agent that converged on it does: what a plan then
+// finds unchanged, policies are not asked about.
+func remember(dir, node string) error {
+	tree, err := hcl.ReadTree(dir)
+	if err != nil {
+		return err
+	}
+	c, ds := hcl.Compile(tree, hcl.Options{Node: node})
+	if c == nil {
+		return fmt.Errorf("compile %s: %v", dir, ds)
+	}
+	return revision.NewStore(dataDir).SaveGood(&revision.Revision{
+		Ref: "main", Commit: strings.Repeat("0", 40), Cluster: c, Digest: compile.Digest(c),
+	})
 }
 
 const planTime = "until it has ended, ms"
