@@ -45,6 +45,7 @@ func (v *view) rules() {
 	for k := range c.VirtualServers {
 		table.rules(&c.VirtualServers[k])
 	}
+	v.usedPools()
 	for _, m := range c.Moved {
 		v.movedRules(m)
 	}

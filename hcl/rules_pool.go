@@ -30,6 +30,7 @@ func (v *view) poolRules(p *spec.Pool) {
 	for k := range p.Checks {
 		c := &p.Checks[k]
 		v.checkRules(p, c)
+		v.equalChecks(p, k)
 		if c.Dynamic && weighs != "" {
 			v.fail(c.Origin, "dynamic", "Two checks decide the weight", "The check of type %q in %s does, too.", weighs, p.Origin.Address)
 		}
@@ -49,12 +50,43 @@ func endpoint(a netip.AddrPort) string {
 
 // uncheckedRules refuses what a pool without checks would never do.
 func (v *view) uncheckedRules(p *spec.Pool) {
+	in := v.at[p.Origin.Address]
 	for attr, written := range map[string]bool{
 		"slow_start": p.SlowStart > 0, "panic_threshold": p.PanicPercent > 0, "degraded_weight": p.DegradedPercent > 0,
-		"require": p.Any, "initial": p.InitiallyUp,
+		"require": p.Any, "initial": in != nil && in.written("initial"),
 	} {
 		if written {
 			v.fail(p.Origin, attr, attr+" does not fit", "%s has no check, so its servers are always up. Write check \"tcp\" {}.", p.Origin.Address)
+		}
+	}
+}
+
+// equalChecks refuses a check that asks what an earlier one asks, in the same way.
+func (v *view) equalChecks(p *spec.Pool, k int) {
+	bare := p.Checks[k]
+	bare.Origin = spec.Origin{}
+	for _, other := range p.Checks[:k] {
+		at := other.Origin
+		if other.Origin = (spec.Origin{}); reflect.DeepEqual(bare, other) {
+			v.fail(p.Checks[k].Origin, "", "The check is there twice", "%s asks the same in the same way. One of them is enough.", at.Address)
+			return
+		}
+	}
+}
+
+// usedPools warns of pools that no virtual server has: their checks are made for nobody. Beside
+// an error it would distract.
+func (v *view) usedPools() {
+	if v.ev.report.hasErrors() {
+		return
+	}
+	used := map[string]bool{}
+	for _, vs := range v.cluster.VirtualServers {
+		used[vs.Pool], used[vs.Sorry] = true, true
+	}
+	for _, p := range v.cluster.Pools {
+		if !used[p.Name] {
+			v.warn(p.Origin, "", "The pool is not used", "No virtual_server has pool = %[1]s or sorry = %[1]s, so its servers get no connections.", p.Origin.Address)
 		}
 	}
 }
