@@ -120,7 +120,7 @@ func (l *loop) listen(limit time.Duration) error {
 		if err != nil {
 			return err
 		}
-		l.now = clock()
+		l.now = l.time.look()
 		if still := l.now - until; still > late {
 			l.stall(still)
 		}
@@ -138,7 +138,7 @@ func (l *loop) listen(limit time.Duration) error {
 			return nil
 		}
 		limit = 0
-		l.now = clock()
+		l.now = l.time.glance()
 	}
 }
 

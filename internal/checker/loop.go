@@ -35,7 +35,8 @@ type loop struct {
 	poll   *poller
 	list   *watch.List[*plan]
 	news   news
-	now    time.Duration // when it last looked at the clock
+	time   timepiece
+	now    time.Duration // when it last looked or glanced at its timepiece
 
 	own       lane    // of connections
 	conns     []*conn // by slot
@@ -56,7 +57,8 @@ func newLoop(e *Engine) (*loop, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &loop{engine: e, poll: p, list: watch.New[*plan](), buffer: make([]byte, 64<<10), now: clock()}
+	l := &loop{engine: e, poll: p, list: watch.New[*plan](), buffer: make([]byte, 64<<10)}
+	l.now = l.time.look()
 	l.own.places, l.probes.places, err = places(e.MaxSockets)
 	if err != nil {
 		l.close()
@@ -110,7 +112,7 @@ func (l *loop) run(ctx context.Context) error {
 // turn begins what is due, waits, and ends what can be ended. Answers count before deadlines:
 // all that has come by a deadline is read before it has passed.
 func (l *loop) turn() error {
-	l.now = clock()
+	l.now = l.time.glance()
 	wait := time.Duration(0)
 	if !l.begin() {
 		wait = l.list.Wait(l.now, idle)
@@ -159,7 +161,7 @@ func (l *loop) take() {
 
 // set replaces the targets. Samples under way that nobody wants are given up.
 func (l *loop) set(ts []watch.Target[*plan]) {
-	gone, news := l.list.Set(ts, clock(), time.Now())
+	gone, news := l.list.Set(ts, l.time.glance(), time.Now())
 	for _, e := range gone {
 		if !l.list.Has(e.Key()) {
 			l.engine.outbox.forget(e.Key())
@@ -203,7 +205,7 @@ func (l *loop) begin() (more bool) {
 
 // start makes one sample.
 func (l *loop) start(e *entry) {
-	l.now = clock()
+	l.now = l.time.glance()
 	l.engine.stats.began(l.now - e.Due)
 	p := e.Probe
 	if !p.ready {
@@ -227,7 +229,7 @@ func (l *loop) finish(e *entry, s watch.Sample) {
 		c.unmeasured.Add(1)
 		l.complain(Complaint{e.Key(), s.Message, time.Now()})
 	}
-	if r, ok := l.list.Finish(e, s, l.now, time.Now()); ok {
+	if r, ok := l.list.Finish(e, s, l.now, l.time.wall(l.now)); ok {
 		l.engine.outbox.put(r)
 	}
 }

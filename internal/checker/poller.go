@@ -96,10 +96,3 @@ func (p *poller) pwait2(limit time.Duration) (int, error) {
 	}
 	return int(n), nil
 }
-
-// clock is the time since boot. It counts suspends and knows nothing of wall clocks.
-func clock() time.Duration {
-	var ts unix.Timespec
-	_ = unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts) // cannot fail for a clock that exists
-	return time.Duration(ts.Nano())
-}

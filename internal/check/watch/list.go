@@ -11,11 +11,14 @@ import (
 type List[P any] struct {
 	targets map[string]*target[P]
 	queue   due.Queue[*Entry[P]]
+	grids   map[time.Duration]*check.Grid // by interval
 	skipped uint64
 }
 
 // New returns a List without Targets.
-func New[P any]() *List[P] { return &List[P]{targets: map[string]*target[P]{}} }
+func New[P any]() *List[P] {
+	return &List[P]{targets: map[string]*target[P]{}, grids: map[time.Duration]*check.Grid{}}
+}
 
 // Skipped returns how many samples were passed over since they were far too late.
 func (l *List[P]) Skipped() uint64 { return l.skipped }
@@ -40,9 +43,6 @@ func (l *List[P]) Set(ts []Target[P], now time.Duration, at time.Time) (gone []*
 		delete(old, t.Key)
 		l.targets[t.Key] = next
 		gone = append(gone, dropped...)
-		for _, e := range next.entries {
-			l.place(e, now)
-		}
 		if message != "" {
 			if r, ok := next.report(message, at); ok {
 				news = append(news, r)
@@ -52,9 +52,15 @@ func (l *List[P]) Set(ts []Target[P], now time.Duration, at time.Time) (gone []*
 	for _, t := range old {
 		gone = append(gone, t.entries...)
 	}
-	for _, e := range gone {
+	for _, e := range gone { // before others come, who may have their slots
 		e.gone = true
 		l.queue.Remove(&e.mark)
+		l.giveBeat(e)
+	}
+	for _, t := range ts { // in their order, on which slots depend
+		for _, e := range l.targets[t.Key].entries {
+			l.place(e, now)
+		}
 	}
 	return gone, news
 }
@@ -80,7 +86,34 @@ func renew[P any](have *target[P], t Target[P]) (next *target[P], gone []*Entry[
 func (l *List[P]) place(e *Entry[P], now time.Duration) {
 	if !e.Pushed && !e.placed {
 		e.placed = true
+		l.takeBeat(e)
 		l.queue.Add(&e.mark, e.first.Next(now))
+	}
+}
+
+// takeBeat lays the beats of an entry into the grid of its interval.
+func (l *List[P]) takeBeat(e *Entry[P]) {
+	g := l.grids[e.Interval]
+	if g == nil {
+		g = check.NewGrid(e.Interval)
+		l.grids[e.Interval] = g
+	}
+	key := e.target.Key + " " + e.Fingerprint
+	e.beat = g.Take(key).Wandering(e.Jitter)
+	e.first = e.beat
+	if e.offBeat = e.Interval > soon; e.offBeat {
+		e.first = check.NewSchedule(key, soon)
+	}
+}
+
+// giveBeat takes them out.
+func (l *List[P]) giveBeat(e *Entry[P]) {
+	if !e.placed {
+		return
+	}
+	g := l.grids[e.Interval]
+	if g.Give(e.beat); g.Len() == 0 {
+		delete(l.grids, e.Interval)
 	}
 }
 

@@ -250,7 +250,7 @@ func TestASampleThatNobodyWantsIsDropped(t *testing.T) {
 	l := New[string]()
 	old := Target[string]{Key: "x", Subject: "192.0.2.1", Checks: []Check[string]{one("a")}}
 	l.Set([]Target[string]{old}, 0, time.Unix(0, 0))
-	e := l.Next(time.Second)
+	e := l.Next(l.Wait(0, time.Second))
 	moved := Target[string]{Key: "x", Subject: "192.0.2.2"}
 	if gone, _ := l.Set([]Target[string]{moved}, time.Second, time.Unix(1, 0)); len(gone) != 1 || !e.Gone() {
 		t.Fatalf("gone = %v, want the one whose sample is under way", gone)

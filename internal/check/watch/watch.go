@@ -1,5 +1,7 @@
 // Package watch keeps a set of targets: when each of their checks is due, and what the
 // samples say of them. It has no I/O and no clock: whoever makes the samples tells the time.
+// Beats of one interval are laid into a check.Grid. Retries follow the sample before them, and
+// jitter moves beats out of their slots.
 package watch
 
 import (
@@ -82,7 +84,7 @@ type Entry[P any] struct {
 	weight  int
 	weighs  bool
 	mark    due.Mark[*Entry[P]]
-	beat    check.Schedule
+	beat    check.Schedule // this and first are there once it is placed
 	first   check.Schedule
 	offBeat bool // its last sample was not one of beat
 	skipped bool // passed over since its last sample
@@ -100,12 +102,6 @@ func newEntry[P any](t *target[P], c Check[P], initial check.State) *Entry[P] {
 	e := &Entry[P]{Check: c, target: t}
 	e.mark.Value = e
 	e.presume(initial)
-	key := t.Key + " " + c.Fingerprint
-	e.beat = check.NewSchedule(key, c.Interval).Wandering(c.Jitter)
-	e.first = e.beat
-	if e.offBeat = c.Interval > soon; e.offBeat {
-		e.first = check.NewSchedule(key, soon)
-	}
 	return e
 }
 
