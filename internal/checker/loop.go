@@ -3,6 +3,7 @@ package checker
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"sync"
 	"time"
 
@@ -44,6 +45,7 @@ type loop struct {
 	deadlines due.Queue[*conn]
 	buffer    []byte
 	paused    time.Duration // how long it stood still last
+	started   bool          // something since the last yield
 
 	complained time.Time // when the log said last that a sample could not measure
 
@@ -119,6 +121,7 @@ func (l *loop) turn() error {
 		if d := l.deadlines.First(); d != nil {
 			wait = min(wait, max(d.At-l.now, 0))
 		}
+		l.yield(wait)
 	}
 	if err := l.listen(wait); err != nil {
 		return err
@@ -132,6 +135,20 @@ func (l *loop) turn() error {
 	}
 	l.expire(before)
 	return nil
+}
+
+// hogging is for how long a goroutine may keep a processor: forcePreemptNS of Go's runtime.
+const hogging = 10 * time.Millisecond
+
+// yield lets the runtime see after each slot that the loop keeps no processor for itself.
+// While it does, the runtime's monitor sends it a signal and takes its processor away in the
+// midst of a system call, each time it looks. Before a longer wait the processor is lost
+// anyway.
+func (l *loop) yield(wait time.Duration) {
+	if l.started && wait <= hogging {
+		runtime.Gosched()
+	}
+	l.started = false
 }
 
 // take does what others want.
@@ -205,7 +222,7 @@ func (l *loop) begin() (more bool) {
 
 // start makes one sample.
 func (l *loop) start(e *entry) {
-	l.now = l.time.glance()
+	l.now, l.started = l.time.glance(), true
 	l.engine.stats.began(l.now - e.Due)
 	p := e.Probe
 	if !p.ready {
