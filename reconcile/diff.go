@@ -2,7 +2,6 @@ package reconcile
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/hareconcile/hareconcile/reconcile/resource"
 )
@@ -13,7 +12,8 @@ import (
 // that leaves a service gets weight 0 for as long as Target.Grace says. While a
 // wanted kind is unobserved nothing is deleted but servers of services that stay.
 func Diff(live Live, t Target) Plan {
-	var p Plan
+	// What is not there yet has to be made: an empty host fills the list without it growing.
+	p := Plan{Changes: make([]Change, 0, max(0, len(t.Set)-len(live.Owned)))}
 	var del []Change
 	unsure := false // whether something wanted could not be looked at
 	want := t.assumeRuntime(live)
@@ -22,7 +22,7 @@ func Diff(live Live, t Target) Plan {
 	}
 	for id, after := range want {
 		have, owned := live.Owned[id]
-		if slices.Contains(live.Unobserved, id.Kind) || !owned && slices.Contains(live.Unobserved, needs[id.Kind]) {
+		if len(live.Unobserved) > 0 && live.hides(id.Kind, owned) {
 			unsure = true
 			continue
 		}
@@ -68,45 +68,20 @@ func Diff(live Live, t Target) Plan {
 			del = append(del, c)
 		}
 	}
-	slices.SortFunc(p.Conflicts, func(a, b Conflict) int { return placeOf(a.ID, 0).compare(placeOf(b.ID, 0)) })
-	p.Changes = append(inOrder(p.Changes, false), inOrder(del, true)...)
+	slices.SortFunc(p.Conflicts, func(a, b Conflict) int { return compare(a.ID, b.ID) })
+	inOrder(p.Changes)
+	inOrder(del)
+	slices.Reverse(del)
+	if len(del) > 0 {
+		p.Changes = append(p.Changes, del...)
+	}
 	return p
 }
 
-// A place is where a change stands in a plan, and where it stood before.
-type place struct {
-	rank int // of its kind in resource.Order
-	name string
-	at   int
-}
-
-func placeOf(id resource.ID, at int) place {
-	return place{slices.Index(resource.Order, id.Kind), id.Name, at}
-}
-
-func (p place) compare(o place) int {
-	if p.rank != o.rank {
-		return p.rank - o.rank
-	}
-	return strings.Compare(p.name, o.name)
-}
-
-// inOrder returns cs sorted by kind and name. Places are moved about and not the changes,
-// which are several times as long.
-func inOrder(cs []Change, backwards bool) []Change {
-	places := make([]place, len(cs))
-	for k := range cs {
-		places[k] = placeOf(cs[k].ID, k)
-	}
-	slices.SortFunc(places, place.compare)
-	if backwards {
-		slices.Reverse(places)
-	}
-	out := make([]Change, len(cs))
-	for k, p := range places {
-		out[k] = cs[p.at]
-	}
-	return out
+// hides reports whether nothing can be said of an object of a kind that could not be read,
+// or of one that is to be made and needs such a kind.
+func (l Live) hides(k resource.Kind, owned bool) bool {
+	return slices.Contains(l.Unobserved, k) || !owned && slices.Contains(l.Unobserved, needs[k])
 }
 
 // waits reports whether v is a server of a service that is somebody else's.
