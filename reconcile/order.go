@@ -24,16 +24,8 @@ func compare(a, b resource.ID) int {
 type place struct {
 	// key is how the name goes on behind what all names of the kind begin with. It tells
 	// most of them apart at the price of one comparison of numbers.
-	key  uint64
-	name string
-	at   int
-}
-
-func (p place) compare(o place) int {
-	if p.key != o.key {
-		return cmp.Compare(p.key, o.key)
-	}
-	return strings.Compare(p.name, o.name)
+	key uint64
+	at  int
 }
 
 // inOrder sorts cs as compare does. Places are moved about and not the changes, which are
@@ -49,34 +41,40 @@ func inOrder(cs []Change) {
 	places := make([]place, len(cs))
 	for k := range cs {
 		r := rank(cs[k].ID.Kind)
-		places[ends[r]] = place{name: cs[k].ID.Name, at: k}
+		places[ends[r]].at = k
 		ends[r]++
 	}
 	from := 0
 	for _, end := range ends {
-		byName(places[from:end])
+		byName(cs, places[from:end])
 		from = end
 	}
 	arrange(cs, places)
 }
 
 // byName sorts the places of one kind.
-func byName(places []place) {
+func byName(cs []Change, places []place) {
 	if len(places) < 2 {
 		return
 	}
-	common := places[0].name
-	for k := range places {
-		if name := places[k].name; !strings.HasPrefix(name, common) {
-			common = common[:shared(name, common)]
+	name := func(p place) string { return cs[p.at].ID.Name }
+	common := name(places[0])
+	for _, p := range places {
+		if !strings.HasPrefix(name(p), common) {
+			common = common[:shared(name(p), common)]
 		}
 	}
-	for k := range places {
+	for k, p := range places {
 		var next [8]byte // a name that ends goes before those that it begins
-		copy(next[:], places[k].name[len(common):])
+		copy(next[:], name(p)[len(common):])
 		places[k].key = binary.BigEndian.Uint64(next[:])
 	}
-	slices.SortFunc(places, place.compare)
+	slices.SortFunc(places, func(p, o place) int {
+		if p.key != o.key {
+			return cmp.Compare(p.key, o.key)
+		}
+		return strings.Compare(name(p), name(o))
+	})
 }
 
 // shared returns how many bytes a and b have in common at the front.
