@@ -71,7 +71,7 @@ func (a *application) run(cs []Change) int {
 		return 0
 	}
 	n := 0
-	for n < min(len(cs), maxBatch) && cs[n].ID.Kind == cs[0].ID.Kind && !a.leaves(cs[n]) {
+	for n < min(len(cs), maxBatch) && cs[n].ID.Kind == cs[0].ID.Kind && (len(a.errs) == 0 || !a.leaves(cs[n])) {
 		n++
 	}
 	return n

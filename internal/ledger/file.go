@@ -143,9 +143,12 @@ func (l *Ledger) count() int {
 
 // append writes entries in one call.
 func (l *Ledger) append(entries []entry) error {
-	b, err := encode(nil, entries)
+	b, err := encode(l.text[:0], entries)
 	if err != nil {
 		return err
+	}
+	if len(entries) <= maxRoom {
+		l.text = b
 	}
 	l.lines += len(entries)
 	_, err = l.f.Write(b)
@@ -164,7 +167,7 @@ func (l *Ledger) rewrite(list objects) error {
 		}
 		l.old = false
 	}
-	b, err := encode(&l.header, list.entries())
+	b, err := encodeFile(l.header, list)
 	if err != nil {
 		return err
 	}
@@ -194,16 +197,17 @@ func (o objects) entries() []entry {
 	return out
 }
 
-// encode refuses what decode would not read again.
-func encode(h *header, entries []entry) ([]byte, error) {
-	var b []byte
-	if h != nil {
-		line, err := json.Marshal(h)
-		if err != nil {
-			return nil, err
-		}
-		b = append(line, '\n')
+// encodeFile returns a whole file.
+func encodeFile(h header, list objects) ([]byte, error) {
+	b, err := json.Marshal(h)
+	if err != nil {
+		return nil, err
 	}
+	return encode(append(b, '\n'), list.entries())
+}
+
+// encode appends entries to b. It refuses what decode would not read again.
+func encode(b []byte, entries []entry) ([]byte, error) {
 	b = slices.Grow(b, 96*len(entries)) // what most take
 	for _, e := range entries {
 		before := len(b)

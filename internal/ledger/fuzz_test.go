@@ -16,7 +16,7 @@ func FuzzDecode(f *testing.F) {
 		if err != nil {
 			return
 		}
-		again, err := encode(&h, list.entries())
+		again, err := encodeFile(h, list)
 		if err != nil {
 			return // longer once escaped
 		}

@@ -30,6 +30,8 @@ type Ledger struct {
 	old     bool     // the file on disk is of another boot or namespace
 	f       *os.File // open for appending; nil before the first write
 	lines   int      // written to f since it was made
+	entries []entry  // room for those of a write
+	text    []byte   // room for what is written of them
 }
 
 // objects holds what is recorded with each object, by kind and by resource.ID.Name.
@@ -117,23 +119,26 @@ func (l *Ledger) Record(id resource.ID, prior string) error {
 }
 
 // RecordAll is Record for many objects with nothing to remember of each, in one write. It
-// makes all of them ours or none.
-func (l *Ledger) RecordAll(ids []resource.ID) error {
+// makes all of them ours or none. It leaves those in ids that were not ours before, as
+// slices.DeleteFunc does, and returns them.
+func (l *Ledger) RecordAll(ids []resource.ID) (fresh []resource.ID, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var fresh []entry
-	for _, id := range ids {
-		if _, ok := l.objects[id.Kind][id.Name]; !ok {
-			fresh = append(fresh, entry{Kind: id.Kind, Name: id.Name})
-		}
-	}
+	fresh = slices.DeleteFunc(ids, func(id resource.ID) bool {
+		_, ok := l.objects[id.Kind][id.Name]
+		return ok
+	})
 	if len(fresh) == 0 {
-		return nil
+		return nil, nil
 	}
-	if err := l.write(fresh...); err != nil {
-		return fmt.Errorf("record %d objects in the ledger: %w", len(fresh), err)
+	entries := l.room(len(fresh))
+	for _, id := range fresh {
+		entries = append(entries, entry{Kind: id.Kind, Name: id.Name})
 	}
-	return nil
+	if err := l.write(entries...); err != nil {
+		return nil, fmt.Errorf("record %d objects in the ledger: %w", len(fresh), err)
+	}
+	return fresh, nil
 }
 
 // Amend replaces what is recorded with an object, and makes it ours if it is not.
@@ -153,7 +158,7 @@ func (l *Ledger) Amend(id resource.ID, prior string) error {
 func (l *Ledger) Forget(ids ...resource.ID) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var gone []entry
+	gone := l.room(len(ids))
 	for _, id := range ids {
 		if _, ok := l.objects[id.Kind][id.Name]; ok {
 			gone = append(gone, entry{Kind: id.Kind, Name: id.Name, Gone: true})
@@ -198,15 +203,28 @@ func (l *Ledger) Retain(kind resource.Kind, exists func(name string) bool) {
 	}
 }
 
+// maxRoom is how many entries room is kept for: more are rare.
+const maxRoom = 4096
+
+// room returns an empty list for n entries, which the next call writes over.
+func (l *Ledger) room(n int) []entry {
+	if n > maxRoom {
+		return make([]entry, 0, n)
+	}
+	l.entries = slices.Grow(l.entries[:0], n)
+	return l.entries
+}
+
 // apply changes o as e says.
 func (o objects) apply(e entry) {
+	names := o[e.Kind]
 	switch {
 	case e.Gone:
-		delete(o[e.Kind], e.Name)
-	case o[e.Kind] == nil:
+		delete(names, e.Name)
+	case names == nil:
 		o[e.Kind] = map[string]string{e.Name: e.Prior}
 	default:
-		o[e.Kind][e.Name] = e.Prior
+		names[e.Name] = e.Prior
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -213,9 +214,13 @@ func TestManyRecordsAreOneWrite(t *testing.T) {
 	for i := range 2000 {
 		ids = append(ids, resource.ID{Kind: resource.KindIPVSService, Name: fmt.Sprintf("tcp 192.0.2.1:%d", i)})
 	}
-	must(t, l.RecordAll(ids))
-	must(t, l.RecordAll(ids))
-	must(t, l.RecordAll(nil))
+	for _, c := range []struct{ ids, fresh []resource.ID }{{ids, ids[1:]}, {ids, nil}, {nil, nil}} {
+		fresh, err := l.RecordAll(slices.Clone(c.ids))
+		must(t, err)
+		if !slices.Equal(fresh, c.fresh) {
+			t.Errorf("RecordAll says that %d objects are new, want %d", len(fresh), len(c.fresh))
+		}
+	}
 	again := open(t, dir)
 	for _, id := range ids {
 		if !l.Has(id) || !again.Has(id) {
@@ -236,7 +241,7 @@ func TestManyRecordsAreOneWrite(t *testing.T) {
 
 func TestAllOfManyAreRecordedOrNone(t *testing.T) {
 	l := open(t, t.TempDir())
-	if err := l.RecordAll([]resource.ID{sysctl("net/a"), sysctl("")}); err == nil || l.Has(sysctl("net/a")) {
+	if _, err := l.RecordAll([]resource.ID{sysctl("net/a"), sysctl("")}); err == nil || l.Has(sysctl("net/a")) {
 		t.Errorf("RecordAll = %v and Has = %v, want an error and no record", err, l.Has(sysctl("net/a")))
 	}
 }

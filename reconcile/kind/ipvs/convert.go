@@ -12,7 +12,47 @@ import (
 	"github.com/hareconcile/hareconcile/reconcile/resource"
 )
 
-var protocols = map[string]ipvs.Protocol{"tcp": ipvs.TCP, "udp": ipvs.UDP, "sctp": ipvs.SCTP}
+// The names of the kernel's numbers. There are few of each, so that looking through them
+// costs less than a map would: every server that is made passes through four.
+var (
+	protocols = names[string, ipvs.Protocol]{{"tcp", ipvs.TCP}, {"udp", ipvs.UDP}, {"sctp", ipvs.SCTP}}
+	forwards  = names[resource.Forward, ipvs.ForwardType]{
+		{resource.ForwardDR, ipvs.DirectRoute},
+		{resource.ForwardNAT, ipvs.Masquerade},
+		{resource.ForwardTunnel, ipvs.Tunnel},
+		{resource.ForwardLocal, ipvs.Local},
+	}
+	tunnels   = names[string, ipvs.TunnelType]{{"", ipvs.IPIP}, {"gue", ipvs.GUE}, {"gre", ipvs.GRE}}
+	checksums = names[string, ipvs.TunnelFlags]{
+		{"", ipvs.TunnelEncapNoChecksum}, {"csum", ipvs.TunnelEncapChecksum}, {"remcsum", ipvs.TunnelEncapRemoteChecksum},
+	}
+)
+
+// names has a name for each of a few numbers.
+type names[N ~string, V comparable] []struct {
+	name  N
+	value V
+}
+
+// value returns the number of that name.
+func (l names[N, V]) value(name N) (v V, ok bool) {
+	for _, e := range l {
+		if e.name == name {
+			return e.value, true
+		}
+	}
+	return v, false
+}
+
+// of returns the name of v; what has none gets one that no cluster file can have.
+func (l names[N, V]) of(v V) N {
+	for _, e := range l {
+		if e.value == v {
+			return e.name
+		}
+	}
+	return N(fmt.Sprintf("unknown (%v)", v))
+}
 
 // kernelKey returns a service with its key alone.
 func kernelKey(k resource.ServiceKey) serviceEntry {
@@ -21,7 +61,8 @@ func kernelKey(k resource.ServiceKey) serviceEntry {
 		s.Family = ipvs.INET6
 	}
 	if k.Mark == 0 {
-		s.Protocol, s.Address, s.Port = protocols[k.Protocol], k.Address.Addr(), k.Address.Port()
+		s.Protocol, _ = protocols.value(k.Protocol)
+		s.Address, s.Port = k.Address.Addr(), k.Address.Port()
 	}
 	return serviceEntry{Service: s}
 }
@@ -39,9 +80,9 @@ func serviceKey(s ipvs.Service) (resource.ServiceKey, bool) {
 		}
 		return resource.ServiceKey{Mark: s.FWMark, Family: family}, true
 	}
-	for name, number := range protocols {
-		if number == s.Protocol {
-			return resource.ServiceKey{Protocol: name, Address: netip.AddrPortFrom(s.Address, s.Port)}, true
+	for _, p := range protocols {
+		if p.value == s.Protocol {
+			return resource.ServiceKey{Protocol: p.name, Address: netip.AddrPortFrom(s.Address, s.Port)}, true
 		}
 	}
 	return resource.ServiceKey{}, false
@@ -135,30 +176,6 @@ func describeFlags(e serviceEntry) resource.List {
 	return resource.NewList(list...)
 }
 
-var (
-	forwards = map[resource.Forward]ipvs.ForwardType{
-		resource.ForwardDR:     ipvs.DirectRoute,
-		resource.ForwardNAT:    ipvs.Masquerade,
-		resource.ForwardTunnel: ipvs.Tunnel,
-		resource.ForwardLocal:  ipvs.Local,
-	}
-	tunnels   = map[string]ipvs.TunnelType{"": ipvs.IPIP, "gue": ipvs.GUE, "gre": ipvs.GRE}
-	checksums = map[string]ipvs.TunnelFlags{
-		"": ipvs.TunnelEncapNoChecksum, "csum": ipvs.TunnelEncapChecksum, "remcsum": ipvs.TunnelEncapRemoteChecksum,
-	}
-)
-
-// nameOf is a map the other way round; what the map lacks gets a name that no cluster file
-// can have.
-func nameOf[N ~string, V comparable](m map[N]V, v V) N {
-	for name, value := range m {
-		if value == v {
-			return name
-		}
-	}
-	return N(fmt.Sprintf("unknown (%v)", v))
-}
-
 // kernelServer returns what makes the kernel's server s.
 func kernelServer(s resource.IPVSServer) (ipvs.Destination, error) {
 	d := ipvs.Destination{
@@ -169,9 +186,9 @@ func kernelServer(s resource.IPVSServer) (ipvs.Destination, error) {
 		d.Family = ipvs.INET6
 	}
 	var forward, tunnel, checksum bool
-	d.FwdMethod, forward = forwards[s.Forward]
-	d.TunnelType, tunnel = tunnels[s.Tunnel]
-	d.TunnelFlags, checksum = checksums[s.TunnelChecksum]
+	d.FwdMethod, forward = forwards.value(s.Forward)
+	d.TunnelType, tunnel = tunnels.value(s.Tunnel)
+	d.TunnelFlags, checksum = checksums.value(s.TunnelChecksum)
 	d.TunnelPort = s.TunnelPort
 	switch {
 	case !d.Address.IsValid():
@@ -199,10 +216,10 @@ func describeServer(key resource.ServiceKey, e serverEntry) resource.IPVSServer 
 	case e.FwdMethod == ipvs.DirectRoute:
 		s.Forward = resource.ForwardLocal
 	default:
-		s.Forward = nameOf(forwards, e.FwdMethod)
+		s.Forward = forwards.of(e.FwdMethod)
 	}
 	if e.FwdMethod == ipvs.Tunnel { // the kernel keeps these for the others too, and ignores them
-		s.Tunnel, s.TunnelPort, s.TunnelChecksum = nameOf(tunnels, e.TunnelType), e.TunnelPort, nameOf(checksums, e.TunnelFlags)
+		s.Tunnel, s.TunnelPort, s.TunnelChecksum = tunnels.of(e.TunnelType), e.TunnelPort, checksums.of(e.TunnelFlags)
 	}
 	return s
 }

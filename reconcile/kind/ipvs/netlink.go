@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"slices"
 	"syscall"
 	"time"
 
@@ -104,12 +103,37 @@ func (s *genlSocket) Receive(b []byte) (int, error) {
 	return n, nil
 }
 
+// A load is messages for one send, without what only a connection knows of them.
+type load struct {
+	out  []byte
+	n    int // messages
+	last int // where the last of them begins
+}
+
+func (l *load) reset() { l.out, l.n = l.out[:0], 0 }
+
+func (l *load) full() bool { return l.n >= maxMessages || len(l.out) >= maxSend }
+
+// headers has room for those of a message: netlink's, and generic netlink's with
+// IPVS_GENL_VERSION.
+var headers = [unix.NLMSG_HDRLEN + unix.GENL_HDRLEN]byte{unix.NLMSG_HDRLEN + 1: 1}
+
+// add appends a message: its headers, and then what attrs appends, which returns the command.
+func (l *load) add(attrs func(b []byte) (cmd uint8, more []byte)) {
+	l.last = len(l.out)
+	cmd, b := attrs(append(l.out, headers[:]...))
+	binary.NativeEndian.PutUint32(b[l.last:], uint32(len(b)-l.last))
+	b[l.last+unix.NLMSG_HDRLEN] = cmd
+	l.out = b
+	l.n++
+}
+
 // A conn speaks IPVS's part of generic netlink over a socket.
 type conn struct {
 	socket socket
 	family uint16
 	seq    uint32
-	out    []byte
+	load   load // room for what is not prepared elsewhere
 	in     []byte
 	reader reader
 	// interrupted is whether the kernel marked an answer to the last question so.
@@ -120,59 +144,42 @@ func newConn(s socket, family uint16) *conn {
 	return &conn{socket: s, family: family, in: make([]byte, maxReceive)}
 }
 
-// add appends a message to c.out: both headers, and then what attrs appends.
-func (c *conn) add(cmd uint8, flags netlink.HeaderFlags, attrs func(b []byte) []byte) {
-	c.seq++
-	at := len(c.out)
-	b := append(c.out, 0, 0, 0, 0) // the length
-	b = binary.NativeEndian.AppendUint16(b, c.family)
-	b = binary.NativeEndian.AppendUint16(b, uint16(flags))
-	b = binary.NativeEndian.AppendUint32(b, c.seq)
-	b = append(b, 0, 0, 0, 0)   // the sender: the kernel knows
-	b = append(b, cmd, 1, 0, 0) // IPVS_GENL_VERSION
-	b = attrs(b)
-	binary.NativeEndian.PutUint32(b[at:], uint32(len(b)-at))
-	c.out = b
+// send sends l and returns the number of its first message; c.seq is that of its last.
+func (c *conn) send(l *load, flags netlink.HeaderFlags) (first uint32, err error) {
+	first = c.seq + 1
+	for b := l.out; len(b) > 0; b = b[binary.NativeEndian.Uint32(b):] {
+		c.seq++
+		binary.NativeEndian.PutUint16(b[4:], c.family)
+		binary.NativeEndian.PutUint16(b[6:], uint16(netlink.Request|flags))
+		binary.NativeEndian.PutUint32(b[8:], c.seq)
+	}
+	if flags == 0 {
+		// Errors always come; success is told of the last alone (netlink_rcv_skb).
+		binary.NativeEndian.PutUint16(l.out[l.last+6:], uint16(netlink.Request|netlink.Acknowledge))
+	}
+	if err := c.socket.Send(l.out); err != nil {
+		return 0, fmt.Errorf("send: %w", err)
+	}
+	return first, nil
 }
 
-// change makes n changes, with as few sends as it takes. put appends the attributes of the
-// i-th and returns its command. failed hears of each that the kernel refuses; the error is
-// for everything else, and says that nothing is known of any change.
-func (c *conn) change(n int, put func(b []byte, i int) (uint8, []byte), failed func(i int, err syscall.Errno)) error {
-	c.out = slices.Grow(c.out[:0], min(n*160, maxSend+1024)) // what most take
-	for from := 0; from < n; {
-		c.out = c.out[:0]
-		first, i, last := c.seq+1, from, 0
-		for ; i < n && i-from < maxMessages && len(c.out) < maxSend; i++ {
-			last = len(c.out)
-			c.add(0, netlink.Request, func(b []byte) []byte {
-				at := len(b)
-				cmd, b := put(b, i)
-				b[at-4] = cmd
-				return b
-			})
-		}
-		// Errors always come; success is told of the last alone (netlink_rcv_skb).
-		binary.NativeEndian.PutUint16(c.out[last+6:], uint16(netlink.Request|netlink.Acknowledge))
-		if err := c.socket.Send(c.out); err != nil {
-			return fmt.Errorf("send: %w", err)
-		}
-		err := c.receive(first, func(seq uint32, typ netlink.HeaderType, body []byte) (bool, error) {
-			if typ != netlink.Error {
-				return false, nil
-			}
-			errno, err := errnoOf(body)
-			if errno != 0 {
-				failed(from+int(seq-first), errno)
-			}
-			return seq == c.seq, err
-		})
-		if err != nil {
-			return err
-		}
-		from = i
+// change makes the changes that l asks for. failed hears of each that the kernel refuses;
+// the error is for everything else, and says that nothing is known of any change.
+func (c *conn) change(l *load, failed func(i int, err syscall.Errno)) error {
+	first, err := c.send(l, 0)
+	if err != nil {
+		return err
 	}
-	return nil
+	return c.receive(first, func(seq uint32, typ netlink.HeaderType, body []byte) (bool, error) {
+		if typ != netlink.Error {
+			return false, nil
+		}
+		errno, err := errnoOf(body)
+		if errno != 0 {
+			failed(int(seq-first), errno)
+		}
+		return seq == c.seq, err
+	})
 }
 
 // errInterrupted says that a dump may lack entries.
@@ -181,13 +188,14 @@ var errInterrupted = errors.New("the table changed while it was read")
 // query sends one question and calls each with the attributes of every answer. A dump ends
 // with a message that says so, and another question with its one answer.
 func (c *conn) query(cmd uint8, flags netlink.HeaderFlags, attrs func(b []byte) []byte, each func(body []byte) error) error {
-	c.out = c.out[:0]
-	c.add(cmd, netlink.Request|flags, attrs)
-	if err := c.socket.Send(c.out); err != nil {
-		return fmt.Errorf("send: %w", err)
+	c.load.reset()
+	c.load.add(func(b []byte) (uint8, []byte) { return cmd, attrs(b) })
+	first, err := c.send(&c.load, flags)
+	if err != nil {
+		return err
 	}
 	c.interrupted = false
-	err := c.receive(c.seq, func(_ uint32, typ netlink.HeaderType, body []byte) (bool, error) {
+	err = c.receive(first, func(_ uint32, typ netlink.HeaderType, body []byte) (bool, error) {
 		switch typ {
 		case netlink.Error, netlink.Done:
 			errno, err := errnoOf(body)

@@ -51,20 +51,18 @@ func (r *rows[T]) Kind() resource.Kind { return r.kind }
 
 // Apply implements reconcile.Handler.
 func (r *rows[T]) Apply(ctx context.Context, c reconcile.Change) error {
-	v, err := r.value(c)
+	if c.Action != reconcile.Delete {
+		if err := r.table.available(); err != nil {
+			return err
+		}
+	}
+	v, err := r.checker(ctx)(&c)
 	if err != nil {
 		return err
 	}
-	if c.Action == reconcile.Delete {
-		return r.delete([]T{v})[0]
-	}
-	if err := r.table.available(); err != nil {
-		return err
-	}
-	if err := r.checker(ctx)(c); err != nil {
-		return err
-	}
 	switch c.Action {
+	case reconcile.Delete:
+		return r.delete([]T{v})[0]
 	case reconcile.Adopt:
 		return r.adopt([]T{v})[0]
 	case reconcile.Update:
@@ -73,27 +71,23 @@ func (r *rows[T]) Apply(ctx context.Context, c reconcile.Change) error {
 	return r.create(v)
 }
 
-func (r *rows[T]) value(c reconcile.Change) (T, error) {
-	v := c.After
-	if c.Action == reconcile.Delete {
-		v = c.Before
-	}
-	t, ok := v.(T)
-	if !ok {
-		return t, fmt.Errorf("%T is not of kind %s", v, r.kind)
-	}
-	return t, nil
-}
-
-// checker makes a function that refuses changes that cannot be made.
-func (r *rows[T]) checker(ctx context.Context) func(c reconcile.Change) error {
+// checker makes a function that returns the value of a change, and refuses one that cannot
+// be made.
+func (r *rows[T]) checker(ctx context.Context) func(c *reconcile.Change) (T, error) {
 	ready := r.ready(ctx)
-	return func(c reconcile.Change) error {
-		v, err := r.value(c)
-		if err != nil || c.Action == reconcile.Delete {
-			return err
+	return func(c *reconcile.Change) (T, error) {
+		v := c.After
+		if c.Action == reconcile.Delete {
+			v = c.Before
 		}
-		return ready(v)
+		t, ok := v.(T)
+		if !ok {
+			return t, fmt.Errorf("%T is not of kind %s", v, r.kind)
+		}
+		if c.Action == reconcile.Delete {
+			return t, nil
+		}
+		return t, ready(t)
 	}
 }
 
@@ -171,7 +165,7 @@ func (r *rows[T]) adopt(vs []T) []error {
 		}
 		ids = append(ids, v.ID())
 	}
-	if err := r.ledger.RecordAll(ids); err != nil {
+	if _, err := r.ledger.RecordAll(ids); err != nil {
 		for i := range errs {
 			errs[i] = errors.Join(errs[i], err)
 		}

@@ -95,9 +95,34 @@ func (t *table) change(n int, put func(b []byte, i int) (cmd uint8, attrs []byte
 	if n == 0 {
 		return nil, nil
 	}
+	return t.refusals(func(c *conn, refuse func(i int, err syscall.Errno)) error {
+		for i := 0; i < n; {
+			from := i
+			c.load.reset()
+			for ; i < n && !c.load.full(); i++ {
+				c.load.add(func(b []byte) (uint8, []byte) { return put(b, i) })
+			}
+			if err := c.change(&c.load, func(k int, err syscall.Errno) { refuse(from+k, err) }); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// send is change for changes that l asks for.
+func (t *table) send(l *load) (map[int]error, error) {
+	if l.n == 0 {
+		return nil, nil
+	}
+	return t.refusals(func(c *conn, refuse func(i int, err syscall.Errno)) error { return c.change(l, refuse) })
+}
+
+// refusals collects what f says was refused.
+func (t *table) refusals(f func(c *conn, refuse func(i int, err syscall.Errno)) error) (map[int]error, error) {
 	var refused map[int]error
 	err := t.use(func(c *conn) error {
-		return c.change(n, put, func(i int, err syscall.Errno) {
+		return f(c, func(i int, err syscall.Errno) {
 			if refused == nil {
 				refused = map[int]error{}
 			}

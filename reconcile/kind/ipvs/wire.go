@@ -93,19 +93,30 @@ func appendAttr(b []byte, typ uint16, value ...byte) []byte {
 	return b
 }
 
+// appendShort is appendAttr for the first n of four bytes, which most attributes have.
+func appendShort(b []byte, typ uint16, n int, value [4]byte) []byte {
+	var a [8]byte
+	binary.NativeEndian.PutUint16(a[:], uint16(4+n))
+	binary.NativeEndian.PutUint16(a[2:], typ)
+	copy(a[4:], value[:])
+	return append(b, a[:]...)
+}
+
 func appendUint16(b []byte, typ, v uint16) []byte {
-	var value [2]byte
+	var value [4]byte
 	binary.NativeEndian.PutUint16(value[:], v)
-	return appendAttr(b, typ, value[:]...)
+	return appendShort(b, typ, 2, value)
 }
 
 // appendPort is appendUint16 in the order of the wire.
-func appendPort(b []byte, typ, v uint16) []byte { return appendAttr(b, typ, byte(v>>8), byte(v)) }
+func appendPort(b []byte, typ, v uint16) []byte {
+	return appendShort(b, typ, 2, [4]byte{byte(v >> 8), byte(v)})
+}
 
 func appendUint32(b []byte, typ uint16, v uint32) []byte {
 	var value [4]byte
 	binary.NativeEndian.PutUint32(value[:], v)
-	return appendAttr(b, typ, value[:]...)
+	return appendShort(b, typ, 4, value)
 }
 
 // appendString adds a string with the zero byte that the kernel's policy asks for.
@@ -117,8 +128,7 @@ func appendString(b []byte, typ uint16, s string) []byte {
 
 func appendAddress(b []byte, typ uint16, a netip.Addr) []byte {
 	if a.Is4() {
-		v := a.As4()
-		return appendAttr(b, typ, v[:]...)
+		return appendShort(b, typ, 4, a.As4())
 	}
 	v := a.As16()
 	return appendAttr(b, typ, v[:]...)
@@ -176,7 +186,7 @@ func appendServer(b []byte, d ipvs.Destination) []byte {
 	b = appendUint32(b, serverWeight, d.Weight)
 	b = appendUint32(b, serverUpper, d.UpperThreshold)
 	b = appendUint32(b, serverLower, d.LowerThreshold)
-	b = appendAttr(b, serverTunnel, byte(d.TunnelType))
+	b = appendShort(b, serverTunnel, 1, [4]byte{byte(d.TunnelType)})
 	b = appendPort(b, serverTunPort, d.TunnelPort)
 	b = appendUint16(b, serverTunFlags, uint16(d.TunnelFlags))
 	return closeNest(b, at)
