@@ -124,8 +124,13 @@ func (l *Ledger) Record(id resource.ID, prior string) error {
 func (l *Ledger) RecordAll(ids []resource.ID) (fresh []resource.ID, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	var kind resource.Kind // of names
+	var names map[string]string
 	fresh = slices.DeleteFunc(ids, func(id resource.ID) bool {
-		_, ok := l.objects[id.Kind][id.Name]
+		if id.Kind != kind {
+			kind, names = id.Kind, l.objects[id.Kind]
+		}
+		_, ok := names[id.Name]
 		return ok
 	})
 	if len(fresh) == 0 {
@@ -215,16 +220,24 @@ func (l *Ledger) room(n int) []entry {
 	return l.entries
 }
 
-// apply changes o as e says.
-func (o objects) apply(e entry) {
-	names := o[e.Kind]
-	switch {
-	case e.Gone:
-		delete(names, e.Name)
-	case names == nil:
-		o[e.Kind] = map[string]string{e.Name: e.Prior}
-	default:
-		names[e.Name] = e.Prior
+// apply changes o as entries say, most of which are of one kind.
+func (o objects) apply(entries ...entry) {
+	var kind resource.Kind
+	var names map[string]string
+	for i := range entries {
+		e := &entries[i]
+		if names == nil || e.Kind != kind {
+			kind, names = e.Kind, o[e.Kind]
+		}
+		switch {
+		case e.Gone:
+			delete(names, e.Name)
+		case names == nil:
+			names = map[string]string{e.Name: e.Prior}
+			o[kind] = names
+		default:
+			names[e.Name] = e.Prior
+		}
 	}
 }
 
