@@ -31,7 +31,7 @@ func newPiece[T row](n int) *piece[T] {
 
 // prepare fills p from the front of cs, and returns how many changes that took. It uses no
 // connection: one belongs to the network namespace of the thread that opened it.
-func (r *rows[T]) prepare(p *piece[T], cs []reconcile.Change, check func(c *reconcile.Change) (T, error)) int {
+func (r *rows[T]) prepare(p *piece[T], cs []reconcile.Change, check func(c *reconcile.Change) (T, error), encode encode[T]) int {
 	p.load.reset()
 	p.changes, p.failed = p.changes[:0], nil
 	ids := p.room[:0]
@@ -47,7 +47,7 @@ func (r *rows[T]) prepare(p *piece[T], cs []reconcile.Change, check func(c *reco
 		if c.Action == reconcile.Update {
 			do = change
 		}
-		p.load.add(func(b []byte) (uint8, []byte) { return r.encode(b, do, v) })
+		p.load.add(func(b []byte) (uint8, []byte) { return encode(b, do, v) })
 		p.changes = append(p.changes, c)
 		ids = append(ids, c.ID)
 	}
@@ -60,13 +60,13 @@ func (r *rows[T]) prepare(p *piece[T], cs []reconcile.Change, check func(c *reco
 // one could not be recorded or free is closed. It closes ready when it ends.
 func (r *rows[T]) pieces(ctx context.Context, cs []reconcile.Change, free <-chan *piece[T], ready chan<- *piece[T]) {
 	defer close(ready)
-	check := r.checker(ctx)
+	check, encode := r.checker(ctx), r.encoder()
 	for len(cs) > 0 {
 		p, ok := <-free
 		if !ok {
 			return
 		}
-		cs = cs[r.prepare(p, cs, check):]
+		cs = cs[r.prepare(p, cs, check, encode):]
 		ready <- p
 		if p.err != nil {
 			return

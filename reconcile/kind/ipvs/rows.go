@@ -26,6 +26,9 @@ const (
 	remove
 )
 
+// encode appends the attributes of a request to b and returns its command.
+type encode[T row] func(b []byte, do verb, v T) (cmd uint8, attrs []byte)
+
 // rows own the objects of one kind that the ledger lists.
 type rows[T row] struct {
 	table  *table
@@ -36,8 +39,9 @@ type rows[T row] struct {
 	// ready makes a function that prepares for a row, and returns why it cannot be in the
 	// table, or nil. It may remember what it found of one for the next.
 	ready func(ctx context.Context) func(v T) error
-	// encode appends the attributes of a request about a row that is ready.
-	encode func(b []byte, do verb, v T) (cmd uint8, attrs []byte)
+	// encoder makes a function that appends the attributes of a request about a row that is
+	// ready. It may remember what it made of one for the next.
+	encoder func() encode[T]
 	// find returns the row with v's key, or the zero value.
 	find func(v T) (T, error)
 	// explain says what the kernel means by err.
@@ -99,7 +103,7 @@ func (r *rows[T]) tell(vs []T) error {
 }
 
 func (r *rows[T]) do(what verb, v T) error {
-	return r.table.changeOne(func(b []byte) (uint8, []byte) { return r.encode(b, what, v) })
+	return r.table.changeOne(func(b []byte) (uint8, []byte) { return r.encoder()(b, what, v) })
 }
 
 func (r *rows[T]) create(v T) error {
@@ -182,7 +186,8 @@ func (r *rows[T]) delete(vs []T) []error {
 			at = append(at, i)
 		}
 	}
-	refused, err := r.table.change(len(at), func(b []byte, i int) (uint8, []byte) { return r.encode(b, remove, vs[at[i]]) })
+	encode := r.encoder()
+	refused, err := r.table.change(len(at), func(b []byte, i int) (uint8, []byte) { return encode(b, remove, vs[at[i]]) })
 	var ended []T
 	var ids []resource.ID
 	for n, i := range at {

@@ -31,7 +31,7 @@ func newServers(dial func() (socket, uint16, error), l *ledger.Ledger) servers {
 		name:    func(s resource.IPVSServer) string { return fmt.Sprintf("server %s of %s", s.Address, s.Service) },
 		ready:   func(context.Context) func(resource.IPVSServer) error { return readyServer(l) },
 		find:    t.server,
-		encode:  encodeServer,
+		encoder: encodeServers,
 		explain: explainServer,
 	}}
 }
@@ -80,16 +80,24 @@ func readyServer(l *ledger.Ledger) func(resource.IPVSServer) error {
 	}
 }
 
-func encodeServer(b []byte, do verb, s resource.IPVSServer) (uint8, []byte) {
-	d, _ := kernelServer(s) // ready has looked
-	cmd := uint8(cmdNewServer)
-	switch do {
-	case change:
-		cmd = cmdSetServer
-	case remove:
-		cmd = cmdDelServer
+// encodeServers encodes a service once for all of its servers that come together.
+func encodeServers() encode[resource.IPVSServer] {
+	var last resource.ServiceKey
+	var service []byte // of last
+	return func(b []byte, do verb, s resource.IPVSServer) (uint8, []byte) {
+		if s.Service != last || service == nil {
+			last, service = s.Service, appendService(service[:0], kernelKey(s.Service), false)
+		}
+		cmd := uint8(cmdNewServer)
+		switch do {
+		case change:
+			cmd = cmdSetServer
+		case remove:
+			cmd = cmdDelServer
+		}
+		d, _ := kernelServer(s) // ready has looked
+		return cmd, appendServer(append(b, service...), d)
 	}
-	return cmd, appendServer(appendService(b, kernelKey(s.Service), false), d)
 }
 
 // explainServer knows what ip_vs_genl_set_cmd and ip_vs_add_dest mean.

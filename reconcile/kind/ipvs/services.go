@@ -30,7 +30,7 @@ func newServices(dial func() (socket, uint16, error), l *ledger.Ledger, root str
 		name:    func(s resource.IPVSService) string { return "IPVS service " + s.ServiceKey.String() },
 		ready:   func(ctx context.Context) func(resource.IPVSService) error { return readyService(ctx, root) },
 		find:    func(s resource.IPVSService) (resource.IPVSService, error) { return t.service(s.ServiceKey) },
-		encode:  encodeService,
+		encoder: func() encode[resource.IPVSService] { return encodeService },
 		explain: func(s resource.IPVSService, err error) error { return explainService(t, s, err) },
 		began:   func(ss []resource.IPVSService) error { return forgetServers(l, ss) },
 	}}
@@ -92,6 +92,9 @@ func explainService(t *table, s resource.IPVSService, err error) error {
 // so that what the ledger knows of them is of an earlier one, and one that is gone took
 // its servers with it.
 func forgetServers(l *ledger.Ledger, ss []resource.IPVSService) error {
+	if l.Count(resource.KindIPVSServer) == 0 {
+		return nil
+	}
 	keys := make(map[string]bool, len(ss))
 	for _, s := range ss {
 		keys[s.ServiceKey.String()] = true
