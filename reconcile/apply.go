@@ -63,7 +63,7 @@ func (a *application) leaves(c Change) bool {
 
 // maxBatch bounds what is made at once, so that whoever watches sees it go on, and an error
 // puts no more than that in doubt.
-const maxBatch = 1024
+const maxBatch = 4096
 
 // run returns how many changes at the front of cs a Batcher can make together.
 func (a *application) run(cs []Change) int {

@@ -8,9 +8,12 @@ import (
 	"github.com/hareconcile/hareconcile/reconcile/resource"
 )
 
-// pieceSize is how many changes are prepared while the kernel makes as many others. Before
-// the first and after the last of them one side waits for the other.
-const pieceSize = 128
+const (
+	// pieceSize is how many changes are prepared while the kernel makes as many others.
+	pieceSize = 256
+	// firstPiece is how many it waits for.
+	firstPiece = 32
+)
 
 // A piece is changes that are checked, recorded and written down for the kernel.
 type piece[T row] struct {
@@ -22,21 +25,21 @@ type piece[T row] struct {
 	room    []resource.ID       // for fresh
 }
 
-// newPiece has room for n changes, as most are.
+// newPiece has room for n changes, if they are as most are.
 func newPiece[T row](n int) *piece[T] {
 	return &piece[T]{
 		load: load{out: make([]byte, 0, 160*n)}, changes: make([]*reconcile.Change, 0, n), room: make([]resource.ID, 0, n),
 	}
 }
 
-// prepare fills p from the front of cs, and returns how many changes that took. It uses no
-// connection: one belongs to the network namespace of the thread that opened it.
-func (r *rows[T]) prepare(p *piece[T], cs []reconcile.Change, check func(c *reconcile.Change) (T, error), encode encode[T]) int {
+// prepare fills p from the front of cs, with size of them at most, and returns how many that
+// took. It opens no connection, which would belong to the network namespace of its thread.
+func (r *rows[T]) prepare(p *piece[T], cs []reconcile.Change, size int, check func(c *reconcile.Change) (T, error), encode encode[T]) int {
 	p.load.reset()
 	p.changes, p.failed = p.changes[:0], nil
 	ids := p.room[:0]
 	n := 0
-	for ; n < len(cs) && len(p.changes) < pieceSize && !p.load.full(); n++ {
+	for ; n < len(cs) && len(p.changes) < size && !p.load.full(); n++ {
 		c := &cs[n]
 		v, err := check(c)
 		if err != nil {
@@ -61,12 +64,12 @@ func (r *rows[T]) prepare(p *piece[T], cs []reconcile.Change, check func(c *reco
 func (r *rows[T]) pieces(ctx context.Context, cs []reconcile.Change, free <-chan *piece[T], ready chan<- *piece[T]) {
 	defer close(ready)
 	check, encode := r.checker(ctx), r.encoder()
-	for len(cs) > 0 {
+	for size := firstPiece; len(cs) > 0; size = pieceSize {
 		p, ok := <-free
 		if !ok {
 			return
 		}
-		cs = cs[r.prepare(p, cs, check, encode):]
+		cs = cs[r.prepare(p, cs, size, check, encode):]
 		ready <- p
 		if p.err != nil {
 			return
@@ -86,7 +89,7 @@ func (r *rows[T]) put(ctx context.Context, cs []reconcile.Change) (failed []erro
 		free <- newPiece[T](min(len(cs), pieceSize))
 	}
 	go r.pieces(ctx, cs, free, ready)
-	var began []T
+	var began []resource.ID
 	for p := range ready {
 		if err != nil { // prepared meanwhile, and not sent
 			err = errors.Join(err, r.ledger.Forget(p.fresh...))
@@ -106,8 +109,8 @@ func (r *rows[T]) put(ctx context.Context, cs []reconcile.Change) (failed []erro
 }
 
 // deliver makes the changes of p. It returns those that the kernel refused, and the rows
-// that tell is to hear of. With an error nothing of p is made for sure.
-func (r *rows[T]) deliver(p *piece[T]) (refused []reconcile.Change, began []T, err error) {
+// of which tell is to hear. With an error nothing of p is made for sure.
+func (r *rows[T]) deliver(p *piece[T]) (refused []reconcile.Change, began []resource.ID, err error) {
 	if p.err != nil {
 		return nil, nil, p.err
 	}
@@ -132,7 +135,7 @@ func (r *rows[T]) deliver(p *piece[T]) (refused []reconcile.Change, began []T, e
 				lost = append(lost, c.ID)
 			}
 		case c.Action == reconcile.Create && r.began != nil:
-			began = append(began, c.After.(T))
+			began = append(began, c.ID)
 		}
 	}
 	return refused, began, r.ledger.Forget(lost...)

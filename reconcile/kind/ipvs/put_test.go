@@ -133,7 +133,7 @@ func TestNothingIsMadeThatIsNotRecorded(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.state(t, cs, cs)
-	if want := (len(cs) + pieceSize - 1) / pieceSize; p.sent != want {
+	if want := 1 + (len(cs)-firstPiece+pieceSize-1)/pieceSize; p.sent != want {
 		t.Errorf("%d sends, want %d", p.sent, want)
 	}
 }
@@ -145,7 +145,7 @@ func TestRefusedOnesAreNotOurs(t *testing.T) {
 	cs := creations(1000)
 	var bad []resource.ID
 	var good []reconcile.Change
-	theirs := map[int]bool{127: true, 384: true, 640: true}
+	theirs := map[int]bool{31: true, 384: true, 640: true}
 	for i, c := range cs {
 		s := c.After.(resource.IPVSService)
 		if theirs[i] {
@@ -155,7 +155,7 @@ func TestRefusedOnesAreNotOurs(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if theirs[i] || slices.Contains([]int{0, 128, 500, 511, 999}, i) {
+		if theirs[i] || slices.Contains([]int{0, 32, 500, 543, 999}, i) {
 			if !theirs[i] {
 				s.Scheduler = "nosuch"
 				cs[i].After = s
@@ -168,8 +168,11 @@ func TestRefusedOnesAreNotOurs(t *testing.T) {
 	if ids := culprits(p.h.ApplyAll(t.Context(), cs)); !slices.Equal(ids, bad) {
 		t.Errorf("ApplyAll names %v, want %v", ids, bad)
 	}
-	p.state(t, append([]reconcile.Change{cs[127], cs[384], cs[640]}, good...), good)
+	p.state(t, append([]reconcile.Change{cs[31], cs[384], cs[640]}, good...), good)
 }
+
+// third is where the third piece begins.
+const third = firstPiece + pieceSize
 
 // TestAPieceWithoutAnAnswer loses what the kernel says of the third piece, or the piece.
 func TestAPieceWithoutAnAnswer(t *testing.T) {
@@ -177,8 +180,8 @@ func TestAPieceWithoutAnAnswer(t *testing.T) {
 		fail func(p *putter)
 		made int
 	}{
-		"the answer is lost": {func(p *putter) { p.lose = 1 }, 3 * pieceSize},
-		"the send fails":     {func(p *putter) { p.refuse = syscall.ENOBUFS }, 2 * pieceSize},
+		"the answer is lost": {func(p *putter) { p.lose = 1 }, third + pieceSize},
+		"the send fails":     {func(p *putter) { p.refuse = syscall.ENOBUFS }, third},
 	} {
 		t.Run(claim, func(t *testing.T) {
 			p := newPutter(t)
@@ -191,7 +194,7 @@ func TestAPieceWithoutAnAnswer(t *testing.T) {
 			if err := p.h.ApplyAll(t.Context(), cs); !errors.Is(err, syscall.ENOBUFS) || p.sent != 3 {
 				t.Errorf("ApplyAll = %v after %d sends, want ENOBUFS after 3", err, p.sent)
 			}
-			p.state(t, cs[:c.made], cs[:2*pieceSize])
+			p.state(t, cs[:c.made], cs[:third])
 			p.retry(t, cs)
 		})
 	}
@@ -201,13 +204,13 @@ func TestAPieceWithoutAnAnswer(t *testing.T) {
 func TestAPieceThatCannotBeRecorded(t *testing.T) {
 	p := newPutter(t)
 	cs := creations(1000)
-	bad := 2*pieceSize + 10
+	bad := third + 10
 	name := cs[bad].ID.Name
 	cs[bad].ID.Name = strings.Repeat("x", 100_000)
 	if err := p.h.ApplyAll(t.Context(), cs); err == nil || len(culprits(err)) > 0 {
 		t.Errorf("ApplyAll = %v, want an error of the whole", err)
 	}
-	p.state(t, cs[:2*pieceSize], cs[:2*pieceSize])
+	p.state(t, cs[:third], cs[:third])
 	cs[bad].ID.Name = name
 	p.retry(t, cs)
 }
@@ -218,7 +221,7 @@ func TestCancelledWhileABatchIsMade(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	p.onSend = cancel
-	cs := creations(3000)
+	cs := creations(5000)
 	made := 0
 	err := reconcile.Plan{Changes: cs}.Apply(ctx, []reconcile.Handler{p.h}, func(reconcile.Change) { made++ })
 	if ids := culprits(err); !errors.Is(err, context.Canceled) || len(ids) != len(cs)-made || made == 0 || ids[0] != cs[made].ID {
@@ -236,7 +239,7 @@ func TestWhateverHappensTheLedgerIsTrue(t *testing.T) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 1))
 			p := newPutter(t)
-			cs := creations(1 + r.IntN(5*pieceSize))
+			cs := creations(1 + r.IntN(4*pieceSize))
 			theirs := map[resource.ID]bool{}
 			for i, c := range cs {
 				s := c.After.(resource.IPVSService)
@@ -260,7 +263,7 @@ func TestWhateverHappensTheLedgerIsTrue(t *testing.T) {
 					cs[i] = reconcile.Change{Action: reconcile.Update, ID: c.ID, Before: c.After, After: s}
 				}
 			}
-			bad := p.sent + 1 + r.IntN(6)
+			bad := p.sent + 1 + r.IntN(5)
 			p.onSend = func() {
 				switch {
 				case p.sent != bad:

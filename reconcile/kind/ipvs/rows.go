@@ -47,7 +47,7 @@ type rows[T row] struct {
 	// explain says what the kernel means by err.
 	explain func(v T, err error) error
 	// began, if not nil, hears of rows that were not there before, or are not any more.
-	began func(vs []T) error
+	began func(ids []resource.ID) error
 }
 
 // Kind implements reconcile.Handler.
@@ -95,11 +95,11 @@ func (r *rows[T]) checker(ctx context.Context) func(c *reconcile.Change) (T, err
 	}
 }
 
-func (r *rows[T]) tell(vs []T) error {
-	if r.began == nil || len(vs) == 0 {
+func (r *rows[T]) tell(ids []resource.ID) error {
+	if r.began == nil || len(ids) == 0 {
 		return nil
 	}
-	return r.began(vs)
+	return r.began(ids)
 }
 
 func (r *rows[T]) do(what verb, v T) error {
@@ -114,7 +114,7 @@ func (r *rows[T]) create(v T) error {
 	err := r.do(add, v)
 	switch {
 	case err == nil:
-		return r.tell([]T{v})
+		return r.tell([]resource.ID{v.ID()})
 	case exists(err) && ours:
 		return r.update(v)
 	case exists(err):
@@ -188,7 +188,6 @@ func (r *rows[T]) delete(vs []T) []error {
 	}
 	encode := r.encoder()
 	refused, err := r.table.change(len(at), func(b []byte, i int) (uint8, []byte) { return encode(b, remove, vs[at[i]]) })
-	var ended []T
 	var ids []resource.ID
 	for n, i := range at {
 		e := err
@@ -199,10 +198,9 @@ func (r *rows[T]) delete(vs []T) []error {
 			errs[i] = fmt.Errorf("delete %s: %w", r.name(vs[i]), e)
 			continue
 		}
-		ended = append(ended, vs[i])
 		ids = append(ids, vs[i].ID())
 	}
-	err = r.tell(ended)
+	err = r.tell(ids)
 	if err == nil {
 		err = r.ledger.Forget(ids...)
 	}

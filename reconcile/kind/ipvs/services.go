@@ -32,7 +32,7 @@ func newServices(dial func() (socket, uint16, error), l *ledger.Ledger, root str
 		find:    func(s resource.IPVSService) (resource.IPVSService, error) { return t.service(s.ServiceKey) },
 		encoder: func() encode[resource.IPVSService] { return encodeService },
 		explain: func(s resource.IPVSService, err error) error { return explainService(t, s, err) },
-		began:   func(ss []resource.IPVSService) error { return forgetServers(l, ss) },
+		began:   func(ids []resource.ID) error { return forgetServers(l, ids) },
 	}}
 }
 
@@ -91,13 +91,13 @@ func explainService(t *table, s resource.IPVSService, err error) error {
 // forgetServers takes the servers of services out of the ledger: a new service has none,
 // so that what the ledger knows of them is of an earlier one, and one that is gone took
 // its servers with it.
-func forgetServers(l *ledger.Ledger, ss []resource.IPVSService) error {
+func forgetServers(l *ledger.Ledger, ids []resource.ID) error {
 	if l.Count(resource.KindIPVSServer) == 0 {
 		return nil
 	}
-	keys := make(map[string]bool, len(ss))
-	for _, s := range ss {
-		keys[s.ServiceKey.String()] = true
+	keys := make(map[string]bool, len(ids))
+	for _, id := range ids {
+		keys[id.Name] = true
 	}
 	return l.ForgetIf(resource.KindIPVSServer, func(name string) bool {
 		key, _, _ := strings.Cut(name, arrow)
