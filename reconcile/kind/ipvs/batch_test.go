@@ -220,8 +220,8 @@ func fewSends(t *testing.T, e env) {
 	if err := e.applyAll(t, 0, cs); err != nil {
 		t.Fatal(err)
 	}
-	if e.fake.sends > 5 || e.fake.messages != 1000 {
-		t.Errorf("%d messages in %d sends, want 1000 in at most 5", e.fake.messages, e.fake.sends)
+	if e.fake.sends > 7 || e.fake.messages != 1000 {
+		t.Errorf("%d messages in %d sends, want 1000 in at most 7", e.fake.messages, e.fake.sends)
 	}
 	want := resource.Set{}
 	for _, c := range cs {

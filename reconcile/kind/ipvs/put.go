@@ -8,11 +8,11 @@ import (
 	"github.com/hareconcile/hareconcile/reconcile/resource"
 )
 
+// The kernel waits for the first piece, and each may be twice as long as the one before it:
+// preparing changes takes less time than making them.
 const (
-	// pieceSize is how many changes are prepared while the kernel makes as many others.
-	pieceSize = 256
-	// firstPiece is how many it waits for.
 	firstPiece = 32
+	pieceSize  = 256
 )
 
 // A piece is changes that are checked, recorded and written down for the kernel.
@@ -64,7 +64,7 @@ func (r *rows[T]) prepare(p *piece[T], cs []reconcile.Change, size int, check fu
 func (r *rows[T]) pieces(ctx context.Context, cs []reconcile.Change, free <-chan *piece[T], ready chan<- *piece[T]) {
 	defer close(ready)
 	check, encode := r.checker(ctx), r.encoder()
-	for size := firstPiece; len(cs) > 0; size = pieceSize {
+	for size := firstPiece; len(cs) > 0; size = min(2*size, pieceSize) {
 		p, ok := <-free
 		if !ok {
 			return
