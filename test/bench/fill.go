@@ -28,7 +28,6 @@ const (
 	byRaw        = "raw loop, batched"
 	byCore       = "hareconcile's core"
 	byApply      = "hareconcile's core, from a plan"
-	byProgram    = "hareconcile apply"
 )
 
 // ways are the processes that fill the table of their network namespace, each with a folder
