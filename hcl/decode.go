@@ -23,7 +23,13 @@ func (in *instance) value(name string, at hcl2.Range) cty.Value {
 		return in.ev.fallback(a)
 	}
 	return in.ev.once(in.slot(name), pending{in: in, name: name}, at, func() cty.Value {
+		if v, ok := in.ev.again(attr); ok {
+			return v
+		}
 		v, ok := in.ev.convert(in.ev.eval(attr.Expr, in.scope), *a, attr.Expr.Range(), in.def.name)
+		if ok {
+			in.ev.share(attr, v, in.scope)
+		}
 		if !ok {
 			return cty.DynamicVal
 		}

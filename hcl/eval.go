@@ -28,6 +28,7 @@ type evaluator struct {
 	plain     *hcl2.EvalContext  // for expressions that refer to nothing
 	instances map[string]*family // by block address
 	made      int                // blocks made by for_each and dynamic
+	shared    map[*hclsyntax.Attribute]shared
 }
 
 type nodeContext struct{ name, address string }
@@ -66,7 +67,7 @@ func newEvaluator(p *program, n *nodeContext) *evaluator {
 	all := functions(p)
 	return &evaluator{
 		program: p, node: n, functions: all, plain: &hcl2.EvalContext{Variables: map[string]cty.Value{}, Functions: all},
-		slots: map[string]*slot{}, instances: map[string]*family{},
+		slots: map[string]*slot{}, instances: map[string]*family{}, shared: map[*hclsyntax.Attribute]shared{},
 	}
 }
 

@@ -61,7 +61,7 @@ func (p *program) view(base *spec.Cluster, n spec.Node) *view {
 
 // shrink drops what comparing views does not need: ten thousand services are large.
 func (v *view) shrink() {
-	v.ev.slots, v.ev.instances, v.vips = nil, nil, nil
+	v.ev.slots, v.ev.instances, v.ev.shared, v.vips = nil, nil, nil, nil
 	v.cluster.Pools, v.cluster.VirtualServers = nil, nil
 	maps.DeleteFunc(v.at, func(_ string, in *instance) bool { return in.def != vrrpBlock })
 }
