@@ -167,6 +167,9 @@ func guarded(e hclsyntax.Expression, m **meter) hclsyntax.Expression {
 	case *hclsyntax.TemplateExpr:
 		for i := range e.Parts {
 			in(&e.Parts[i])
+			if _, literal := e.Parts[i].(*hclsyntax.LiteralValueExpr); !literal {
+				e.Parts[i] = &part{e.Parts[i]}
+			}
 		}
 	case *hclsyntax.TemplateJoinExpr:
 		in(&e.Tuple)
