@@ -1,7 +1,6 @@
 package reconcile
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/hareconcile/hareconcile/internal/spec"
@@ -27,8 +26,12 @@ type Target struct {
 	AtOnce map[resource.ID]bool
 	// Quorum is what Facts.Quorum is to be from now on.
 	Quorum map[string]bool
+	// Raised are the alarms by the name of the virtual server that raises them.
+	Raised map[string][]Alarm
 	// Alarms are what needs a person, in the order of the cluster's virtual servers.
 	Alarms []Alarm
+	// Scope is what the target speaks of: nil is the whole node.
+	Scope *Scope
 }
 
 // A Runtime is a set of parts of a resource on which facts decide.
@@ -51,63 +54,26 @@ const (
 // Desired returns what node should be according to c. Without facts (nil) every server
 // counts as in service, and Diff leaves out what checks and roles decide on.
 func Desired(c *spec.Cluster, node string, facts *Facts) (Target, error) {
-	n, ok := c.NodeByName(node)
-	if !ok {
-		return Target{}, fmt.Errorf("node %q is not in cluster %q", node, c.Name)
+	x, err := NewIndex(c, node)
+	if err != nil {
+		return Target{}, err
 	}
-	b := &builder{
-		cluster: c, node: n, facts: facts, t: newTarget(facts, size(c)),
-		pools: c.PoolsByName(), instances: c.InstancesByName(), alarms: map[Alarm]bool{},
-	}
-	for _, i := range c.Instances {
-		b.vrrpInstance(i)
-	}
-	for _, vs := range c.VirtualServers {
-		b.virtualServer(vs)
-	}
-	b.ipvs()
-	return b.t, nil
-}
-
-// size estimates how many objects c makes on a director.
-func size(c *spec.Cluster) int {
-	n, servers := 0, map[string]int{}
-	for _, p := range c.Pools {
-		servers[p.Name] = len(p.Servers)
-	}
-	for _, vs := range c.VirtualServers {
-		n += len(vs.Services) * (1 + servers[vs.Pool])
-	}
-	return n
-}
-
-func newTarget(facts *Facts, size int) Target {
-	t := Target{
-		Set:        make(resource.Set, size),
-		Origins:    make(map[resource.ID]spec.Origin, size),
-		FactsKnown: facts != nil,
-		Runtime:    map[resource.ID]Runtime{},
-		Adopt:      map[resource.ID]bool{},
-		Grace:      map[resource.ID]time.Duration{},
-		AtOnce:     map[resource.ID]bool{},
-		Quorum:     map[string]bool{},
-	}
-	if facts != nil {
-		t.Drained = facts.Drained
-	}
-	return t
+	return x.Desired(facts), nil
 }
 
 // A builder collects one node's Target.
 type builder struct {
-	cluster   *spec.Cluster
-	node      spec.Node
-	facts     *Facts
-	t         Target
-	pools     map[string]spec.Pool
-	instances map[string]spec.VRRPInstance
-	alarms    map[Alarm]bool // those of t
-	directs   bool           // some virtual server is programmed on this node
+	*Index
+	facts   *Facts
+	t       Target
+	serving bool // some virtual server is programmed on this node
+}
+
+// covers says that the target has something to say of id.
+func (b *builder) covers(id resource.ID) {
+	if b.t.Scope != nil {
+		b.t.Scope.IDs[id] = true
+	}
 }
 
 // A resourceValue is one of the structs of package resource.

@@ -16,8 +16,8 @@ func (b *builder) virtualServer(vs spec.VirtualServer) {
 		return // package hcl refuses a pool that does not exist
 	}
 	instance := b.instances[vs.On]
-	if _, director := instance.Priority[b.node.Name]; director {
-		b.directs = true
+	if b.directs(vs) {
+		b.serving = true
 		b.director(vs, instance, pool)
 		return
 	}
@@ -36,6 +36,7 @@ func (b *builder) director(vs spec.VirtualServer, i spec.VRRPInstance, pool spec
 	for _, s := range vs.Services {
 		service := service(vs, s)
 		id := b.add(service, vs.Origin)
+		b.covers(id)
 		b.t.Adopt[id] = vs.Adopt
 		if vs.Program == "master" && role == "" {
 			b.t.Runtime[id] |= RuntimeRole
@@ -86,6 +87,10 @@ func (b *builder) server(vs spec.VirtualServer, key resource.ServiceKey, m membe
 	v := b.destination(vs, key, m.Server)
 	v.Weight = m.weight
 	id := v.ID()
+	b.covers(id)
+	if v.Forward == resource.ForwardNAT { // those that leave and come back need it, too
+		b.add(forwarding[v.Address.Addr().Is6()], vs.Origin)
+	}
 	switch {
 	case m.draining:
 		b.t.Grace[id] = m.grace
@@ -100,9 +105,6 @@ func (b *builder) server(vs spec.VirtualServer, key resource.ServiceKey, m membe
 	}
 	if m.runtime != 0 && b.t.Origins[id] == m.Origin { // and not a server of another pool as well
 		b.t.Runtime[id] = m.runtime
-	}
-	if v.Forward == resource.ForwardNAT {
-		b.add(forwarding[v.Address.Addr().Is6()], vs.Origin)
 	}
 }
 
@@ -141,7 +143,7 @@ func tunnel(vs spec.VirtualServer, s spec.Server) spec.Tunnel {
 // ipvs adds what the table of a director has beside services.
 func (b *builder) ipvs() {
 	v := b.cluster.IPVS
-	if v == nil || !b.directs {
+	if v == nil || !b.serving {
 		return
 	}
 	for _, name := range slices.Sorted(maps.Keys(v.Sysctls)) {

@@ -44,7 +44,7 @@ func (b *builder) members(vs spec.VirtualServer, pool spec.Pool) []member {
 	for _, m := range sorry {
 		standIn = standIn || m.up() && !m.draining && m.Weight > 0
 	}
-	if b.panics(pool, list, standIn) {
+	if b.panics(vs, pool, list, standIn) {
 		for k := range list {
 			list[k].verdict = Up
 		}
@@ -122,7 +122,7 @@ func (b *builder) worth(p spec.Pool, m member) int {
 
 // panics reports whether so many of a pool's servers are down that the checks are more
 // likely wrong than the servers. With nobody left, a stand-in is better than a guess.
-func (b *builder) panics(p spec.Pool, list []member, standIn bool) bool {
+func (b *builder) panics(vs spec.VirtualServer, p spec.Pool, list []member, standIn bool) bool {
 	down, up := 0, 0
 	for _, m := range list {
 		switch {
@@ -135,7 +135,7 @@ func (b *builder) panics(p spec.Pool, list []member, standIn bool) bool {
 	if p.PanicPercent == 0 || (len(list)-down)*100 >= p.PanicPercent*len(list) || up == 0 && standIn {
 		return false
 	}
-	b.alarm(p.Origin.Address, "panic", fmt.Sprintf("%d of %d servers are down; as fewer than %d %% are left, all of them are served, whatever their checks say", down, len(list), p.PanicPercent))
+	b.raise(vs, Alarm{p.Origin.Address, "panic", fmt.Sprintf("%d of %d servers are down; as fewer than %d %% are left, all of them are served, whatever their checks say", down, len(list), p.PanicPercent)})
 	return true
 }
 
@@ -168,16 +168,12 @@ func (b *builder) quorum(vs spec.VirtualServer, list []member, standIn bool) boo
 		case sum == 0:
 			who = "nobody answers"
 		}
-		b.alarm(vs.Origin.Address, "no_quorum", fmt.Sprintf("the servers in service have a weight of %d together, and the quorum is %d: %s", sum, need, who))
+		b.raise(vs, Alarm{vs.Origin.Address, "no_quorum", fmt.Sprintf("the servers in service have a weight of %d together, and the quorum is %d: %s", sum, need, who)})
 	}
 	return held
 }
 
-// alarm adds an alarm, once where several virtual servers have one pool.
-func (b *builder) alarm(subject, kind, message string) {
-	a := Alarm{Subject: subject, Kind: kind, Message: message}
-	if !b.alarms[a] {
-		b.alarms[a] = true
-		b.t.Alarms = append(b.t.Alarms, a)
-	}
+// raise adds an alarm of vs.
+func (b *builder) raise(vs spec.VirtualServer, a Alarm) {
+	b.t.Raised[vs.Name] = append(b.t.Raised[vs.Name], a)
 }

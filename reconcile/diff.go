@@ -1,6 +1,8 @@
 package reconcile
 
 import (
+	"iter"
+	"maps"
 	"slices"
 
 	"github.com/hareconcile/hareconcile/reconcile/resource"
@@ -10,12 +12,14 @@ import (
 // deletions come last and in the reverse order. Fields that facts drive which t does not
 // know are not compared; where t was made without any, Plan.Uncompared counts them. A server
 // that leaves a service gets weight 0 for as long as Target.Grace says. While a
-// wanted kind is unobserved nothing is deleted but servers of services that stay.
+// wanted kind is unobserved nothing is deleted but servers of services that stay; nor is it
+// where t speaks of a part of the node, of which the plan is that of the whole.
 func Diff(live Live, t Target) Plan {
 	// What is not there yet has to be made: an empty host fills the list without it growing.
 	p := Plan{Changes: make([]Change, 0, max(0, len(t.Set)-len(live.Owned)))}
 	var del []Change
-	unsure := false // whether something wanted could not be looked at
+	// Whether something wanted could not be looked at. Of a part nobody knows.
+	unsure := t.Scope != nil
 	want := t.assumeRuntime(live)
 	if !t.FactsKnown {
 		p.Uncompared = len(t.Runtime)
@@ -48,7 +52,7 @@ func Diff(live Live, t Target) Plan {
 		}
 		p.Changes = append(p.Changes, c)
 	}
-	for id, have := range live.Owned {
+	for id, have := range t.owned(live) {
 		if _, ok := want[id]; ok || slices.Contains(live.Unobserved, id.Kind) {
 			continue
 		}
@@ -76,6 +80,20 @@ func Diff(live Live, t Target) Plan {
 		p.Changes = append(p.Changes, del...)
 	}
 	return p
+}
+
+// owned returns what of live's own objects t speaks of.
+func (t Target) owned(live Live) iter.Seq2[resource.ID, any] {
+	if t.Scope == nil {
+		return maps.All(live.Owned)
+	}
+	return func(yield func(resource.ID, any) bool) {
+		for id := range t.Scope.IDs {
+			if have, ok := live.Owned[id]; ok && !yield(id, have) {
+				return
+			}
+		}
+	}
 }
 
 // hides reports whether nothing can be said of an object of a kind that could not be read,

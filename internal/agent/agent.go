@@ -86,7 +86,9 @@ type Agent struct {
 	// The fields below belong to the loop's goroutine.
 
 	started    time.Time
-	rev        *revision.Revision // in force; nil at first
+	rev        *revision.Revision                 // in force; nil at first
+	index      *reconcile.Index                   // of rev; nil until it is asked for
+	homes      map[reconcile.ServerRef]*spec.Pool // the pools of rev, by server
 	facts      reconcile.Facts
 	seeded     bool // facts have the verdicts that an earlier agent left in the table
 	results    map[reconcile.ServerRef]checker.Result
@@ -115,9 +117,9 @@ type Agent struct {
 	vrrpRepair uint64 // the part of vrrpd's repair counter that is in drift already
 	told       map[resource.TrackerKey]string
 	outside    outside
-	alarms     []reconcile.Alarm
+	raised     map[string][]reconcile.Alarm      // by virtual server
+	alarms     []reconcile.Alarm                 // each of them once, in order
 	upSince    map[reconcile.ServerRef]time.Time // servers in slow start
-	optimistic map[reconcile.ServerRef]bool      // servers that are up before their first verdict
 	orders     orderBook
 	renamed    bool // orders are not on disk under their servers' new names
 	departures map[resource.ID]reconcile.Departure
@@ -150,6 +152,7 @@ func New(cfg Config) *Agent {
 			Drains:   map[reconcile.ServerRef]time.Duration{},
 			Quorum:   map[string]bool{},
 		},
+		right:    resource.Set{},
 		upSince:  map[reconcile.ServerRef]time.Time{},
 		orders:   orderBook{},
 		cutOff:   map[resource.ID]int{},

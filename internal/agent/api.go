@@ -76,7 +76,7 @@ func (a *Agent) applyApproved(ctx context.Context, approved planfile.File) (cont
 	}
 	a.conflicts = plan.Conflicts
 	res := control.ApplyResult{Applied: []string{}}
-	err = a.carryOut(ctx, plan, target.Set, res.Made)
+	err = a.carryOut(ctx, plan, target, res.Made)
 	res.Fail(err)
 	a.settle(nil, err)
 	return res, nil

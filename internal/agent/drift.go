@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"maps"
 	"time"
 
 	"github.com/hareconcile/hareconcile/internal/control"
@@ -18,20 +19,24 @@ func (a *Agent) isDrift(c reconcile.Change) bool {
 	return ok && was == c.After
 }
 
-// noteRight remembers the objects of want that are as they should be. What is not yet mended
-// or could not be looked at stays as it was remembered.
-func (a *Agent) noteRight(want resource.Set) {
-	right := make(resource.Set, len(want))
-	for id, v := range want {
-		was, ok := a.right[id]
-		switch {
-		case a.live.Owned[id] == v:
-			right[id] = v
-		case ok:
-			right[id] = was
+// noteRight remembers the objects that t wants and that are as they should be. What is not yet
+// mended or could not be looked at stays as it was remembered.
+func (a *Agent) noteRight(t reconcile.Target) {
+	unwanted := func(id resource.ID) bool { _, ok := t.Set[id]; return !ok }
+	if t.Scope == nil {
+		maps.DeleteFunc(a.right, func(id resource.ID, _ any) bool { return unwanted(id) })
+	} else {
+		for id := range t.Scope.IDs {
+			if unwanted(id) {
+				delete(a.right, id)
+			}
 		}
 	}
-	a.right = right
+	for id, v := range t.Set {
+		if a.live.Owned[id] == v {
+			a.right[id] = v
+		}
+	}
 }
 
 func (a *Agent) countDrift(id, action string) {

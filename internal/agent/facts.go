@@ -25,63 +25,66 @@ func (a *Agent) absorbServer(r checker.Result) {
 	switch {
 	case !r.Verdict.Serves():
 		delete(a.upSince, r.Ref)
-	case !was.Serves() && !(was == reconcile.Unknown && a.optimistic[r.Ref]):
+	case !was.Serves() && !(was == reconcile.Unknown && optimistic(a.homes[r.Ref])):
 		a.upSince[r.Ref] = time.Now()
 	}
-}
-
-// optimistic returns the servers that count as up before their first verdict.
-func optimistic(c *spec.Cluster) map[reconcile.ServerRef]bool {
-	out := map[reconcile.ServerRef]bool{}
-	for _, p := range c.Pools {
-		for _, s := range p.Servers {
-			if p.InitiallyUp {
-				out[reconcile.NewServerRef(p.Name, s.Name)] = true
-			}
-		}
-	}
-	return out
 }
 
 // shareStep is by how many percent the weight of a server in slow start grows at a time: each
 // step is a change of the kernel's table.
 const shareStep = 5
 
-// ramp brings the shares of servers in slow start up to date.
-func (a *Agent) ramp(now time.Time) {
-	clear(a.facts.Shares)
-	if len(a.upSince) == 0 || a.rev == nil {
-		return
-	}
-	length := map[reconcile.ServerRef]time.Duration{}
-	for _, p := range a.rev.Cluster.Pools {
-		for _, s := range p.Servers {
-			if p.SlowStart > 0 {
-				length[reconcile.NewServerRef(p.Name, s.Name)] = p.SlowStart
-			}
-		}
-	}
+// optimistic reports whether the servers of a pool count as up before their first verdict.
+func optimistic(p *spec.Pool) bool { return p != nil && p.InitiallyUp }
+
+// ramp brings the shares of servers in slow start up to date, and returns the servers whose
+// share is another one.
+func (a *Agent) ramp(now time.Time) (changed []reconcile.ServerRef) {
+	was := a.facts.Shares
+	a.facts.Shares = make(map[reconcile.ServerRef]int, len(a.upSince))
 	maps.DeleteFunc(a.upSince, func(ref reconcile.ServerRef, since time.Time) bool {
-		whole := length[ref]
-		if now.Sub(since) >= whole {
+		p := a.homes[ref]
+		if p == nil || now.Sub(since) >= p.SlowStart {
 			return true
 		}
-		share := int(now.Sub(since) * 100 / whole)
-		a.facts.Shares[ref] = max(share-share%shareStep, 1)
+		share := int(now.Sub(since) * 100 / p.SlowStart)
+		share = max(share-share%shareStep, 1)
+		if a.facts.Shares[ref] = share; was[ref] != share {
+			changed = append(changed, ref)
+		}
 		return false
 	})
+	for ref := range was {
+		if _, still := a.facts.Shares[ref]; !still {
+			changed = append(changed, ref)
+		}
+	}
+	return changed
 }
 
 // desired returns what the node should be now, and keeps what later decisions depend on.
 func (a *Agent) desired() (reconcile.Target, error) {
 	a.ramp(time.Now())
-	t, err := reconcile.Desired(a.rev.Cluster, a.cfg.Node, &a.facts)
+	x, err := a.prepared()
 	if err != nil {
-		return t, err
+		return reconcile.Target{}, err
 	}
-	a.facts.Quorum = t.Quorum
-	was, is := alarmed(a.alarms), alarmed(t.Alarms)
-	for _, n := range t.Alarms {
+	t := x.Desired(&a.facts)
+	a.decided(t)
+	return t, nil
+}
+
+// decided keeps what later decisions depend on, and tells of alarms that come and go.
+func (a *Agent) decided(t reconcile.Target) {
+	a.facts.Quorum = reconcile.Merge(a.facts.Quorum, t.Quorum, t.Scope)
+	other := func(name string) bool { return !slices.Equal(a.raised[name], t.Raised[name]) }
+	if t.Scope != nil && !slices.ContainsFunc(t.Scope.VirtualServers, other) {
+		return // thousands of others may have alarms
+	}
+	a.raised = reconcile.Merge(a.raised, t.Raised, t.Scope)
+	now := a.index.Alarms(a.raised)
+	was, is := alarmed(a.alarms), alarmed(now)
+	for _, n := range now {
 		if !was[alarmKey(n)] {
 			a.cfg.Log.Error("alarm", "id", n.Subject, "alarm", n.Kind, "err", n.Message)
 		}
@@ -91,8 +94,7 @@ func (a *Agent) desired() (reconcile.Target, error) {
 			a.cfg.Log.Info("alarm is over", "id", n.Subject, "alarm", n.Kind)
 		}
 	}
-	a.alarms = t.Alarms
-	return t, nil
+	a.alarms = now
 }
 
 // alarmKey is n without its message: an alarm whose figures change is the same alarm.

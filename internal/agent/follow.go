@@ -190,6 +190,7 @@ func (a *Agent) install(ctx context.Context, rev *revision.Revision, findings []
 		a.dropMovedServers(a.rev.Cluster, rev.Cluster)
 	}
 	a.rev, a.findings, a.saved, a.converged = rev, findings, false, time.Time{}
+	a.index, a.homes = nil, homes(rev.Cluster)
 	a.phase, a.message = control.Applying, "applying "+rev.Short()
 	a.move(rev.Cluster.Moved)
 	if first {
@@ -201,7 +202,6 @@ func (a *Agent) install(ctx context.Context, rev *revision.Revision, findings []
 	}
 	a.forget(rev.Cluster)
 	before := a.outside
-	a.optimistic = optimistic(rev.Cluster)
 	a.outside = outsideOf(rev.Cluster, a.cfg.Node)
 	a.cfg.SetChecks(jobs(rev.Cluster, a.cfg.Node, a.facts))
 	a.tellAgain(before)

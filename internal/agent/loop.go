@@ -43,7 +43,7 @@ func (a *Agent) loop(ctx context.Context) error {
 			case !n.matters():
 			case !n.kernel && a.dear():
 				a.failures = 0
-				a.react(ctx) // and the look that is due corrects it
+				a.react(ctx, n.decide(a)) // and the look that is due corrects it
 			default:
 				a.failures = 0
 				if n.kernel {
@@ -117,30 +117,8 @@ func (a *Agent) pass(ctx context.Context) {
 	case a.tooEarly(plan):
 		a.settle(nil, errors.Join(observeErr, a.stuckErr))
 	default:
-		err := a.carryOut(ctx, plan, target.Set, func(reconcile.Change) {})
+		err := a.carryOut(ctx, plan, target, func(reconcile.Change) {})
 		a.settle(nil, errors.Join(observeErr, err))
-	}
-}
-
-// dear reports whether a look at the whole takes so long that a fact should not wait for it.
-func (a *Agent) dear() bool { return a.live.Owned != nil && a.nextPoll() > pollInterval }
-
-// react brings the node from what it was at the last look to what it should be now.
-func (a *Agent) react(ctx context.Context) {
-	if a.rev == nil || a.cfg.PlanOnly {
-		return
-	}
-	target, err := a.desired()
-	if err != nil {
-		a.fail(err)
-		return
-	}
-	plan := reconcile.Diff(a.live, target)
-	if len(plan.Changes) == 0 || a.tooEarly(plan) {
-		return
-	}
-	if err := a.carryOut(ctx, plan, target.Set, func(reconcile.Change) {}); err != nil {
-		a.fail(err)
 	}
 }
 
@@ -229,7 +207,7 @@ func (b bounded) Observe(ctx context.Context) (reconcile.Live, error) {
 
 // carryOut makes plan's changes, tells made of each, and keeps what could not be made for
 // later, ever more slowly.
-func (a *Agent) carryOut(ctx context.Context, plan reconcile.Plan, want resource.Set, made func(reconcile.Change)) error {
+func (a *Agent) carryOut(ctx context.Context, plan reconcile.Plan, t reconcile.Target, made func(reconcile.Change)) error {
 	done := map[resource.ID]bool{}
 	told := time.Now()
 	err := plan.Apply(ctx, a.cfg.Handlers, func(c reconcile.Change) {
@@ -249,7 +227,7 @@ func (a *Agent) carryOut(ctx context.Context, plan reconcile.Plan, want resource
 		a.failures++
 		a.retry = time.Now().Add(min(pollInterval<<min(a.failures, 10), retryMax))
 	}
-	a.noteRight(want)
+	a.noteRight(t)
 	return err
 }
 
