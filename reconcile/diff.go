@@ -12,8 +12,8 @@ import (
 // deletions come last and in the reverse order. Fields that facts drive which t does not
 // know are not compared; where t was made without any, Plan.Uncompared counts them. A server
 // that leaves a service gets weight 0 for as long as Target.Grace says. While a
-// wanted kind is unobserved nothing is deleted but servers of services that stay; nor is it
-// where t speaks of a part of the node, of which the plan is that of the whole.
+// wanted kind is unobserved nothing is deleted but servers of services that stay. Where t
+// has a Scope, nothing else is compared.
 func Diff(live Live, t Target) Plan {
 	// What is not there yet has to be made: an empty host fills the list without it growing.
 	p := Plan{Changes: make([]Change, 0, max(0, len(t.Set)-len(live.Owned)))}

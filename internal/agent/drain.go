@@ -58,7 +58,11 @@ func (a *Agent) Drain(ctx context.Context, r control.DrainRequest) (control.Drai
 	e = a.do(context.WithoutCancel(ctx), func(ctx context.Context) {
 		a.orders.set(o, r.Cancel)
 		a.facts.Drains = a.orders.facts()
-		a.pass(ctx)
+		if a.dear() {
+			a.react(ctx, func() (reconcile.Target, error) { return a.part([]reconcile.ServerRef{o.Server}) })
+		} else {
+			a.pass(ctx)
+		}
 		a.publish() // whoever hears of the order sees it in the status
 		res.Drains = a.drains()
 	})

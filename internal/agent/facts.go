@@ -76,6 +76,12 @@ func (a *Agent) desired() (reconcile.Target, error) {
 
 // decided keeps what later decisions depend on, and tells of alarms that come and go.
 func (a *Agent) decided(t reconcile.Target) {
+	for id := range a.departures {
+		if _, wanted := t.Set[id]; wanted { // and if it leaves again, its connections count anew
+			delete(a.departures, id)
+			delete(a.facts.Drained, id.Name)
+		}
+	}
 	a.facts.Quorum = reconcile.Merge(a.facts.Quorum, t.Quorum, t.Scope)
 	other := func(name string) bool { return !slices.Equal(a.raised[name], t.Raised[name]) }
 	if t.Scope != nil && !slices.ContainsFunc(t.Scope.VirtualServers, other) {
