@@ -22,16 +22,20 @@ const reloadLimit = 90 * time.Second
 
 // What one changed weight takes.
 const (
-	quickCPU  = "quick pass: processor time"
-	quickWall = "quick pass: until it shows"
-	fullCPU   = "whole pass: processor time"
-	fullWall  = "whole pass: until it shows"
+	quickCPU  = "a fact, quick pass: CPU"
+	quickWall = "a fact, quick pass: shown"
+	keptCPU   = "a revision, kept table: CPU"
+	keptWall  = "a revision, kept table: shown"
+	fullCPU   = "whole pass, table read: CPU"
+	fullWall  = "whole pass, table read: shown"
 )
 
-// A reloaded is what a process says of one change: quick is against the live state that the
-// agent keeps, full looks at the kernel's table, too. keepalived has one way only.
+// A reloaded is what a process says of one change: quick is a fact about one server and kept
+// another definition, both against the live state that the agent keeps; full looks at the
+// kernel's table, too. keepalived has one way only.
 type reloaded struct {
 	Quick spent `json:"quick"`
+	Kept  spent `json:"kept"`
 	Full  spent `json:"full"`
 	// Unfinished is set if the limit came first.
 	Unfinished bool `json:"unfinished,omitempty"`
@@ -58,6 +62,8 @@ func reload(sizes, theirRounds []int, ourRounds int) part {
 				for _, r := range all {
 					t.add("", quickCPU, programs[way], milliseconds(r.Quick.CPU))
 					t.add("", quickWall, programs[way], milliseconds(r.Quick.Wall))
+					t.add("", keptCPU, programs[way], milliseconds(r.Kept.CPU))
+					t.add("", keptWall, programs[way], milliseconds(r.Kept.Wall))
 					t.add("", fullCPU, programs[way], milliseconds(r.Full.CPU))
 					t.add("", fullWall, programs[way], milliseconds(r.Full.Wall))
 					unfinished = unfinished || r.Unfinished
@@ -149,7 +155,7 @@ func reloadOnce(ctx context.Context, d *daemon, table *rawipvs.Conn, c catalogue
 		r.Unfinished, err = true, nil
 	}
 	r.Quick = spent{wall, after - before}
-	r.Full = r.Quick
+	r.Kept, r.Full = r.Quick, r.Quick
 	return r, err
 }
 
@@ -188,9 +194,19 @@ func reloadCore(ctx context.Context, c catalogue, rounds int, dir string) (out [
 	}
 	for range rounds {
 		var r reloaded
+		// The definition stays as it was when the table was read, and a dynamic weight comes.
+		x, err := reconcile.NewIndex(c.cluster(), director)
+		if err != nil {
+			return nil, err
+		}
+		c.weight++
+		facts := &reconcile.Facts{Weights: map[reconcile.ServerRef]int{reconcile.NewServerRef("own", "s0"): c.weight}}
+		if r.Quick, err = spend(func() error { return quick(ctx, hs, live, x.Part(facts, "own")) }); err != nil {
+			return nil, err
+		}
 		c.weight++
 		next := c.cluster()
-		if r.Quick, err = spend(func() error { _, err := pass(ctx, hs, &live, next); return err }); err != nil {
+		if r.Kept, err = spend(func() error { _, err := pass(ctx, hs, &live, next); return err }); err != nil {
 			return nil, err
 		}
 		c.weight++
@@ -216,6 +232,10 @@ func pass(ctx context.Context, hs []reconcile.Handler, live *reconcile.Live, c *
 		}
 		live = &found
 	}
-	err = reconcile.Diff(*live, t).Apply(ctx, hs, func(c reconcile.Change) { live.Owned[c.ID] = c.After })
-	return *live, err
+	return *live, quick(ctx, hs, *live, t)
+}
+
+// quick brings the table from what it was at the last look to what t wants.
+func quick(ctx context.Context, hs []reconcile.Handler, live reconcile.Live, t reconcile.Target) error {
+	return reconcile.Diff(live, t).Apply(ctx, hs, func(c reconcile.Change) { live.Owned[c.ID] = c.After })
 }
