@@ -220,7 +220,7 @@ func fewSends(t *testing.T, e env) {
 	if err := e.applyAll(t, 0, cs); err != nil {
 		t.Fatal(err)
 	}
-	if e.fake.sends > 7 || e.fake.messages != 1000 {
+	if e.fake.sends > 6 || e.fake.messages != 1000 {
 		t.Errorf("%d messages in %d sends, want 1000 in at most 7", e.fake.messages, e.fake.sends)
 	}
 	want := resource.Set{}

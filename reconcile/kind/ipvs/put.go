@@ -8,12 +8,9 @@ import (
 	"github.com/hareconcile/hareconcile/reconcile/resource"
 )
 
-// The kernel waits for the first piece, and each may be twice as long as the one before it:
-// preparing changes takes less time than making them.
-const (
-	firstPiece = 32
-	pieceSize  = 256
-)
+// firstPiece is short, because the kernel waits for it. Each may be twice as long as the one
+// before it, up to what one send takes: preparing changes takes less time than making them.
+const firstPiece = 32
 
 // A piece is changes that are checked, recorded and written down for the kernel.
 type piece[T row] struct {
@@ -64,7 +61,7 @@ func (r *rows[T]) prepare(p *piece[T], cs []reconcile.Change, size int, check fu
 func (r *rows[T]) pieces(ctx context.Context, cs []reconcile.Change, free <-chan *piece[T], ready chan<- *piece[T]) {
 	defer close(ready)
 	check, encode := r.checker(ctx), r.encoder()
-	for size := firstPiece; len(cs) > 0; size = min(2*size, pieceSize) {
+	for size := firstPiece; len(cs) > 0; size = min(2*size, maxMessages) {
 		p, ok := <-free
 		if !ok {
 			return
@@ -86,7 +83,7 @@ func (r *rows[T]) put(ctx context.Context, cs []reconcile.Change) (failed []erro
 	free := make(chan *piece[T], 2)  // closed here, after an error; has room for all pieces
 	ready := make(chan *piece[T], 2) // closed by pieces; has room for all pieces
 	for range 2 {
-		free <- newPiece[T](min(len(cs), pieceSize))
+		free <- newPiece[T](min(len(cs), maxMessages))
 	}
 	go r.pieces(ctx, cs, free, ready)
 	var began []resource.ID

@@ -125,7 +125,7 @@ func TestNothingIsMadeThatIsNotRecorded(t *testing.T) {
 	p := newPutter(t)
 	cs := creations(1000)
 	p.watched = func() {
-		if n := p.onDisk(t); n > len(p.list)+2*pieceSize {
+		if n := p.onDisk(t); n > len(p.list)+2*maxMessages {
 			t.Errorf("%d are recorded and %d made, want two pieces more at most", n, len(p.list))
 		}
 	}
@@ -133,8 +133,8 @@ func TestNothingIsMadeThatIsNotRecorded(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.state(t, cs, cs)
-	if p.sent != 7 { // 32, 64, 128, three times 256 and 8
-		t.Errorf("%d sends, want 7", p.sent)
+	if p.sent != 6 { // 32, 64, 128, 256, and twice what fits
+		t.Errorf("%d sends, want 6", p.sent)
 	}
 }
 
@@ -239,7 +239,7 @@ func TestWhateverHappensTheLedgerIsTrue(t *testing.T) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 1))
 			p := newPutter(t)
-			cs := creations(1 + r.IntN(4*pieceSize))
+			cs := creations(1 + r.IntN(4*maxMessages))
 			theirs := map[resource.ID]bool{}
 			for i, c := range cs {
 				s := c.After.(resource.IPVSService)
