@@ -114,11 +114,11 @@ func (s *session) check(ctx context.Context, t spec.Tracker) (check.State, strin
 		}
 		return check.Unknown, fmt.Sprintf("plugin %s: %s", t.Plugin, s.said(err))
 	}
-	message := s.secrets.clean(r.Message)
-	switch r.Verdict {
-	case pluginv1.Verdict_VERDICT_UP:
+	message := s.secrets.clean(r.Detail)
+	switch r.Status {
+	case pluginv1.Status_STATUS_PASS, pluginv1.Status_STATUS_WARN:
 		return check.Up, message
-	case pluginv1.Verdict_VERDICT_DOWN:
+	case pluginv1.Status_STATUS_FAIL:
 		return check.Down, message
 	}
 	return check.Unknown, message

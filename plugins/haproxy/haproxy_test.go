@@ -72,7 +72,7 @@ func startHaproxy(t *testing.T) *haproxy {
 			t.Logf("haproxy said: %s", out.String())
 		}
 	})
-	h.await(t, w(h, func(*watcher) {}), sdk.Up)
+	h.await(t, w(h, func(*watcher) {}), sdk.Pass)
 	return h
 }
 
@@ -110,34 +110,34 @@ func look(t *testing.T, w *watcher, timeout time.Duration) sdk.Result {
 	defer cancel()
 	r, err := w.Check(ctx)
 	if err != nil {
-		return sdk.Result{Verdict: sdk.Unknown, Message: err.Error()}
+		return sdk.Result{Status: sdk.Unknown, Detail: err.Error()}
 	}
 	return r
 }
 
 // await looks until the verdict is as wanted.
-func (h *haproxy) await(t *testing.T, w *watcher, want sdk.Verdict) sdk.Result {
+func (h *haproxy) await(t *testing.T, w *watcher, want sdk.Status) sdk.Result {
 	t.Helper()
 	deadline := time.After(10 * time.Second)
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		r := look(t, w, 300*time.Millisecond)
-		if r.Verdict == want {
+		if r.Status == want {
 			return r
 		}
 		select {
 		case <-tick.C:
 		case <-deadline:
-			t.Fatalf("after 10 s haproxy is %s (%s), want %s", r.Verdict, r.Message, want)
+			t.Fatalf("after 10 s haproxy is %s (%s), want %s", r.Status, r.Detail, want)
 		}
 	}
 }
 
-func expect(t *testing.T, got sdk.Result, want sdk.Verdict, message string) {
+func expect(t *testing.T, got sdk.Result, want sdk.Status, message string) {
 	t.Helper()
-	if got.Verdict != want || !strings.Contains(got.Message, message) {
-		t.Errorf("result %s %q, want %s %q", got.Verdict, got.Message, want, message)
+	if got.Status != want || !strings.Contains(got.Detail, message) {
+		t.Errorf("result %s %q, want %s %q", got.Status, got.Detail, want, message)
 	}
 }
 
@@ -154,17 +154,17 @@ func TestRunningHaproxy(t *testing.T) {
 	h := startHaproxy(t)
 	quick := 2 * time.Second
 	everything := w(h, func(w *watcher) { w.frontends, w.backends, w.minUp = []string{"fe_web"}, []string{"be_app"}, 2 })
-	expect(t, look(t, everything, quick), sdk.Up, "frontend fe_web is OPEN, backend be_app has 2 servers up")
-	expect(t, look(t, w(h, func(w *watcher) { w.backends = []string{"be_empty"} }), quick), sdk.Down, "backend be_empty has 0 servers up, want 1")
-	expect(t, look(t, w(h, func(w *watcher) { w.backends, w.minUp = []string{"be_empty"}, 0 }), quick), sdk.Up, "backend be_empty has 0")
-	expect(t, look(t, w(h, func(w *watcher) { w.backends = []string{"fe_web"} }), quick), sdk.Down, "there is no backend fe_web")
-	expect(t, look(t, w(h, func(w *watcher) { w.frontends = []string{"nope", "fe_web"} }), quick), sdk.Down, "there is no frontend nope")
+	expect(t, look(t, everything, quick), sdk.Pass, "frontend fe_web is OPEN, backend be_app has 2 servers up")
+	expect(t, look(t, w(h, func(w *watcher) { w.backends = []string{"be_empty"} }), quick), sdk.Fail, "backend be_empty has 0 servers up, want 1")
+	expect(t, look(t, w(h, func(w *watcher) { w.backends, w.minUp = []string{"be_empty"}, 0 }), quick), sdk.Pass, "backend be_empty has 0")
+	expect(t, look(t, w(h, func(w *watcher) { w.backends = []string{"fe_web"} }), quick), sdk.Fail, "there is no backend fe_web")
+	expect(t, look(t, w(h, func(w *watcher) { w.frontends = []string{"nope", "fe_web"} }), quick), sdk.Fail, "there is no frontend nope")
 	h.command(t, "disable server be_app/a")
-	expect(t, look(t, everything, quick), sdk.Down, "backend be_app has 1 servers up, want 2")
+	expect(t, look(t, everything, quick), sdk.Fail, "backend be_app has 1 servers up, want 2")
 	h.command(t, "enable server be_app/a")
-	expect(t, look(t, everything, quick), sdk.Up, "")
+	expect(t, look(t, everything, quick), sdk.Pass, "")
 	h.command(t, "disable frontend fe_web")
-	expect(t, look(t, everything, quick), sdk.Down, "frontend fe_web is PAUSED")
+	expect(t, look(t, everything, quick), sdk.Fail, "frontend fe_web is PAUSED")
 }
 
 func TestFrozenHaproxy(t *testing.T) {
@@ -172,10 +172,10 @@ func TestFrozenHaproxy(t *testing.T) {
 	if err := h.process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	h.await(t, w(h, func(*watcher) {}), sdk.Down) // a thread that waits for a CPU stops later
+	h.await(t, w(h, func(*watcher) {}), sdk.Fail) // a thread that waits for a CPU stops later
 	for range 3 {                                 // connections pile up where the kernel accepts them
 		begin := time.Now()
-		expect(t, look(t, w(h, func(*watcher) {}), 200*time.Millisecond), sdk.Down, "does not answer")
+		expect(t, look(t, w(h, func(*watcher) {}), 200*time.Millisecond), sdk.Fail, "does not answer")
 		if took := time.Since(begin); took > 2*time.Second {
 			t.Errorf("took %v, the deadline is 200ms", took)
 		}
@@ -183,7 +183,7 @@ func TestFrozenHaproxy(t *testing.T) {
 	if err := h.process.Signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
-	h.await(t, w(h, func(*watcher) {}), sdk.Up)
+	h.await(t, w(h, func(*watcher) {}), sdk.Pass)
 }
 
 func TestStoppingHaproxy(t *testing.T) {
@@ -199,7 +199,7 @@ func TestStoppingHaproxy(t *testing.T) {
 	if err := h.process.Signal(syscall.SIGUSR1); err != nil {
 		t.Fatal(err)
 	}
-	h.await(t, w(h, func(*watcher) {}), sdk.Down)
+	h.await(t, w(h, func(*watcher) {}), sdk.Fail)
 }
 
 func TestKilledHaproxy(t *testing.T) {
@@ -208,11 +208,11 @@ func TestKilledHaproxy(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-h.exited
-	expect(t, look(t, w(h, func(*watcher) {}), time.Second), sdk.Down, "nobody listens on")
+	expect(t, look(t, w(h, func(*watcher) {}), time.Second), sdk.Fail, "nobody listens on")
 	if err := os.Remove(h.socket); err != nil {
 		t.Fatal(err)
 	}
-	expect(t, look(t, w(h, func(*watcher) {}), time.Second), sdk.Down, "there is no socket")
+	expect(t, look(t, w(h, func(*watcher) {}), time.Second), sdk.Fail, "there is no socket")
 }
 
 func TestBinary(t *testing.T) {
@@ -223,7 +223,7 @@ func TestBinary(t *testing.T) {
 	}
 	sdktest.Verify(t, binary, fmt.Sprintf(`{"socket": %q, "frontends": ["fe_web"]}`, h.socket))
 	out, err := exec.Command(binary, "-check", fmt.Sprintf(`{"socket": %q}`, h.socket)).CombinedOutput()
-	if err != nil || !strings.HasPrefix(string(out), "up: haproxy ") {
-		t.Errorf("-check = %q, %v, want up", out, err)
+	if err != nil || !strings.HasPrefix(string(out), "pass: haproxy ") {
+		t.Errorf("-check = %q, %v, want pass", out, err)
 	}
 }

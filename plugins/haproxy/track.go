@@ -145,9 +145,9 @@ func (w *watcher) judge(s state) (sdk.Result, error) {
 		}
 		said = append(said, fmt.Sprintf("backend %s has %d servers up", name, b.up))
 	}
-	return sdk.Result{Verdict: sdk.Up, Message: strings.Join(said, ", ")}, nil
+	return sdk.Result{Status: sdk.Pass, Detail: strings.Join(said, ", ")}, nil
 }
 
 func down(format string, args ...any) (sdk.Result, error) {
-	return sdk.Result{Verdict: sdk.Down, Message: fmt.Sprintf(format, args...)}, nil
+	return sdk.Result{Status: sdk.Fail, Detail: fmt.Sprintf(format, args...)}, nil
 }

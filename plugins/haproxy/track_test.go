@@ -56,19 +56,19 @@ func TestAnswers(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		handle  func(net.Conn)
-		want    sdk.Verdict
+		want    sdk.Status
 		message string
 	}{
-		{"a good answer", say(info + header + "fe,FRONTEND,OPEN,,,\n\n" + header + "be,BACKEND,UP,1,1,\n\n"), sdk.Up, "backend be has 2 servers up"},
-		{"a full frontend serves", say(info + header + "fe,FRONTEND,FULL,,,\nbe,BACKEND,UP,2,0,\n"), sdk.Up, "FULL"},
-		{"a stopping process does not", say(strings.Replace(info, "Stopping: 0", "Stopping: 1", 1)), sdk.Down, "stopping"},
-		{"a closed frontend does not", say(info + header + "fe,FRONTEND,STOP,,,\n"), sdk.Down, "frontend fe is STOP"},
-		{"a refusal", say("Permission denied\n"), sdk.Down, "not haproxy"},
-		{"garbage", say(strings.Repeat("\x00\xff\n,\"", 10_000)), sdk.Down, "not haproxy"},
-		{"broken tables", say(info + header + "\"fe,FRONTEND\nfe,FRONTEND,OPEN,,,,,,,,,,,\n"), sdk.Down, "no frontend fe"},
-		{"numbers that are none", say(info + header + "fe,FRONTEND,OPEN,,,\nbe,BACKEND,UP,-1,99999999999999999999,\n"), sdk.Down, "0 servers up"},
-		{"nothing", say(""), sdk.Down, "without an answer"},
-		{"silence", func(c net.Conn) { _, _ = c.Read(make([]byte, 4096)); _, _ = c.Read(make([]byte, 1)) }, sdk.Down, "does not answer"},
+		{"a good answer", say(info + header + "fe,FRONTEND,OPEN,,,\n\n" + header + "be,BACKEND,UP,1,1,\n\n"), sdk.Pass, "backend be has 2 servers up"},
+		{"a full frontend serves", say(info + header + "fe,FRONTEND,FULL,,,\nbe,BACKEND,UP,2,0,\n"), sdk.Pass, "FULL"},
+		{"a stopping process does not", say(strings.Replace(info, "Stopping: 0", "Stopping: 1", 1)), sdk.Fail, "stopping"},
+		{"a closed frontend does not", say(info + header + "fe,FRONTEND,STOP,,,\n"), sdk.Fail, "frontend fe is STOP"},
+		{"a refusal", say("Permission denied\n"), sdk.Fail, "not haproxy"},
+		{"garbage", say(strings.Repeat("\x00\xff\n,\"", 10_000)), sdk.Fail, "not haproxy"},
+		{"broken tables", say(info + header + "\"fe,FRONTEND\nfe,FRONTEND,OPEN,,,,,,,,,,,\n"), sdk.Fail, "no frontend fe"},
+		{"numbers that are none", say(info + header + "fe,FRONTEND,OPEN,,,\nbe,BACKEND,UP,-1,99999999999999999999,\n"), sdk.Fail, "0 servers up"},
+		{"nothing", say(""), sdk.Fail, "without an answer"},
+		{"silence", func(c net.Conn) { _, _ = c.Read(make([]byte, 4096)); _, _ = c.Read(make([]byte, 1)) }, sdk.Fail, "does not answer"},
 		{"endless output", endless(strings.Repeat("x: y\n", 10_000), 0), sdk.Unknown, "longer than 1048576 bytes"},
 		{"drips", endless("x", 10*time.Millisecond), sdk.Unknown, "read reply"},
 	} {
@@ -102,14 +102,14 @@ func endless(text string, pause time.Duration) func(net.Conn) {
 func TestConfiguration(t *testing.T) {
 	good := fake(t, say(info))
 	sdktest.Run(t, tracker{}, []sdktest.Case{
-		{Name: "the socket alone will do", Config: fmt.Sprintf(`{"socket": %q}`, good), Want: sdk.Up, Message: "haproxy 9.9"},
+		{Name: "the socket alone will do", Config: fmt.Sprintf(`{"socket": %q}`, good), Want: sdk.Pass, Detail: "haproxy 9.9"},
 		{Name: "a socket is required", Config: `{}`, Mistakes: []string{"socket"}},
 		{Name: "a relative path is refused", Config: `{"socket": "a.sock"}`, Mistakes: []string{"socket"}},
 		{Name: "min_up without backends is refused", Config: `{"socket": "/s", "min_up": 1}`, Mistakes: []string{"min_up"}},
 		{Name: "half a server is refused", Config: `{"socket": "/s", "backends": ["b"], "min_up": 1.5}`, Mistakes: []string{"min_up"}},
 		{Name: "a name cannot hold commands", Config: `{"socket": "/s", "frontends": ["a;shutdown sessions server x"]}`, Mistakes: []string{"frontends"}},
 		{Name: "too many names are refused", Config: `{"socket": "/s", "backends": ["b"` + strings.Repeat(`,"b"`, maxProxies) + `]}`, Mistakes: []string{"backends"}},
-		{Name: "no socket there means down", Config: `{"socket": "/nonexistent/s"}`, Want: sdk.Down, Message: "there is no socket"},
+		{Name: "no socket there means down", Config: `{"socket": "/nonexistent/s"}`, Want: sdk.Fail, Detail: "there is no socket"},
 	})
 }
 

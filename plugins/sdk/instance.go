@@ -66,7 +66,7 @@ func (i *instance) check(ctx context.Context) Result {
 		left = time.Until(d)
 	}
 	if !i.busy.CompareAndSwap(false, true) {
-		return Result{Unknown, "the previous check has not returned"}
+		return Result{Status: Unknown, Code: CodeBusy, Detail: "the previous check has not returned"}
 	}
 	inner, cancel := context.WithTimeout(ctx, left*8/10)
 	done := make(chan Result, 1) // the result of a check that was left behind is dropped
@@ -81,9 +81,9 @@ func (i *instance) check(ctx context.Context) Result {
 	case r := <-done:
 		return r
 	case <-late.C:
-		return Result{Unknown, fmt.Sprintf("no result within %v", (left * 9 / 10).Round(time.Millisecond))}
+		return Result{Status: Unknown, Code: CodeDeadline, Detail: fmt.Sprintf("no result within %v", (left * 9 / 10).Round(time.Millisecond))}
 	case <-ctx.Done():
-		return Result{Unknown, "the check was cancelled"}
+		return Result{Status: Unknown, Code: CodeCancelled, Detail: "the check was cancelled"}
 	}
 }
 
@@ -91,12 +91,11 @@ func (i *instance) once(ctx context.Context) (r Result) {
 	err := contain(func() (err error) { r, err = i.i.Check(ctx); return })
 	switch {
 	case err != nil:
-		r = Result{Unknown, err.Error()}
-	case r.Verdict != Up && r.Verdict != Down:
-		r.Verdict = Unknown
+		r = Result{Status: Unknown, Code: CodeError, Detail: err.Error()}
+	case !r.Status.known():
+		r.Status = Unknown
 	}
-	r.Message = oneLine(r.Message)
-	return r
+	return r.bounded()
 }
 
 func (i *instance) close() {
@@ -119,12 +118,9 @@ func contain(f func() error) (err error) {
 	return f()
 }
 
-// maxMessage bounds what is sent to the host.
-const maxMessage = 1024
-
 func oneLine(s string) string {
-	if len(s) > maxMessage {
-		s = s[:maxMessage]
+	if len(s) > maxDetail {
+		s = s[:maxDetail]
 	}
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f {

@@ -48,26 +48,55 @@ type Tracker interface {
 // An Instance watches one thing. If it is an io.Closer it is closed when it is not needed
 // any more; a last check may still be under way then.
 type Instance interface {
-	// Check looks once, changes nothing, and returns before ctx ends. It returns Down only if
+	// Check looks once, changes nothing, and returns before ctx ends. It returns Fail only if
 	// it saw that the thing is down; whatever kept it from looking is an error, and the agent
 	// then holds the last verdict for as long as the tracker block says.
 	Check(ctx context.Context) (Result, error)
 }
 
-// A Verdict is what one check saw.
-type Verdict string
+// A Watcher is an Instance that knows of changes before it is asked.
+type Watcher interface {
+	Instance
+	// Watch calls changed with what Check would return, whenever that is something else, until
+	// ctx ends or it cannot watch any more. The agent goes on calling Check meanwhile, and
+	// calls Watch again a while after it returned.
+	Watch(ctx context.Context, changed func(Result)) error
+}
 
-// The verdicts.
+// A Status is what one check saw.
+type Status string
+
+// The statuses. Pass and Warn count as up, Fail as down.
 const (
-	Unknown Verdict = "unknown" // could not look
-	Up      Verdict = "up"
-	Down    Verdict = "down"
+	Unknown Status = "unknown" // could not look
+	Pass    Status = "pass"
+	Warn    Status = "warn" // it works, and somebody should look at it
+	Fail    Status = "fail"
 )
 
-// A Result is a verdict and one short line that says why.
+// A Result is what one check saw and why it thinks so. What is too long is cut.
 type Result struct {
-	Verdict Verdict
-	Message string
+	Status Status
+	// Detail is one short line for people.
+	Detail string
+	// Code says what was seen, for programs: upper case letters, digits and underscores, such
+	// as EMPTY_REPLY. It may be empty.
+	Code string
+	// Parts are the things that the check looked at, if there are several.
+	Parts []Part
+	// Metrics are figures by name: lower case letters, digits, underscores, and a label in
+	// braces, such as backend_up{be_app}.
+	Metrics map[string]float64
+	// Facts are what is known of the thing that is watched, such as its pid and version.
+	Facts map[string]string
+}
+
+// A Part is one of several things that a check looked at.
+type Part struct {
+	Name   string
+	Status Status
+	Detail string
+	Code   string
 }
 
 // Serve serves the plugin to the agent that started it, or does what the command line asks
@@ -93,7 +122,7 @@ func run(c *Config, args []string, cookie string, stdout, stderr io.Writer) int 
 	flags := flag.NewFlagSet(binary, flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	describe := flags.Bool("describe", false, "print the schema as JSON (what "+c.Name+".schema.json holds)")
-	config := flags.String("check", "", "make one check with this JSON `config`; exit 0 up, 1 down, 2 unknown")
+	config := flags.String("check", "", "make one check with this JSON `config`; exit 0 pass or warn, 1 fail, 2 unknown")
 	timeout := flags.Duration("timeout", 5*time.Second, "how long the check may take")
 	if err := flags.Parse(args); err != nil {
 		return 2
@@ -143,11 +172,11 @@ func checkOnce(c *Config, config string, timeout time.Duration, stdout, stderr i
 	}
 	defer i.close()
 	r := i.check(ctx)
-	_, _ = fmt.Fprintf(stdout, "%s: %s\n", r.Verdict, r.Message)
-	switch r.Verdict {
-	case Up:
+	_, _ = fmt.Fprintf(stdout, "%s: %s\n", r.Status, r.Detail)
+	switch r.Status {
+	case Pass, Warn:
 		return 0
-	case Down:
+	case Fail:
 		return 1
 	}
 	return 2

@@ -45,16 +45,16 @@ type script string
 func (s script) Check(ctx context.Context) (Result, error) {
 	switch s {
 	case "up":
-		return Result{Up, "fine"}, nil
+		return Result{Status: Pass, Detail: "fine"}, nil
 	case "down":
-		return Result{Down, "two\nlines"}, nil
+		return Result{Status: Fail, Detail: "two\nlines"}, nil
 	case "fail":
-		return Result{Up, "no"}, errors.New("cannot look")
+		return Result{Status: Pass, Detail: "no"}, errors.New("cannot look")
 	case "panic":
 		panic("in Check")
 	case "obey":
 		<-ctx.Done()
-		return Result{Down, "silent"}, nil
+		return Result{Status: Fail, Detail: "silent"}, nil
 	case "hang":
 		<-time.After(time.Hour)
 	}
@@ -76,8 +76,8 @@ func TestCommandLine(t *testing.T) {
       "required": true,
       "description": "what to do"
     }`, ""},
-		{"-check of something up", config, []string{"-check", `{"do":"up"}`}, 0, "up: fine\n", ""},
-		{"-check of something down", config, []string{"-check", `{"do":"down"}`}, 1, "down: two lines\n", ""},
+		{"-check of something up", config, []string{"-check", `{"do":"up"}`}, 0, "pass: fine\n", ""},
+		{"-check of something down", config, []string{"-check", `{"do":"down"}`}, 1, "fail: two lines\n", ""},
 		{"-check of something that cannot be measured", config, []string{"-check", `{"do":"fail"}`}, 2, "unknown: cannot look\n", ""},
 		{"-check with a panic", config, []string{"-check", `{"do":"panic"}`}, 2, "unknown: panic: in Check\n", ""},
 		{"-check without a verdict", config, []string{"-check", `{"do":"?"}`}, 2, "unknown: \n", ""},
@@ -108,19 +108,19 @@ func TestCheckKeepsToItsShareOfTheTime(t *testing.T) {
 			want Result
 			took time.Duration
 		}{
-			{"up", Result{Up, "fine"}, 0},
-			{"obey", Result{Down, "silent"}, 800 * time.Millisecond},
-			{"hang", Result{Unknown, "no result within 900ms"}, 900 * time.Millisecond},
+			{"up", Result{Status: Pass, Detail: "fine"}, 0},
+			{"obey", Result{Status: Fail, Detail: "silent"}, 800 * time.Millisecond},
+			{"hang", Result{Status: Unknown, Code: CodeDeadline, Detail: "no result within 900ms"}, 900 * time.Millisecond},
 		} {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			i := &instance{i: tt.do}
 			begin := time.Now()
 			got := i.check(ctx)
-			if took := time.Since(begin); got != tt.want || took != tt.took {
+			if took := time.Since(begin); !cmp.Equal(got, tt.want) || took != tt.took {
 				t.Errorf("check of %q = %v after %v, want %v after %v", tt.do, got, took, tt.want, tt.took)
 			}
 			if tt.do == "hang" {
-				if got := i.check(ctx); got.Verdict != Unknown || !strings.Contains(got.Message, "previous") {
+				if got := i.check(ctx); got.Status != Unknown || !strings.Contains(got.Detail, "previous") {
 					t.Errorf("check of a stuck instance = %v, want unknown", got)
 				}
 			}

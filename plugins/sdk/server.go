@@ -76,7 +76,9 @@ type server struct {
 
 // Info implements pluginv1.PluginServer.
 func (s *server) Info(context.Context, *pluginv1.InfoRequest) (*pluginv1.InfoResponse, error) {
-	return &pluginv1.InfoResponse{Name: s.config.Name, Version: s.config.Version, Types: []string{"track"}}, nil
+	return &pluginv1.InfoResponse{
+		Name: s.config.Name, Version: s.config.Version, Types: []string{"track"}, Features: []string{"watch"},
+	}, nil
 }
 
 // Schema implements pluginv1.PluginServer.
@@ -131,13 +133,60 @@ func (s *server) Forget(_ context.Context, r *pluginv1.ForgetRequest) (*pluginv1
 
 // Check implements pluginv1.TrackServer.
 func (s *server) Check(ctx context.Context, r *pluginv1.CheckRequest) (*pluginv1.CheckResponse, error) {
-	s.mu.Lock()
-	i, ok := s.instances[r.Instance]
-	s.mu.Unlock()
-	if !ok {
-		return nil, status.Error(codes.NotFound, fmt.Sprintf("there is no instance %q", r.Instance))
+	i, err := s.instance(r.Instance)
+	if err != nil {
+		return nil, err
 	}
-	res := i.check(ctx)
-	verdicts := map[Verdict]pluginv1.Verdict{Up: pluginv1.Verdict_VERDICT_UP, Down: pluginv1.Verdict_VERDICT_DOWN}
-	return &pluginv1.CheckResponse{Verdict: verdicts[res.Verdict], Message: res.Message}, nil
+	return message(i.check(ctx)), nil
+}
+
+// Watch implements pluginv1.TrackServer.
+func (s *server) Watch(r *pluginv1.WatchRequest, stream grpc.ServerStreamingServer[pluginv1.CheckResponse]) error {
+	i, err := s.instance(r.Instance)
+	if err != nil {
+		return err
+	}
+	w, ok := i.i.(Watcher)
+	if !ok {
+		return status.Error(codes.FailedPrecondition, "this instance has to be asked")
+	}
+	// Results come from the plugin's own goroutines, and a stream takes one at a time.
+	var sending sync.Mutex
+	err = contain(func() error {
+		return w.Watch(stream.Context(), func(res Result) {
+			if !res.Status.known() {
+				res.Status = Unknown
+			}
+			sending.Lock()
+			defer sending.Unlock()
+			_ = stream.Send(message(res.bounded())) // the stream's context ends with it
+		})
+	})
+	if err != nil {
+		return status.Error(codes.Unknown, oneLine(err.Error()))
+	}
+	return nil
+}
+
+func (s *server) instance(name string) (*instance, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i, ok := s.instances[name]
+	if !ok {
+		return nil, status.Error(codes.NotFound, fmt.Sprintf("there is no instance %q", name))
+	}
+	return i, nil
+}
+
+var statuses = map[Status]pluginv1.Status{
+	Unknown: pluginv1.Status_STATUS_UNKNOWN, Pass: pluginv1.Status_STATUS_PASS,
+	Warn: pluginv1.Status_STATUS_WARN, Fail: pluginv1.Status_STATUS_FAIL,
+}
+
+func message(r Result) *pluginv1.CheckResponse {
+	out := &pluginv1.CheckResponse{Status: statuses[r.Status], Detail: r.Detail, Code: r.Code, Metrics: r.Metrics, Facts: r.Facts}
+	for _, p := range r.Parts {
+		out.Parts = append(out.Parts, &pluginv1.Part{Name: p.Name, Status: statuses[p.Status], Detail: p.Detail, Code: p.Code})
+	}
+	return out
 }

@@ -24,8 +24,8 @@ type Case struct {
 	Config string // JSON
 	// Mistakes are the attributes that must be blamed, in order; then there is no check.
 	Mistakes []string
-	Want     sdk.Verdict
-	Message  string        // must be part of the result's message
+	Want     sdk.Status
+	Detail   string        // must be part of the result's
 	Timeout  time.Duration // of the check; 5 s if zero
 }
 
@@ -43,8 +43,8 @@ func Run(t *testing.T, tracker sdk.Tracker, cases []Case) {
 				return
 			}
 			got := check(t, conn, c.Name, c.Timeout)
-			if got.Verdict != c.Want || !strings.Contains(got.Message, c.Message) {
-				t.Errorf("result %s %q, want %s %q", got.Verdict, got.Message, c.Want, c.Message)
+			if got.Status != c.Want || !strings.Contains(got.Detail, c.Detail) {
+				t.Errorf("result %s %q, want %s %q", got.Status, got.Detail, c.Want, c.Detail)
 			}
 			forget(t, conn, c.Name)
 		})
@@ -115,10 +115,20 @@ func check(t *testing.T, conn *grpc.ClientConn, instance string, timeout time.Du
 	if err != nil {
 		t.Fatalf("check: %v", err)
 	}
-	verdicts := map[pluginv1.Verdict]sdk.Verdict{
-		pluginv1.Verdict_VERDICT_UNKNOWN: sdk.Unknown,
-		pluginv1.Verdict_VERDICT_UP:      sdk.Up,
-		pluginv1.Verdict_VERDICT_DOWN:    sdk.Down,
+	return result(r)
+}
+
+var statuses = map[pluginv1.Status]sdk.Status{
+	pluginv1.Status_STATUS_UNKNOWN: sdk.Unknown,
+	pluginv1.Status_STATUS_PASS:    sdk.Pass,
+	pluginv1.Status_STATUS_WARN:    sdk.Warn,
+	pluginv1.Status_STATUS_FAIL:    sdk.Fail,
+}
+
+func result(r *pluginv1.CheckResponse) sdk.Result {
+	out := sdk.Result{Status: statuses[r.Status], Detail: r.Detail, Code: r.Code, Metrics: r.Metrics, Facts: r.Facts}
+	for _, p := range r.Parts {
+		out.Parts = append(out.Parts, sdk.Part{Name: p.Name, Status: statuses[p.Status], Detail: p.Detail, Code: p.Code})
 	}
-	return sdk.Result{Verdict: verdicts[r.Verdict], Message: r.Message}
+	return out
 }

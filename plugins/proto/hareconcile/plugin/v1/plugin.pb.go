@@ -69,7 +69,9 @@ type InfoResponse struct {
 	Name    string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	Version string `protobuf:"bytes,2,opt,name=version,proto3" json:"version,omitempty"`
 	// The other services that the plugin serves: "track".
-	Types         []string `protobuf:"bytes,3,rep,name=types,proto3" json:"types,omitempty"`
+	Types []string `protobuf:"bytes,3,rep,name=types,proto3" json:"types,omitempty"`
+	// What of them is optional and served: "watch".
+	Features      []string `protobuf:"bytes,4,rep,name=features,proto3" json:"features,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -121,6 +123,13 @@ func (x *InfoResponse) GetVersion() string {
 func (x *InfoResponse) GetTypes() []string {
 	if x != nil {
 		return x.Types
+	}
+	return nil
+}
+
+func (x *InfoResponse) GetFeatures() []string {
+	if x != nil {
+		return x.Features
 	}
 	return nil
 }
@@ -505,11 +514,12 @@ var File_hareconcile_plugin_v1_plugin_proto protoreflect.FileDescriptor
 const file_hareconcile_plugin_v1_plugin_proto_rawDesc = "" +
 	"\n" +
 	"\"hareconcile/plugin/v1/plugin.proto\x12\x15hareconcile.plugin.v1\"\r\n" +
-	"\vInfoRequest\"R\n" +
+	"\vInfoRequest\"n\n" +
 	"\fInfoResponse\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12\x14\n" +
-	"\x05types\x18\x03 \x03(\tR\x05types\"\x0f\n" +
+	"\x05types\x18\x03 \x03(\tR\x05types\x12\x1a\n" +
+	"\bfeatures\x18\x04 \x03(\tR\bfeatures\"\x0f\n" +
 	"\rSchemaRequest\"\xc8\x01\n" +
 	"\x0eSchemaResponse\x12U\n" +
 	"\n" +

@@ -21,54 +21,60 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Verdict is the outcome of one check.
-type Verdict int32
+// Status is the outcome of one check.
+type Status int32
 
 const (
-	// The check could not be made; also what an answer without a verdict means.
-	Verdict_VERDICT_UNKNOWN Verdict = 0
-	Verdict_VERDICT_UP      Verdict = 1
-	Verdict_VERDICT_DOWN    Verdict = 2
+	// The check could not be made; also what an answer without a status means.
+	Status_STATUS_UNKNOWN Status = 0
+	// It is as it should be.
+	Status_STATUS_PASS Status = 1
+	// It works, and somebody should look at it. It counts as up.
+	Status_STATUS_WARN Status = 2
+	// It was seen to be down.
+	Status_STATUS_FAIL Status = 3
 )
 
-// Enum value maps for Verdict.
+// Enum value maps for Status.
 var (
-	Verdict_name = map[int32]string{
-		0: "VERDICT_UNKNOWN",
-		1: "VERDICT_UP",
-		2: "VERDICT_DOWN",
+	Status_name = map[int32]string{
+		0: "STATUS_UNKNOWN",
+		1: "STATUS_PASS",
+		2: "STATUS_WARN",
+		3: "STATUS_FAIL",
 	}
-	Verdict_value = map[string]int32{
-		"VERDICT_UNKNOWN": 0,
-		"VERDICT_UP":      1,
-		"VERDICT_DOWN":    2,
+	Status_value = map[string]int32{
+		"STATUS_UNKNOWN": 0,
+		"STATUS_PASS":    1,
+		"STATUS_WARN":    2,
+		"STATUS_FAIL":    3,
 	}
 )
 
-func (x Verdict) Enum() *Verdict {
-	p := new(Verdict)
+func (x Status) Enum() *Status {
+	p := new(Status)
 	*p = x
 	return p
 }
 
-func (x Verdict) String() string {
+func (x Status) String() string {
 	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
 }
 
-func (Verdict) Descriptor() protoreflect.EnumDescriptor {
+func (Status) Descriptor() protoreflect.EnumDescriptor {
 	return file_hareconcile_plugin_v1_track_proto_enumTypes[0].Descriptor()
 }
 
-func (Verdict) Type() protoreflect.EnumType {
+func (Status) Type() protoreflect.EnumType {
 	return &file_hareconcile_plugin_v1_track_proto_enumTypes[0]
 }
 
-func (x Verdict) Number() protoreflect.EnumNumber {
+func (x Status) Number() protoreflect.EnumNumber {
 	return protoreflect.EnumNumber(x)
 }
 
-// Deprecated: Use Verdict.Descriptor instead.
-func (Verdict) EnumDescriptor() ([]byte, []int) {
+// Deprecated: Use Status.Descriptor instead.
+func (Status) EnumDescriptor() ([]byte, []int) {
 	return file_hareconcile_plugin_v1_track_proto_rawDescGZIP(), []int{0}
 }
 
@@ -117,18 +123,73 @@ func (x *CheckRequest) GetInstance() string {
 	return ""
 }
 
+type WatchRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// An instance that Configure made.
+	Instance      string `protobuf:"bytes,1,opt,name=instance,proto3" json:"instance,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchRequest) Reset() {
+	*x = WatchRequest{}
+	mi := &file_hareconcile_plugin_v1_track_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchRequest) ProtoMessage() {}
+
+func (x *WatchRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hareconcile_plugin_v1_track_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchRequest.ProtoReflect.Descriptor instead.
+func (*WatchRequest) Descriptor() ([]byte, []int) {
+	return file_hareconcile_plugin_v1_track_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *WatchRequest) GetInstance() string {
+	if x != nil {
+		return x.Instance
+	}
+	return ""
+}
+
 type CheckResponse struct {
-	state   protoimpl.MessageState `protogen:"open.v1"`
-	Verdict Verdict                `protobuf:"varint,1,opt,name=verdict,proto3,enum=hareconcile.plugin.v1.Verdict" json:"verdict,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Status Status                 `protobuf:"varint,1,opt,name=status,proto3,enum=hareconcile.plugin.v1.Status" json:"status,omitempty"`
 	// One short line for people.
-	Message       string `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
+	Detail string `protobuf:"bytes,2,opt,name=detail,proto3" json:"detail,omitempty"`
+	// What was seen, for programs: upper case letters, digits and underscores, such as
+	// EMPTY_REPLY. Empty if there is nothing more to tell than the status.
+	Code string `protobuf:"bytes,3,opt,name=code,proto3" json:"code,omitempty"`
+	// What the whole was made of, if it has parts.
+	Parts []*Part `protobuf:"bytes,4,rep,name=parts,proto3" json:"parts,omitempty"`
+	// Figures, by name: lower case letters, digits, underscores, and labels in braces, such as
+	// backend_up{be_app}.
+	Metrics map[string]float64 `protobuf:"bytes,5,rep,name=metrics,proto3" json:"metrics,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"fixed64,2,opt,name=value"`
+	// What the plugin knows of the thing that it watches, such as pid and version, by name.
+	Facts         map[string]string `protobuf:"bytes,6,rep,name=facts,proto3" json:"facts,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *CheckResponse) Reset() {
 	*x = CheckResponse{}
-	mi := &file_hareconcile_plugin_v1_track_proto_msgTypes[1]
+	mi := &file_hareconcile_plugin_v1_track_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -140,7 +201,7 @@ func (x *CheckResponse) String() string {
 func (*CheckResponse) ProtoMessage() {}
 
 func (x *CheckResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hareconcile_plugin_v1_track_proto_msgTypes[1]
+	mi := &file_hareconcile_plugin_v1_track_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -153,19 +214,118 @@ func (x *CheckResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckResponse.ProtoReflect.Descriptor instead.
 func (*CheckResponse) Descriptor() ([]byte, []int) {
-	return file_hareconcile_plugin_v1_track_proto_rawDescGZIP(), []int{1}
+	return file_hareconcile_plugin_v1_track_proto_rawDescGZIP(), []int{2}
 }
 
-func (x *CheckResponse) GetVerdict() Verdict {
+func (x *CheckResponse) GetStatus() Status {
 	if x != nil {
-		return x.Verdict
+		return x.Status
 	}
-	return Verdict_VERDICT_UNKNOWN
+	return Status_STATUS_UNKNOWN
 }
 
-func (x *CheckResponse) GetMessage() string {
+func (x *CheckResponse) GetDetail() string {
 	if x != nil {
-		return x.Message
+		return x.Detail
+	}
+	return ""
+}
+
+func (x *CheckResponse) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *CheckResponse) GetParts() []*Part {
+	if x != nil {
+		return x.Parts
+	}
+	return nil
+}
+
+func (x *CheckResponse) GetMetrics() map[string]float64 {
+	if x != nil {
+		return x.Metrics
+	}
+	return nil
+}
+
+func (x *CheckResponse) GetFacts() map[string]string {
+	if x != nil {
+		return x.Facts
+	}
+	return nil
+}
+
+// Part is one of several things that a check looked at.
+type Part struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Name   string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Status Status                 `protobuf:"varint,2,opt,name=status,proto3,enum=hareconcile.plugin.v1.Status" json:"status,omitempty"`
+	// One short line for people.
+	Detail string `protobuf:"bytes,3,opt,name=detail,proto3" json:"detail,omitempty"`
+	// As in CheckResponse.
+	Code          string `protobuf:"bytes,4,opt,name=code,proto3" json:"code,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Part) Reset() {
+	*x = Part{}
+	mi := &file_hareconcile_plugin_v1_track_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Part) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Part) ProtoMessage() {}
+
+func (x *Part) ProtoReflect() protoreflect.Message {
+	mi := &file_hareconcile_plugin_v1_track_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Part.ProtoReflect.Descriptor instead.
+func (*Part) Descriptor() ([]byte, []int) {
+	return file_hareconcile_plugin_v1_track_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Part) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Part) GetStatus() Status {
+	if x != nil {
+		return x.Status
+	}
+	return Status_STATUS_UNKNOWN
+}
+
+func (x *Part) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
+func (x *Part) GetCode() string {
+	if x != nil {
+		return x.Code
 	}
 	return ""
 }
@@ -176,17 +336,36 @@ const file_hareconcile_plugin_v1_track_proto_rawDesc = "" +
 	"\n" +
 	"!hareconcile/plugin/v1/track.proto\x12\x15hareconcile.plugin.v1\"*\n" +
 	"\fCheckRequest\x12\x1a\n" +
-	"\binstance\x18\x01 \x01(\tR\binstance\"c\n" +
-	"\rCheckResponse\x128\n" +
-	"\averdict\x18\x01 \x01(\x0e2\x1e.hareconcile.plugin.v1.VerdictR\averdict\x12\x18\n" +
-	"\amessage\x18\x02 \x01(\tR\amessage*@\n" +
-	"\aVerdict\x12\x13\n" +
-	"\x0fVERDICT_UNKNOWN\x10\x00\x12\x0e\n" +
+	"\binstance\x18\x01 \x01(\tR\binstance\"*\n" +
+	"\fWatchRequest\x12\x1a\n" +
+	"\binstance\x18\x01 \x01(\tR\binstance\"\xaf\x03\n" +
+	"\rCheckResponse\x125\n" +
+	"\x06status\x18\x01 \x01(\x0e2\x1d.hareconcile.plugin.v1.StatusR\x06status\x12\x16\n" +
+	"\x06detail\x18\x02 \x01(\tR\x06detail\x12\x12\n" +
+	"\x04code\x18\x03 \x01(\tR\x04code\x121\n" +
+	"\x05parts\x18\x04 \x03(\v2\x1b.hareconcile.plugin.v1.PartR\x05parts\x12K\n" +
+	"\ametrics\x18\x05 \x03(\v21.hareconcile.plugin.v1.CheckResponse.MetricsEntryR\ametrics\x12E\n" +
+	"\x05facts\x18\x06 \x03(\v2/.hareconcile.plugin.v1.CheckResponse.FactsEntryR\x05facts\x1a:\n" +
+	"\fMetricsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x01R\x05value:\x028\x01\x1a8\n" +
 	"\n" +
-	"VERDICT_UP\x10\x01\x12\x10\n" +
-	"\fVERDICT_DOWN\x10\x022[\n" +
+	"FactsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"}\n" +
+	"\x04Part\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x125\n" +
+	"\x06status\x18\x02 \x01(\x0e2\x1d.hareconcile.plugin.v1.StatusR\x06status\x12\x16\n" +
+	"\x06detail\x18\x03 \x01(\tR\x06detail\x12\x12\n" +
+	"\x04code\x18\x04 \x01(\tR\x04code*O\n" +
+	"\x06Status\x12\x12\n" +
+	"\x0eSTATUS_UNKNOWN\x10\x00\x12\x0f\n" +
+	"\vSTATUS_PASS\x10\x01\x12\x0f\n" +
+	"\vSTATUS_WARN\x10\x02\x12\x0f\n" +
+	"\vSTATUS_FAIL\x10\x032\xb1\x01\n" +
 	"\x05Track\x12R\n" +
-	"\x05Check\x12#.hareconcile.plugin.v1.CheckRequest\x1a$.hareconcile.plugin.v1.CheckResponseBQZOgithub.com/hareconcile/hareconcile/plugins/proto/hareconcile/plugin/v1;pluginv1b\x06proto3"
+	"\x05Check\x12#.hareconcile.plugin.v1.CheckRequest\x1a$.hareconcile.plugin.v1.CheckResponse\x12T\n" +
+	"\x05Watch\x12#.hareconcile.plugin.v1.WatchRequest\x1a$.hareconcile.plugin.v1.CheckResponse0\x01BQZOgithub.com/hareconcile/hareconcile/plugins/proto/hareconcile/plugin/v1;pluginv1b\x06proto3"
 
 var (
 	file_hareconcile_plugin_v1_track_proto_rawDescOnce sync.Once
@@ -201,21 +380,31 @@ func file_hareconcile_plugin_v1_track_proto_rawDescGZIP() []byte {
 }
 
 var file_hareconcile_plugin_v1_track_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_hareconcile_plugin_v1_track_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
+var file_hareconcile_plugin_v1_track_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_hareconcile_plugin_v1_track_proto_goTypes = []any{
-	(Verdict)(0),          // 0: hareconcile.plugin.v1.Verdict
+	(Status)(0),           // 0: hareconcile.plugin.v1.Status
 	(*CheckRequest)(nil),  // 1: hareconcile.plugin.v1.CheckRequest
-	(*CheckResponse)(nil), // 2: hareconcile.plugin.v1.CheckResponse
+	(*WatchRequest)(nil),  // 2: hareconcile.plugin.v1.WatchRequest
+	(*CheckResponse)(nil), // 3: hareconcile.plugin.v1.CheckResponse
+	(*Part)(nil),          // 4: hareconcile.plugin.v1.Part
+	nil,                   // 5: hareconcile.plugin.v1.CheckResponse.MetricsEntry
+	nil,                   // 6: hareconcile.plugin.v1.CheckResponse.FactsEntry
 }
 var file_hareconcile_plugin_v1_track_proto_depIdxs = []int32{
-	0, // 0: hareconcile.plugin.v1.CheckResponse.verdict:type_name -> hareconcile.plugin.v1.Verdict
-	1, // 1: hareconcile.plugin.v1.Track.Check:input_type -> hareconcile.plugin.v1.CheckRequest
-	2, // 2: hareconcile.plugin.v1.Track.Check:output_type -> hareconcile.plugin.v1.CheckResponse
-	2, // [2:3] is the sub-list for method output_type
-	1, // [1:2] is the sub-list for method input_type
-	1, // [1:1] is the sub-list for extension type_name
-	1, // [1:1] is the sub-list for extension extendee
-	0, // [0:1] is the sub-list for field type_name
+	0, // 0: hareconcile.plugin.v1.CheckResponse.status:type_name -> hareconcile.plugin.v1.Status
+	4, // 1: hareconcile.plugin.v1.CheckResponse.parts:type_name -> hareconcile.plugin.v1.Part
+	5, // 2: hareconcile.plugin.v1.CheckResponse.metrics:type_name -> hareconcile.plugin.v1.CheckResponse.MetricsEntry
+	6, // 3: hareconcile.plugin.v1.CheckResponse.facts:type_name -> hareconcile.plugin.v1.CheckResponse.FactsEntry
+	0, // 4: hareconcile.plugin.v1.Part.status:type_name -> hareconcile.plugin.v1.Status
+	1, // 5: hareconcile.plugin.v1.Track.Check:input_type -> hareconcile.plugin.v1.CheckRequest
+	2, // 6: hareconcile.plugin.v1.Track.Watch:input_type -> hareconcile.plugin.v1.WatchRequest
+	3, // 7: hareconcile.plugin.v1.Track.Check:output_type -> hareconcile.plugin.v1.CheckResponse
+	3, // 8: hareconcile.plugin.v1.Track.Watch:output_type -> hareconcile.plugin.v1.CheckResponse
+	7, // [7:9] is the sub-list for method output_type
+	5, // [5:7] is the sub-list for method input_type
+	5, // [5:5] is the sub-list for extension type_name
+	5, // [5:5] is the sub-list for extension extendee
+	0, // [0:5] is the sub-list for field type_name
 }
 
 func init() { file_hareconcile_plugin_v1_track_proto_init() }
@@ -229,7 +418,7 @@ func file_hareconcile_plugin_v1_track_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hareconcile_plugin_v1_track_proto_rawDesc), len(file_hareconcile_plugin_v1_track_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   2,
+			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -20,16 +20,22 @@ const _ = grpc.SupportPackageIsVersion9
 
 const (
 	Track_Check_FullMethodName = "/hareconcile.plugin.v1.Track/Check"
+	Track_Watch_FullMethodName = "/hareconcile.plugin.v1.Track/Watch"
 )
 
 // TrackClient is the client API for Track service.
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// Track is served by plugins that watch something: they say whether it is up.
+// Track is served by plugins that watch something: they say how it is.
 type TrackClient interface {
 	// Check looks once. It answers within the call's deadline, and changes nothing.
 	Check(ctx context.Context, in *CheckRequest, opts ...grpc.CallOption) (*CheckResponse, error)
+	// Watch answers each time that something has changed, without being asked, until the call
+	// ends. A plugin need not serve it (UNIMPLEMENTED), or not for every instance
+	// (FAILED_PRECONDITION). What it sends is what Check would answer at that moment; the host
+	// goes on asking Check meanwhile.
+	Watch(ctx context.Context, in *WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[CheckResponse], error)
 }
 
 type trackClient struct {
@@ -50,14 +56,38 @@ func (c *trackClient) Check(ctx context.Context, in *CheckRequest, opts ...grpc.
 	return out, nil
 }
 
+func (c *trackClient) Watch(ctx context.Context, in *WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[CheckResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Track_ServiceDesc.Streams[0], Track_Watch_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[WatchRequest, CheckResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Track_WatchClient = grpc.ServerStreamingClient[CheckResponse]
+
 // TrackServer is the server API for Track service.
 // All implementations must embed UnimplementedTrackServer
 // for forward compatibility.
 //
-// Track is served by plugins that watch something: they say whether it is up.
+// Track is served by plugins that watch something: they say how it is.
 type TrackServer interface {
 	// Check looks once. It answers within the call's deadline, and changes nothing.
 	Check(context.Context, *CheckRequest) (*CheckResponse, error)
+	// Watch answers each time that something has changed, without being asked, until the call
+	// ends. A plugin need not serve it (UNIMPLEMENTED), or not for every instance
+	// (FAILED_PRECONDITION). What it sends is what Check would answer at that moment; the host
+	// goes on asking Check meanwhile.
+	Watch(*WatchRequest, grpc.ServerStreamingServer[CheckResponse]) error
 	mustEmbedUnimplementedTrackServer()
 }
 
@@ -70,6 +100,9 @@ type UnimplementedTrackServer struct{}
 
 func (UnimplementedTrackServer) Check(context.Context, *CheckRequest) (*CheckResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Check not implemented")
+}
+func (UnimplementedTrackServer) Watch(*WatchRequest, grpc.ServerStreamingServer[CheckResponse]) error {
+	return status.Error(codes.Unimplemented, "method Watch not implemented")
 }
 func (UnimplementedTrackServer) mustEmbedUnimplementedTrackServer() {}
 func (UnimplementedTrackServer) testEmbeddedByValue()               {}
@@ -110,6 +143,17 @@ func _Track_Check_Handler(srv interface{}, ctx context.Context, dec func(interfa
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Track_Watch_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(WatchRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(TrackServer).Watch(m, &grpc.GenericServerStream[WatchRequest, CheckResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Track_WatchServer = grpc.ServerStreamingServer[CheckResponse]
+
 // Track_ServiceDesc is the grpc.ServiceDesc for Track service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -122,6 +166,12 @@ var Track_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _Track_Check_Handler,
 		},
 	},
-	Streams:  []grpc.StreamDesc{},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "Watch",
+			Handler:       _Track_Watch_Handler,
+			ServerStreams: true,
+		},
+	},
 	Metadata: "hareconcile/plugin/v1/track.proto",
 }
