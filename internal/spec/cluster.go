@@ -24,6 +24,7 @@ type Cluster struct {
 	Pools           []Pool          `json:"pools,omitempty"`
 	VirtualServers  []VirtualServer `json:"virtual_servers,omitempty"`
 	IPVS            *IPVS           `json:"ipvs,omitempty"`
+	HAProxies       []HAProxy       `json:"haproxies,omitempty"`
 	Moved           []Moved         `json:"moved,omitempty"`
 }
 

@@ -17,15 +17,19 @@ type identified interface{ ID() resource.ID }
 
 // decoders has one entry for each kind.
 var decoders = map[resource.Kind]func([]byte) (identified, error){
-	resource.KindSysctl:       decodeAs[resource.Sysctl](),
-	resource.KindAddress:      decodeAs[resource.Address](),
-	resource.KindIPVSService:  decodeAs[resource.IPVSService](),
-	resource.KindIPVSServer:   decodeAs[resource.IPVSServer](),
-	resource.KindIPVSTimeouts: decodeAs[resource.IPVSTimeouts](),
-	resource.KindIPVSSync:     decodeAs[resource.IPVSSync](),
-	resource.KindTunnel:       decodeAs[resource.Tunnel](),
-	resource.KindVRRPTracker:  decodeAs[resource.VRRPTracker](),
-	resource.KindVRRPInstance: decodeAs[resource.VRRPInstance](),
+	resource.KindSysctl:             decodeAs[resource.Sysctl](),
+	resource.KindAddress:            decodeAs[resource.Address](),
+	resource.KindIPVSService:        decodeAs[resource.IPVSService](),
+	resource.KindIPVSServer:         decodeAs[resource.IPVSServer](),
+	resource.KindIPVSTimeouts:       decodeAs[resource.IPVSTimeouts](),
+	resource.KindIPVSSync:           decodeAs[resource.IPVSSync](),
+	resource.KindHAProxyFile:        decodeAs[resource.HAProxyFile](),
+	resource.KindHAProxyServer:      decodeAs[resource.HAProxyServer](),
+	resource.KindHAProxyMap:         decodeAs[resource.HAProxyMap](),
+	resource.KindHAProxyCertificate: decodeAs[resource.HAProxyCertificate](),
+	resource.KindTunnel:             decodeAs[resource.Tunnel](),
+	resource.KindVRRPTracker:        decodeAs[resource.VRRPTracker](),
+	resource.KindVRRPInstance:       decodeAs[resource.VRRPInstance](),
 }
 
 // DecodeResource reads one resource's struct, strictly: a field that the kind lacks, or an

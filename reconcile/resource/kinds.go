@@ -14,6 +14,12 @@ const (
 	KindIPVSService  Kind = "ipvs_service"
 	KindIPVSServer   Kind = "ipvs_server"
 	KindIPVSSync     Kind = "ipvs_sync"
+
+	KindHAProxyFile        Kind = "haproxy_file"
+	KindHAProxyServer      Kind = "haproxy_server"
+	KindHAProxyMap         Kind = "haproxy_map"
+	KindHAProxyCertificate Kind = "haproxy_certificate"
+
 	KindVRRPTracker  Kind = "vrrp_tracker"
 	KindVRRPInstance Kind = "vrrp_instance"
 )
@@ -21,9 +27,11 @@ const (
 // Order is the order in which kinds are created and updated; deletions go in reverse.
 // What answers for an address is in place before the address can arrive: sysctls before
 // real servers' addresses, the IPVS table before the VRRP instance. Sysctls of a tunnel
-// come after the tunnel, and an address on it after both.
+// come after the tunnel, and an address on it after both. A haproxy is reloaded once its maps
+// are on disk, and told of servers once it has those of the file.
 var Order = []Kind{
 	KindTunnel, KindSysctl, KindAddress, KindIPVSTimeouts, KindIPVSService, KindIPVSServer, KindIPVSSync,
+	KindHAProxyMap, KindHAProxyCertificate, KindHAProxyFile, KindHAProxyServer,
 	KindVRRPTracker, KindVRRPInstance,
 }
 
