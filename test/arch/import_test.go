@@ -12,7 +12,7 @@ import (
 
 // pure are the packages that do no I/O and read no clock.
 var pure = []string{
-	"reconcile", "reconcile/resource", "reconcile/planfile", "internal/spec", "internal/vrrp", "internal/bfd", "internal/check", "internal/check/due", "internal/check/watch", "internal/check/http1", "internal/rollout",
+	"reconcile", "reconcile/resource", "reconcile/planfile", "internal/spec", "internal/vrrp", "internal/bfd", "internal/check", "internal/check/due", "internal/check/watch", "internal/check/http1", "internal/haproxy", "internal/rollout",
 }
 
 var (
@@ -56,6 +56,9 @@ var layers = map[string][]string{
 	"internal/vrrp":      {"reconcile/resource", "internal/spec"},
 	"internal/bfd":       {},
 	"internal/check":     {"reconcile/resource", "internal/spec"},
+
+	"internal/haproxy":        {"internal/spec"},
+	"internal/haproxy/socket": {},
 
 	"internal/check/due":   {},
 	"internal/check/watch": {"internal/check", "internal/check/due"},
