@@ -20,6 +20,7 @@ type Index struct {
 	size      int              // how many objects there are on a director, about
 	places    map[string]int   // of virtual servers in the cluster, by name
 	users     map[string][]int // by pool, the places of those that the node directs
+	haproxies []managedHAProxy
 }
 
 // NewIndex makes c ready for node.
@@ -30,7 +31,7 @@ func NewIndex(c *spec.Cluster, node string) (*Index, error) {
 	}
 	x := &Index{
 		cluster: c, node: n, pools: c.PoolsByName(), instances: c.InstancesByName(),
-		places: make(map[string]int, len(c.VirtualServers)), users: map[string][]int{},
+		places: make(map[string]int, len(c.VirtualServers)), users: map[string][]int{}, haproxies: haproxies(c, node),
 	}
 	for k, vs := range c.VirtualServers {
 		x.places[vs.Name] = k
@@ -67,6 +68,9 @@ func (x *Index) Desired(facts *Facts) Target {
 		b.virtualServer(vs)
 	}
 	b.ipvs()
+	for _, h := range x.haproxies {
+		b.haproxy(h)
+	}
 	b.t.Alarms = x.Alarms(b.t.Raised)
 	return b.t
 }

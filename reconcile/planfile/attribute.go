@@ -13,7 +13,8 @@ import (
 // An attribute is one field of a resource as people read it.
 type attribute struct {
 	name, value string
-	empty       bool // an optional field that is not set
+	empty       bool           // an optional field that is not set
+	text        *resource.Text // of a whole file, instead of value
 }
 
 // orNull returns the value, or null as terraform does for an attribute that is not set.
@@ -44,11 +45,13 @@ func appendFields(out []attribute, v reflect.Value) []attribute {
 			continue
 		}
 		if f.IsExported() {
-			out = append(out, attribute{
-				name:  fieldName(f),
-				value: formatValue(v.Field(i)),
-				empty: optional(f) && v.Field(i).IsZero(),
-			})
+			a := attribute{name: fieldName(f), empty: optional(f) && v.Field(i).IsZero()}
+			if text, ok := v.Field(i).Interface().(resource.Text); ok {
+				a.text = &text
+			} else {
+				a.value = formatValue(v.Field(i))
+			}
+			out = append(out, a)
 		}
 	}
 	return out

@@ -80,6 +80,7 @@ func cases() map[string]planfile.File {
 		{Change: every.Changes[4], Err: errors.New("no")}})
 	return map[string]planfile.File{
 		"kinds":        planfile.New(meta, kinds(), 9, nil),
+		"haproxy":      planfile.New(meta, haproxies(), 9, nil),
 		"errors":       refused,
 		"every-action": planfile.New(meta, every, 16, nil),
 		"no-changes":   planfile.New(meta, reconcile.Plan{}, 9, []reconcile.Finding{{Policy: "fine", Level: "mandatory", Result: "pass"}}),
@@ -121,6 +122,27 @@ func kinds() reconcile.Plan {
 		leaving,
 		change(reconcile.Create, nil, sync, o),
 		change(reconcile.Delete, resource.IPVSSync{Role: "backup", Interface: "eth1", SyncID: 3}, nil, spec.Origin{}),
+	}}
+}
+
+// haproxies has files that are made, changed with and without a reload, and removed.
+func haproxies() reconcile.Plan {
+	o := spec.Origin{Address: "haproxy.edge", File: "cluster.hcl", Line: 12}
+	before := resource.HAProxyFile{Path: "/etc/haproxy/hareconcile.d/50-hareconcile.cfg", Structure: "aa",
+		Text: "# managed\nbackend app\n    balance roundrobin\n    server rs1 192.0.2.1:80 weight 10\n    server rs2 192.0.2.2:80 weight 10\n"}
+	weight, balance := before, before
+	weight.Text = resource.Text(strings.Replace(string(before.Text), "weight 10", "weight 20", 1))
+	balance.Text, balance.Structure = resource.Text(strings.Replace(string(before.Text), "roundrobin", "least\x1bconn", 1)), "bb"
+	server := resource.HAProxyServer{Socket: "/run/h.sock", Backend: "app", Name: "rs1", Address: netip.MustParseAddrPort("192.0.2.1:80"), Weight: 10, Admin: "ready"}
+	more := server
+	more.Weight = 20
+	return reconcile.Plan{Changes: []reconcile.Change{
+		change(reconcile.Create, nil, resource.HAProxyMap{Socket: "/run/h.sock", Path: "/etc/haproxy/hosts.map", Text: "a.example be_a\n"}, o),
+		change(reconcile.Create, nil, before, o),
+		change(reconcile.Update, before, weight, o),
+		change(reconcile.Update, before, balance, o),
+		change(reconcile.Update, server, more, o),
+		change(reconcile.Delete, before, nil, spec.Origin{}),
 	}}
 }
 

@@ -88,6 +88,9 @@ func (p *printer) change(c Change) {
 	if c.Drain {
 		phrase = "will be drained, then destroyed"
 	}
+	if note := reloads(c); note != "" {
+		phrase += ", " + note
+	}
 	p.header(c.Kind, c.Name, c.DefinedAt, phrase)
 	p.printf("  %s %s {\n", p.symbol(a), clean(string(c.Kind)))
 	switch a {
@@ -117,6 +120,10 @@ func (p *printer) list(a reconcile.Action, attrs []attribute, suffix string) {
 	attrs = set(attrs)
 	width := nameWidth(attrs)
 	for _, at := range attrs {
+		if at.text != nil {
+			p.text(a, at.name, width, *at.text)
+			continue
+		}
 		p.printf("      %s %-*s = %s%s\n", p.symbol(a), width, at.name, at.value, suffix)
 	}
 }
@@ -128,15 +135,18 @@ func set(attrs []attribute) []attribute {
 
 // difference writes the attributes that differ, aligned, and counts the others.
 func (p *printer) difference(before, after []attribute) {
-	old := map[string]string{}
+	old, texts := map[string]string{}, map[string]resource.Text{}
 	for _, a := range before {
 		old[a.name] = a.orNull()
+		if a.text != nil {
+			texts[a.name] = *a.text
+		}
 	}
 	same := 0
 	var changed []attribute
 	for _, a := range after {
 		switch {
-		case old[a.name] != a.orNull():
+		case a.text != nil && texts[a.name] != *a.text, a.text == nil && old[a.name] != a.orNull():
 			changed = append(changed, a)
 		case !a.empty:
 			same++
@@ -144,6 +154,10 @@ func (p *printer) difference(before, after []attribute) {
 	}
 	width := nameWidth(changed)
 	for _, a := range changed {
+		if a.text != nil {
+			p.textDifference(a.name, width, texts[a.name], *a.text)
+			continue
+		}
 		p.printf("      %s %-*s = %s -> %s\n", p.symbol(reconcile.Update), width, a.name, old[a.name], a.orNull())
 	}
 	p.hidden(same)

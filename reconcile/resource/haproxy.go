@@ -7,7 +7,7 @@ import "net/netip"
 type HAProxyFile struct {
 	Path string `json:"path"`
 	// Text is the whole file.
-	Text string `json:"text"`
+	Text Text `json:"text"`
 	// Structure is the fingerprint of all that a worker learns by a reload alone. In live state
 	// it is the running worker's, empty if that was not started with the file.
 	Structure string `json:"structure"`
@@ -39,7 +39,7 @@ type HAProxyMap struct {
 	Socket string `json:"socket"`
 	Path   string `json:"path"`
 	// Text is the file: a key, a space and a value on each line, sorted.
-	Text string `json:"text"`
+	Text Text `json:"text"`
 }
 
 // ID returns the key under which a Set holds m.

@@ -51,7 +51,7 @@ var layers = map[string][]string{
 	"reconcile/resource": {},
 	"internal/spec":      {},
 	"internal/build":     {},
-	"reconcile":          {"reconcile/resource", "internal/spec"},
+	"reconcile":          {"reconcile/resource", "internal/spec", "internal/haproxy"},
 	"reconcile/planfile": {"reconcile", "reconcile/resource", "internal/spec"},
 	"internal/vrrp":      {"reconcile/resource", "internal/spec"},
 	"internal/bfd":       {},

@@ -1,0 +1,67 @@
+package reconcile
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/hareconcile/hareconcile/internal/haproxy"
+	"github.com/hareconcile/hareconcile/internal/spec"
+	"github.com/hareconcile/hareconcile/reconcile/resource"
+)
+
+// A managedHAProxy is one of the node's haproxies with its file, which no fact changes.
+type managedHAProxy struct {
+	spec.HAProxy
+	file haproxy.File
+}
+
+// haproxies returns those that a node runs.
+func haproxies(c *spec.Cluster, node string) []managedHAProxy {
+	var out []managedHAProxy
+	for _, h := range c.HAProxies {
+		if slices.Contains(h.Nodes, node) {
+			out = append(out, managedHAProxy{h, haproxy.Render(h, c.Name)})
+		}
+	}
+	return out
+}
+
+// haproxy adds the managed file, the servers that a running worker is told of, maps, and the
+// sysctls that binds ask for.
+func (b *builder) haproxy(h managedHAProxy) {
+	b.add(resource.HAProxyFile{Path: h.file.Path, Text: resource.Text(h.file.Text), Structure: h.file.Structure}, h.Origin)
+	for _, f := range h.Frontends {
+		for _, bind := range f.Binds {
+			if bind.Nonlocal == "sysctl" {
+				b.add(nonlocal[bind.Address.Is6()], bind.Origin)
+			}
+		}
+	}
+	for _, backend := range h.Backends {
+		for _, s := range backend.Servers {
+			b.add(resource.HAProxyServer{
+				Socket: h.RuntimeSocket, Backend: backend.Name, Name: s.Name,
+				Address: netip.AddrPortFrom(s.Address, s.Port), Weight: s.Weight, Admin: s.Admin, MaxConn: s.MaxConn,
+			}, s.Origin)
+		}
+	}
+	for _, m := range h.Maps {
+		b.add(resource.HAProxyMap{Socket: h.RuntimeSocket, Path: m.Path, Text: mapText(m)}, m.Origin)
+	}
+}
+
+// nonlocal lets a listener take an address that the node may not have, by whether it is of IPv6.
+var nonlocal = map[bool]resource.Sysctl{
+	false: {Key: "net/ipv4/ip_nonlocal_bind", Value: "1"},
+	true:  {Key: "net/ipv6/ip_nonlocal_bind", Value: "1"},
+}
+
+// mapText writes a map as haproxy reads it (configuration.txt, map).
+func mapText(m spec.HAProxyMap) resource.Text {
+	var b strings.Builder
+	for _, e := range m.Entries {
+		b.WriteString(e.Key + " " + e.Value + "\n")
+	}
+	return resource.Text(b.String())
+}

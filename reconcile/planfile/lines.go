@@ -1,0 +1,61 @@
+package planfile
+
+import (
+	"bytes"
+	"strings"
+
+	"github.com/rogpeppe/go-internal/diff"
+
+	"github.com/hareconcile/hareconcile/reconcile"
+	"github.com/hareconcile/hareconcile/reconcile/resource"
+)
+
+// reloads says what writing haproxy's file does to the process that runs: nothing, if that was
+// started with the same structure.
+func reloads(c Change) string {
+	after, ok := c.After.(resource.HAProxyFile)
+	if !ok {
+		return ""
+	}
+	if before, ok := c.Before.(resource.HAProxyFile); ok && before.Structure == after.Structure {
+		return "without a reload"
+	}
+	return "with one reload of haproxy"
+}
+
+// text writes a whole file as a heredoc.
+func (p *printer) text(a reconcile.Action, name string, width int, t resource.Text) {
+	p.printf("      %s %-*s = <<-EOT\n", p.symbol(a), width, name)
+	for line := range strings.Lines(string(t)) {
+		p.line(a, line)
+	}
+	p.printf("        EOT\n")
+}
+
+func (p *printer) line(a reconcile.Action, line string) {
+	p.printf("          %s %s\n", p.symbol(a), clean(strings.TrimRight(line, "\n")))
+}
+
+// textDifference writes the lines of a file that differ, with a few around them.
+func (p *printer) textDifference(name string, width int, before, after resource.Text) {
+	p.printf("      %s %-*s = <<-EOT\n", p.symbol(reconcile.Update), width, name)
+	header := true // the names of the two files, up to the first hunk
+	for line := range bytes.Lines(diff.Diff("before", []byte(before), "after", []byte(after))) {
+		line = bytes.TrimRight(line, "\n")
+		switch {
+		case bytes.HasPrefix(line, []byte("@@")):
+			if !header {
+				p.printf("            ...\n")
+			}
+			header = false
+		case header, len(line) == 0:
+		case line[0] == '+':
+			p.line(reconcile.Create, string(line[1:]))
+		case line[0] == '-':
+			p.line(reconcile.Delete, string(line[1:]))
+		default:
+			p.printf("            %s\n", clean(string(line[1:])))
+		}
+	}
+	p.printf("        EOT\n")
+}
