@@ -209,7 +209,7 @@ func (ev *evaluator) suggest(root string) string {
 	case root == "each":
 		return " each.key and each.value exist in blocks with for_each."
 	}
-	return DidYouMean(root, []string{"var", "local", "node", "vrrp_instance", "sync_group", "tracker", "pool", "virtual_server"})
+	return DidYouMean(root, []string{"var", "local", "node", "vrrp_instance", "sync_group", "tracker", "pool", "virtual_server", "haproxy"})
 }
 
 func (ev *evaluator) nodeValue(t hcl2.Traversal) cty.Value {

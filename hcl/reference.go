@@ -41,7 +41,7 @@ func Reference() string {
 }
 
 const referenceIntro = "References are resolved attribute by attribute, in any order: `var.NAME`, `local.NAME`, `node.name`, `node.address`, `each.key`, `each.value`, " +
-	"and `TYPE.NAME.ATTRIBUTE` of vrrp_instance, sync_group, tracker, pool and virtual_server. Only an attribute that needs itself is an error. " +
+	"and `TYPE.NAME.ATTRIBUTE` of vrrp_instance, sync_group, tracker, pool, virtual_server and haproxy. Only an attribute that needs itself is an error. " +
 	"Where a block is wanted, it is named without quotes: `pool = pool.web`. A block with `for_each` (a map, or a set of strings) is repeated and named with the key: " +
 	"`pool.web[\"a\"]`. Inside a block, `dynamic \"server\" { for_each, labels, iterator, content { ... } }` repeats another. " +
 	"Durations are strings such as `\"500ms\"`, `\"5s\"`, `\"2m\"`.\n\n" +
@@ -118,6 +118,7 @@ func limitsText() string {
 	return fmt.Sprintf("| limit | |\n| --- | --- |\n| one file | %d KiB |\n| all files | %d files, %d KiB |\n| open brackets, quotes and templates | %d |\n"+
 		"| words and signs without a comma or a new line | %d |\n| `for` in `for` | %d |\n| elements and bytes of a value | %d |\n| steps of evaluation for a node | %d |\n"+
 		"| blocks made by `for_each` and `dynamic` | %d |\n| nodes | %d |\n| vrrp_instances, their addresses, trackers | %d, %d, %d |\n"+
-		"| services, their servers | %d, %d |\n",
-		maxFileBytes>>10, maxFiles, maxTotalBytes>>10, maxBrackets, maxRun, maxForDepth, maxValue, maxWork, maxInstances, maxNodes, maxRouters, maxAddresses, maxTrackers, maxServices, maxDestinations)
+		"| services, their servers | %d, %d |\n| haproxies; of one: proxies, servers, binds and routes, entries of maps, KiB of its file | %d; %d, %d, %d, %d, %d |\n",
+		maxFileBytes>>10, maxFiles, maxTotalBytes>>10, maxBrackets, maxRun, maxForDepth, maxValue, maxWork, maxInstances, maxNodes, maxRouters, maxAddresses, maxTrackers, maxServices, maxDestinations,
+		maxHAProxies, maxProxies, maxHAProxyServers, maxHAProxyLines, maxMapRecords, maxHAProxyText>>10)
 }

@@ -46,6 +46,7 @@ func (v *view) rules() {
 		table.rules(&c.VirtualServers[k])
 	}
 	v.usedPools()
+	v.haproxyRules()
 	for _, m := range c.Moved {
 		v.movedRules(m)
 	}

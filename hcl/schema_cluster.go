@@ -5,8 +5,8 @@ var clusterFile = &block{
 	doc: "The folder that a node points at holds cluster.hcl. One definition serves every node.",
 	blocks: append([]*block{
 		hareconcileBlock, variableBlock, localsBlock, includeBlock, clusterBlock,
-		vrrpBlock, syncGroupBlock, trackerBlock, poolBlock, virtualServerBlock, ipvsBlock, movedBlock,
-	}, laterBlocks("haproxy", "notify", "check")...),
+		vrrpBlock, syncGroupBlock, trackerBlock, poolBlock, virtualServerBlock, ipvsBlock, haproxyBlock, movedBlock,
+	}, laterBlocks("notify", "check")...),
 }
 
 var hareconcileBlock = &block{

@@ -3,6 +3,7 @@ package hcl
 import (
 	"fmt"
 	"maps"
+	"net/netip"
 
 	hcl2 "github.com/hashicorp/hcl/v2"
 
@@ -17,6 +18,8 @@ type view struct {
 	vips    map[string][]vip     // by instance
 	groups  []group
 	points  map[string]*instance // the block that has the instance's points, by instance
+
+	virtuals map[netip.Addr]int // places of instances by their addresses
 }
 
 // view evaluates everything for one node and applies the rules.
@@ -48,6 +51,9 @@ func (p *program) view(base *spec.Cluster, n spec.Node) *view {
 	for _, b := range p.blocks["ipvs"] {
 		c.IPVS = v.ipvs(v.ev.instance(ipvsBlock, b, "ipvs", nil))
 	}
+	for _, in := range v.ev.all(haproxyBlock) {
+		c.HAProxies = append(c.HAProxies, v.haproxy(in))
+	}
 	for k, b := range p.blocks["moved"] {
 		if m, ok := v.moved(b, k); ok {
 			c.Moved = append(c.Moved, m)
@@ -62,7 +68,7 @@ func (p *program) view(base *spec.Cluster, n spec.Node) *view {
 // shrink drops what comparing views does not need: ten thousand services are large.
 func (v *view) shrink() {
 	v.ev.slots, v.ev.instances, v.ev.shared, v.vips = nil, nil, nil, nil
-	v.cluster.Pools, v.cluster.VirtualServers = nil, nil
+	v.cluster.Pools, v.cluster.VirtualServers, v.cluster.HAProxies = nil, nil, nil
 	maps.DeleteFunc(v.at, func(_ string, in *instance) bool { return in.def != vrrpBlock })
 }
 

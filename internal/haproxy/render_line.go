@@ -216,3 +216,17 @@ func word(s string) string {
 	}
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
+
+// FragmentProblem says why a text may not be a part of a line, or nothing: it has to end
+// where it seems to.
+func FragmentProblem(text string) string {
+	const end = "end"
+	words, ok := Words(text + " " + end)
+	if problem := wordsProblem(text, nil, ok); problem != "" {
+		return problem
+	}
+	if len(words) == 0 || words[len(words)-1].Raw != end {
+		return "A comment or a backslash takes the rest of the line with it."
+	}
+	return ""
+}

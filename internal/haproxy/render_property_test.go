@@ -208,6 +208,16 @@ func TestLineProblem(t *testing.T) {
 	}
 }
 
+func TestFragmentProblem(t *testing.T) {
+	for text, wrong := range map[string]bool{
+		"": false, "{ path_beg /api }": false, "status 200-299": false, `'a # b' \#`: false, "a # b": true, `a\`: true, "a\nb": true, "'a": true,
+	} {
+		if got := FragmentProblem(text); (got != "") != wrong {
+			t.Errorf("FragmentProblem(%q) = %q", text, got)
+		}
+	}
+}
+
 // FuzzWords keeps the splitter in bounds: its words are in the line, in order.
 func FuzzWords(f *testing.F) {
 	for _, s := range []string{"server a 1.2.3.4:5 # x", `a\ b 'c"d' "e\"$f" \x41\n`, `"`, `\`, "'a''b'", `\x4`, "\t#"} {

@@ -64,7 +64,7 @@ var layers = map[string][]string{
 	"internal/check/watch": {"internal/check", "internal/check/due"},
 	"internal/check/http1": {"internal/check/answer"},
 
-	"hcl":           {"reconcile/resource", "internal/spec", "internal/build"},
+	"hcl":           {"reconcile/resource", "internal/spec", "internal/build", "internal/haproxy"},
 	"policies":      {"hcl", "reconcile", "reconcile/planfile", "reconcile/resource", "internal/spec"},
 	"plugins/proto": {},
 	"plugins/sdk":   {"plugins/proto/..."},
