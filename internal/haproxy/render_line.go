@@ -73,7 +73,7 @@ func nextWord(s string) (w Word, n int, ok bool) {
 		case c == quote:
 			quote = 0
 		case c == '\\' && quote != '\'' && n+1 < len(s):
-			size, b := escape(s[n:])
+			b, size := escape(s[n:], quote == '"')
 			text = append(text, b)
 			n += size - 1
 		case c == '$' && quote == '"':
@@ -88,23 +88,28 @@ func nextWord(s string) (w Word, n int, ok bool) {
 	return w, n, quote == 0
 }
 
-// escape reads a backslash and what it protects.
-func escape(s string) (size int, b byte) {
+// escape reads a backslash with what it protects: one byte, and how much of s it is. Before
+// any other character it stands for itself.
+func escape(s string, double bool) (b byte, size int) {
 	switch c := s[1]; c {
 	case 'n':
-		return 2, '\n'
+		return '\n', 2
 	case 'r':
-		return 2, '\r'
+		return '\r', 2
 	case 't':
-		return 2, '\t'
+		return '\t', 2
+	case ' ', '\\', '#', '\'', '"':
+		return c, 2
 	case 'x':
 		if len(s) >= 4 && isHex(s[2]) && isHex(s[3]) {
-			return 4, unhex(s[2])<<4 | unhex(s[3])
+			return unhex(s[2])<<4 | unhex(s[3]), 4
 		}
-		return 2, c
-	default:
-		return 2, c
+	case '$':
+		if double {
+			return c, 2
+		}
 	}
+	return '\\', 1
 }
 
 func isHex(c byte) bool { return strings.IndexByte("0123456789abcdefABCDEF", c) >= 0 }

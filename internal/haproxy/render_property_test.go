@@ -189,7 +189,7 @@ func TestLineProblem(t *testing.T) {
 	for line, wrong := range map[string]bool{
 		"": false, "  # frontend x": false, "option httplog": false, "http-request deny if { path /server }": false, "log-format \"%ci %{+Q}r\"": false,
 		"acl a path '$x'": false, "http-request set-header A \"$HOME\"": false, "stats enable": false, "default_backend_x": false,
-		"frontend x": true, "\tlisten x": true, "'backend' x": true, `back\end x`: true, `\x62ackend x`: true, "\"$A\" x": true, "'' x": true,
+		"frontend x": true, "\tlisten x": true, "'backend' x": true, `back\end x`: false, `\x62ackend x`: true, "\"$A\" x": true, "'' x": true,
 		".if 1": true, ".notice x": true, "server a 1.2.3.4": true, "bind :80": true, "default-server weight 7": true, "mode tcp": true,
 		"balance source": true, "stats socket /x": true, "use_backend x": true, "load-server-state-from-file global": true,
 		"a\nb": true, "a\rb": true, "a 'b": true, "a \"b": true, "x\x7f": true,
