@@ -22,7 +22,7 @@ import (
 func haproxyExample(t *testing.T) Tree {
 	t.Helper()
 	tree := Tree{}
-	for _, name := range []string{"cluster.hcl", "haproxy.schema.json"} {
+	for _, name := range []string{"cluster.hcl", "lab.hcl", "haproxy.schema.json"} {
 		b, err := os.ReadFile(filepath.Join("..", "examples", "haproxy", name))
 		if err != nil {
 			t.Fatal(err)
@@ -38,6 +38,9 @@ func TestHAProxyExample(t *testing.T) {
 	c, ds := Compile(haproxyExample(t), Options{})
 	if len(ds) > 0 {
 		t.Fatalf("diagnostics:\n%s", text(ds))
+	}
+	if _, ds := ParseLab("lab.hcl", haproxyExample(t)["lab.hcl"], c); len(ds) > 0 {
+		t.Errorf("diagnostics of lab.hcl:\n%s", text(ds))
 	}
 	if len(c.HAProxies) != 1 || len(c.HAProxies[0].Backends) != 2 {
 		t.Fatalf("haproxies = %+v", c.HAProxies)

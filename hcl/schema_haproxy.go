@@ -80,7 +80,7 @@ var haproxyFrontend = &block{
 			attrs: []attribute{
 				{name: "address", kind: bindKind, required: true, doc: "The address; \"0.0.0.0\" and \"::\" are all of their family."},
 				{name: "port", kind: portKind(), required: true, doc: "The port."},
-				{name: "nonlocal", kind: choice("transparent", "sysctl", "none"), doc: "How it listens on an address that the node does not have: with `transparent` in its line, by net.ipv4.ip_nonlocal_bind (net.ipv6. for IPv6), which the host has set, or not at all. \"transparent\" for virtual addresses of the cluster, otherwise \"none\"."},
+				{name: "nonlocal", kind: choice("transparent", "sysctl", "none"), doc: "How it listens on an address that the node does not have: with `transparent` in its line, by net.ipv4.ip_nonlocal_bind (net.ipv6. for IPv6), which is set for the whole host, or not at all. \"transparent\" for virtual addresses of the cluster, otherwise \"none\"."},
 				{name: "params", kind: stringsKind, doc: "The rest of the line, such as `[\"accept-proxy\"]`."},
 			},
 			blocks: []*block{{
