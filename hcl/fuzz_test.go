@@ -43,7 +43,7 @@ func seed(f *testing.F) {
 			f.Add([]byte(src + small))
 		}
 	}
-	for _, name := range []string{"lvs-dr", "lvs-mixed", "vrrp-complete"} {
+	for _, name := range []string{"lvs-dr", "lvs-mixed", "vrrp-complete", "haproxy"} {
 		tree, err := ReadTree(filepath.Join("..", "examples", name))
 		if err != nil {
 			f.Fatal(err)

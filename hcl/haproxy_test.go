@@ -175,6 +175,36 @@ func TestHAProxyDefaultsAreWrittenOut(t *testing.T) {
 	}
 }
 
+// TestHAProxiesOfOtherNodes may have the same folder, sockets and ports.
+func TestHAProxiesOfOtherNodes(t *testing.T) {
+	made := `
+  frontend "f" {
+    from            = "tcp"
+    default_backend = "b"
+
+    bind "all" {
+      address = "0.0.0.0"
+      port    = 80
+    }
+  }
+
+  backend "b" {
+    from = "tcp"
+
+    server "next" {
+      address = "192.0.2.1"
+      port    = 80
+    }
+  }`
+	one := string(haproxyWith("", made)[mainFile])
+	start := strings.Index(one, "haproxy ")
+	second := strings.Replace(strings.Replace(one[start:], `haproxy "edge"`, `haproxy "other"`, 1), `"ka1", "ka2"`, `"ka2"`, 1)
+	both := Tree{mainFile: []byte(strings.Replace(one, `nodes          = ["ka1", "ka2"]`, `nodes          = ["ka1"]`, 1) + second)}
+	if h := haproxyOf(t, both); h.Nodes[0] != "ka1" {
+		t.Errorf("nodes = %q", h.Nodes)
+	}
+}
+
 // TestHAProxyWholeLanguage accepts what the smaller examples do not have.
 func TestHAProxyWholeLanguage(t *testing.T) {
 	h := haproxyOf(t, haproxyWith(`

@@ -80,6 +80,10 @@ func (v *view) haproxyNodes(h *spec.HAProxy) bool {
 		v.fail(h.Origin, "nodes", "nodes is empty", "Name the nodes that run it.")
 		return false
 	}
+	if len(h.Nodes) > maxNodes {
+		v.fail(h.Origin, "nodes", "There are too many nodes", "It is a list of %d; a cluster has at most %d.", len(h.Nodes), maxNodes)
+		return false
+	}
 	good := true
 	for k, n := range h.Nodes {
 		at := v.at[h.Origin.Address].elementRange("nodes", k)

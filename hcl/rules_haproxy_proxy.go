@@ -12,12 +12,19 @@ import (
 // Proxies checks the frontends and backends of one haproxy against each other.
 type proxies struct {
 	v        *view
+	h        *spec.HAProxy
+	binds    map[netip.AddrPort]string
 	defaults map[string]*spec.HAProxyDefaults
 	backends map[string]*spec.HAProxyBackend
 }
 
 func newProxies(v *view, h *spec.HAProxy) *proxies {
-	p := &proxies{v, map[string]*spec.HAProxyDefaults{}, map[string]*spec.HAProxyBackend{}}
+	p := &proxies{v, h, map[netip.AddrPort]string{}, map[string]*spec.HAProxyDefaults{}, map[string]*spec.HAProxyBackend{}}
+	for k := range h.Frontends {
+		for _, b := range h.Frontends[k].Binds {
+			p.binds[netip.AddrPortFrom(b.Address, b.Port)] = b.Origin.Address
+		}
+	}
 	for k := range h.Defaults {
 		p.defaults[h.Defaults[k].Name] = &h.Defaults[k]
 	}
@@ -103,6 +110,9 @@ func (p *proxies) backend(b *spec.HAProxyBackend) {
 			p.v.fail(s.Origin, "weight", "weight cannot be that", "balance = %q is static: a running haproxy takes no other weight than none and all of it. Write 0 or 1, or hash = \"consistent\" or another algorithm in %s.", b.Balance, b.Origin.Address)
 		}
 		at := netip.AddrPortFrom(s.Address, s.Port)
+		if bind := p.loop(at); bind != "" {
+			p.v.fail(s.Origin, "address", "The server is haproxy itself", "%s listens on %s: a request would go round until haproxy has no connection left.", bind, at)
+		}
 		if other, dup := seen[at]; dup {
 			p.v.warn(s.Origin, "address", "The server is there twice", "%s and %s are both %s.", other, s.Name, at)
 		}
@@ -113,33 +123,59 @@ func (p *proxies) backend(b *spec.HAProxyBackend) {
 	}
 }
 
-// Listeners are who listens on what, on each node.
+// loop returns the bind that takes what is sent to a server: of its address, or of all
+// addresses of a node that runs this haproxy.
+func (p *proxies) loop(at netip.AddrPort) string {
+	if bind, ok := p.binds[at]; ok {
+		return bind
+	}
+	all := netip.IPv4Unspecified()
+	if at.Addr().Is6() {
+		all = netip.IPv6Unspecified()
+	}
+	bind, ok := p.binds[netip.AddrPortFrom(all, at.Port())]
+	if !ok {
+		return ""
+	}
+	n, own := p.v.cluster.NodeByAddress(at.Addr())
+	if _, virtual := p.v.virtual(at.Addr()); virtual || at.Addr().IsLoopback() || own && slices.Contains(p.h.Nodes, n.Name) {
+		return bind
+	}
+	return ""
+}
+
+// Listeners are who listens on what.
 type listeners struct {
 	v    *view
-	seen map[string]map[netip.AddrPort]spec.Origin
+	seen map[netip.AddrPort][]listener
+}
+
+type listener struct {
+	spec.Origin
+	of *spec.HAProxy
 }
 
 func newListeners(v *view) *listeners {
-	return &listeners{v, map[string]map[netip.AddrPort]spec.Origin{}}
+	return &listeners{v, map[netip.AddrPort][]listener{}}
 }
 
-// frontend refuses two binds of one address and port: haproxy loads them, and the kernel
-// spreads connections over both (SO_REUSEPORT).
+// frontend refuses two binds of one address and port on one node: haproxy loads them, and the
+// kernel spreads connections over both (SO_REUSEPORT).
 func (l *listeners) frontend(h *spec.HAProxy, f *spec.HAProxyFrontend) {
 	for k := range f.Binds {
 		b := &f.Binds[k]
-		at := netip.AddrPortFrom(b.Address, b.Port)
-		for _, n := range l.v.spoken(h) {
-			if l.seen[n] == nil {
-				l.seen[n] = map[netip.AddrPort]spec.Origin{}
-			}
-			if other, dup := l.seen[n][at]; dup {
-				l.v.fail(b.Origin, "port", "The port is taken", "%s listens on %s of %s, too. haproxy would load both, and connections would be spread between them.", other.Address, at, n)
-				break
-			}
-			l.seen[n][at] = b.Origin
-		}
 		l.local(h, b)
+		at := netip.AddrPortFrom(b.Address, b.Port)
+		nodes := l.v.spoken(h)
+		taken := slices.IndexFunc(l.seen[at], func(o listener) bool {
+			return slices.ContainsFunc(l.v.spoken(o.of), func(n string) bool { return slices.Contains(nodes, n) })
+		})
+		if taken >= 0 {
+			other := l.seen[at][taken]
+			l.v.fail(b.Origin, "port", "The port is taken", "%s listens on %s of the same node, too. haproxy would load both, and connections would be spread between them.", other.Address, at)
+			continue
+		}
+		l.seen[at] = append(l.seen[at], listener{b.Origin, h})
 	}
 }
 

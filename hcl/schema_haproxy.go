@@ -42,7 +42,7 @@ var haproxyBlock = &block{
 		{name: "add_servers", kind: choice("auto", "never", "always"), def: `"auto"`, doc: "Whether servers come and go without a reload: \"auto\" is where the running release does it well."},
 		{name: "adopt", kind: boolKind, def: "false", doc: "Take over a file of that name which somebody else wrote."},
 		{name: "overwrite", kind: boolKind, def: "false", doc: "Take over the managed file after somebody changed it."},
-		{name: "raw_sections", kind: stringsKind, doc: "Whole sections, as they are: userlist, peers, mailers, resolvers, cache, ring, log-forward, http-errors, fcgi-app."},
+		{name: "raw_sections", kind: stringsKind, doc: "Whole sections, as they are: userlist, peers, mailers, resolvers, cache, ring, log-forward, http-errors, fcgi-app. Plans show them, so passwords belong into files or the environment of haproxy."},
 	},
 	blocks: []*block{haproxyReload, haproxyDefaults, haproxyFrontend, haproxyBackend, haproxyMap, haproxyCertificate},
 }
