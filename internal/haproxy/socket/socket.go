@@ -35,6 +35,25 @@ func Ask(ctx context.Context, path string, commands ...string) (string, error) {
 	if len(line) > maxLine || strings.ContainsAny(line[:len(line)-1], "\n\r\x00") {
 		return "", fmt.Errorf("%.80q cannot be a line of commands", line)
 	}
+	return exchange(ctx, path, line)
+}
+
+// MaxPayload is the longest command with its payload that haproxy reads (tune.bufsize).
+const MaxPayload = maxLine
+
+// Give sends one command with a payload of lines, of which none may be empty: an empty one is
+// how a payload ends (management.txt, section 9.3).
+func Give(ctx context.Context, path, command, payload string) (string, error) {
+	payload = strings.TrimRight(payload, "\n")
+	text := command + " <<\n" + payload + "\n\n"
+	if len(text) > MaxPayload || strings.ContainsAny(command, ";\n\r\x00") || payload == "" || payload[0] == '\n' || strings.Contains(payload, "\n\n") {
+		return "", fmt.Errorf("what %.80q is to be given cannot be a payload", command)
+	}
+	return exchange(ctx, path, text)
+}
+
+// exchange sends text and reads the answer.
+func exchange(ctx context.Context, path, text string) (string, error) {
 	var d net.Dialer
 	c, err := d.DialContext(ctx, "unix", path)
 	if err != nil {
@@ -43,7 +62,7 @@ func Ask(ctx context.Context, path string, commands ...string) (string, error) {
 	defer func() { _ = c.Close() }() // the reply was read, or given up
 	stop := context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
-	if _, err := io.WriteString(c, line); err != nil {
+	if _, err := io.WriteString(c, text); err != nil {
 		return "", fmt.Errorf("send commands: %w", err)
 	}
 	// The master waits for more until it is told that there is nothing.
