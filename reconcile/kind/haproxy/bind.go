@@ -1,0 +1,127 @@
+package haproxy
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"path/filepath"
+	"runtime"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/hareconcile/hareconcile/internal/haproxy"
+	"github.com/hareconcile/hareconcile/reconcile"
+)
+
+// bindable tries the binds of text that no process of the haproxy has yet. `haproxy -c` does
+// not, and a reload that cannot bind refuses all connections for two seconds: haproxy 2.6
+// pauses what listens while it tries again. It is ErrRefused to bind where haproxy could not.
+func (n *node) bindable(mr master, text string) error {
+	listeners, err := n.listeners(mr)
+	if err != nil {
+		return fmt.Errorf("see who listens: %w", err)
+	}
+	var problem error
+	try := func() {
+		for _, b := range haproxy.ParseBinds(text) {
+			if problem = tryAll(b, listeners); problem != nil {
+				return
+			}
+		}
+	}
+	ours, err := filepath.EvalSymlinks(filepath.Join(n.Proc, "thread-self/ns/net"))
+	theirs, err2 := filepath.EvalSymlinks(filepath.Join(n.pid(mr.procs.Master.PID), "ns/net"))
+	if err := errors.Join(err, err2); err != nil || ours == theirs {
+		try() // a kernel without namespaces has one
+		return problem
+	}
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread() // and never unlock: the thread ends with the goroutine
+		fd, err := unix.Open(filepath.Join(n.pid(mr.procs.Master.PID), "ns/net"), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		if err == nil {
+			err = unix.Setns(fd, unix.CLONE_NEWNET)
+			_ = unix.Close(fd)
+		}
+		if err == nil {
+			try()
+		}
+		done <- err
+	}()
+	if err := <-done; err != nil {
+		return fmt.Errorf("enter the network namespace of haproxy: %w", err)
+	}
+	return problem
+}
+
+// tryAll tries the ports of b.
+func tryAll(b haproxy.Bind, listeners listeners) error {
+	for port := int(b.First); port <= int(b.Last); port++ {
+		at := netip.AddrPortFrom(b.Address, uint16(port))
+		if listeners.ours[at] {
+			continue
+		}
+		err := tryBind(b, at)
+		other, taken := listeners.others[at]
+		switch {
+		case taken:
+			// Two that share a port by SO_REUSEPORT split what arrives.
+			err = unix.EADDRINUSE
+		case err == nil, errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
+			continue
+		case errors.Is(err, unix.EADDRINUSE):
+			other = listeners.port(at.Port())
+		}
+		return fmt.Errorf("%w: line %d: bind %s would fail, and meanwhile haproxy would take no connections at all: %s",
+			reconcile.ErrRefused, b.Line, b.Text, why(err, at, other))
+	}
+	return nil
+}
+
+// why says what to do about a bind that fails.
+func why(err error, at netip.AddrPort, inode uint64) string {
+	switch {
+	case errors.Is(err, unix.EADDRNOTAVAIL):
+		return fmt.Sprintf("this host does not have %s; write nonlocal = \"transparent\", or set net.ipv4.ip_nonlocal_bind (net.ipv6 for IPv6)", at.Addr())
+	case errors.Is(err, unix.EADDRINUSE):
+		return fmt.Sprintf("another program listens on port %d%s", at.Port(), program(inode))
+	}
+	return err.Error()
+}
+
+// tryBind does as haproxy does (proto_tcp.c, tcp_bind_listener), and closes the socket again.
+func tryBind(b haproxy.Bind, at netip.AddrPort) error {
+	family := unix.AF_INET
+	var sa unix.Sockaddr = &unix.SockaddrInet4{Port: int(at.Port())}
+	if at.Addr().Is4() {
+		sa.(*unix.SockaddrInet4).Addr = at.Addr().As4()
+	} else {
+		family, sa = unix.AF_INET6, &unix.SockaddrInet6{Port: int(at.Port()), Addr: at.Addr().As16()}
+	}
+	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = unix.Close(fd) }()
+	set := func(level, option int) error { return unix.SetsockoptInt(fd, level, option, 1) }
+	// What cannot be set makes the bind fail.
+	_ = set(unix.SOL_SOCKET, unix.SO_REUSEADDR)
+	_ = set(unix.SOL_SOCKET, unix.SO_REUSEPORT)
+	if b.Transparent {
+		if set(unix.SOL_IP, unix.IP_TRANSPARENT) != nil {
+			_ = set(unix.SOL_IP, unix.IP_FREEBIND)
+		}
+		if family == unix.AF_INET6 {
+			_ = set(unix.SOL_IPV6, unix.IPV6_TRANSPARENT)
+		}
+	}
+	if b.V6Only {
+		_ = set(unix.SOL_IPV6, unix.IPV6_V6ONLY)
+	}
+	if b.Interface != "" {
+		if err := unix.BindToDevice(fd, b.Interface); err != nil {
+			return fmt.Errorf("interface %s: %w", b.Interface, err)
+		}
+	}
+	return unix.Bind(fd, sa)
+}

@@ -1,0 +1,155 @@
+package haproxy
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hareconcile/hareconcile/internal/haproxy"
+	"github.com/hareconcile/hareconcile/reconcile"
+)
+
+// checking bounds a run of haproxy that checks a configuration.
+const checking = 60 * time.Second
+
+// check has haproxy check what its master would load with text in the place of m's file, or
+// without the file if text is nil. It is ErrRefused if haproxy would not start with it, or if
+// it raises an alert that what is on disk does not raise: some are not fatal, and the line they
+// are about is ignored. New warnings are logged.
+func (n *node) check(ctx context.Context, mr master, m Managed, text *string) error {
+	dir, err := os.MkdirTemp("", "hareconcile-haproxy-")
+	if err != nil {
+		return fmt.Errorf("check the configuration of haproxy: %w", err)
+	}
+	defer func() { _ = os.RemoveAll(dir) }() // a copy of what is on disk
+	args, err := n.stage(dir, mr, m, text)
+	if err != nil {
+		return fmt.Errorf("check the configuration of haproxy: %w", err)
+	}
+	found, err := run(ctx, mr, args)
+	for i := range found {
+		found[i].Text = strings.ReplaceAll(found[i].Text, dir, filepath.Dir(m.Path))
+	}
+	if err != nil {
+		var failed *exec.ExitError
+		if !errors.As(err, &failed) || ctx.Err() != nil {
+			return fmt.Errorf("check the configuration of haproxy: %w", err)
+		}
+		return fmt.Errorf("%w: `haproxy -c` says that haproxy would not load it: %s", reconcile.ErrRefused, quote(found))
+	}
+	if len(found) == 0 {
+		return nil
+	}
+	before, _ := run(ctx, mr, haproxy.CheckArgs(mr.argv, func(name string) string { return name }))
+	found = slices.DeleteFunc(found, func(f haproxy.Message) bool { return slices.Contains(before, f) })
+	for _, f := range found {
+		n.Log.Warn("haproxy warns of its configuration", "path", m.Path, "message", f.Text)
+	}
+	found = slices.DeleteFunc(found, func(f haproxy.Message) bool { return !f.Alert })
+	if len(found) > 0 {
+		return fmt.Errorf("%w: haproxy would load it and ignore part of it: %s", reconcile.ErrRefused, quote(found))
+	}
+	return nil
+}
+
+// stage makes a copy in dir of the folder of m's file, with text in the place of the file, and
+// returns the arguments with which haproxy checks that.
+func (n *node) stage(dir string, mr master, m Managed, text *string) ([]string, error) {
+	folder, base := filepath.Dir(m.Path), filepath.Base(m.Path)
+	entries, err := os.ReadDir(folder)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	for _, e := range entries {
+		if e.Name() == base || filepath.Ext(e.Name()) != ".cfg" {
+			continue
+		}
+		if err := os.Symlink(filepath.Join(folder, e.Name()), filepath.Join(dir, e.Name())); err != nil {
+			return nil, err
+		}
+	}
+	if text != nil {
+		staged, err := n.stageMaps(dir, *text)
+		if err != nil {
+			return nil, err
+		}
+		if err := os.WriteFile(filepath.Join(dir, base), []byte(staged), 0o600); err != nil {
+			return nil, err
+		}
+	}
+	args := haproxy.CheckArgs(mr.argv, func(name string) string {
+		switch path := absolute(mr.cwd, name); {
+		case sameFile(path, m.Path):
+			return filepath.Join(dir, base)
+		case sameFile(filepath.Join(path, base), m.Path):
+			return dir
+		}
+		return name
+	})
+	if text != nil && !mr.loads(m.Path) {
+		args = append(args, "-f", dir)
+	}
+	return args, nil
+}
+
+// stageMaps writes maps that are not on disk yet, and returns text with their paths.
+func (n *node) stageMaps(dir, text string) (string, error) {
+	for path, lines := range n.pending {
+		if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		name := filepath.Join(dir, sum(path)[:16]+".map")
+		if err := os.WriteFile(name, []byte(lines), 0o600); err != nil {
+			return "", err
+		}
+		text = strings.ReplaceAll(text, path, name)
+	}
+	return text, nil
+}
+
+// maxOutput bounds what is read of haproxy's output.
+const maxOutput = 1 << 20
+
+// run has haproxy check a configuration.
+func run(ctx context.Context, mr master, args []string) ([]haproxy.Message, error) {
+	ctx, cancel := context.WithTimeout(ctx, checking)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, mr.exe, args...)
+	cmd.Dir, cmd.Env = mr.cwd, mr.env
+	cmd.WaitDelay = time.Second
+	var out limited
+	cmd.Stdout, cmd.Stderr = &out, &out
+	err := cmd.Run()
+	return haproxy.ParseMessages(out.String()), err
+}
+
+// limited keeps the first maxOutput bytes.
+type limited struct{ bytes.Buffer }
+
+// Write implements io.Writer.
+func (l *limited) Write(b []byte) (int, error) {
+	l.Buffer.Write(b[:min(len(b), maxOutput-l.Len())])
+	return len(b), nil
+}
+
+// quote returns the messages that say most, in few words.
+func quote(ms []haproxy.Message) string {
+	var out []string
+	for _, m := range ms {
+		// The last ones only say that there were others.
+		if m.Alert && !strings.HasPrefix(m.Text, "config : Fatal errors") && !strings.Contains(m.Text, "Error(s) found in configuration") && len(out) < 3 {
+			out = append(out, fmt.Sprintf("%.300s", m.Text))
+		}
+	}
+	if out == nil {
+		return "and gives no reason"
+	}
+	return strings.Join(out, "; ")
+}

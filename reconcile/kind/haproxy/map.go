@@ -1,0 +1,230 @@
+package haproxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/hareconcile/hareconcile/internal/disk"
+	"github.com/hareconcile/hareconcile/internal/haproxy"
+	"github.com/hareconcile/hareconcile/reconcile"
+	"github.com/hareconcile/hareconcile/reconcile/resource"
+)
+
+// mapFiles handles map files and the maps that haproxy made of them. A map is ours if we wrote
+// its file.
+type mapFiles struct{ *node }
+
+var _ reconcile.Preflighter = (*mapFiles)(nil)
+
+// Kind implements reconcile.Handler.
+func (h *mapFiles) Kind() resource.Kind { return resource.KindHAProxyMap }
+
+// otherwise begins the text of a map that haproxy has with other entries than the file.
+const otherwise = "# haproxy has other entries than the file\n"
+
+// Observe implements reconcile.Handler.
+func (h *mapFiles) Observe(ctx context.Context) (reconcile.Live, error) {
+	live := reconcile.Live{Owned: resource.Set{}, Foreign: resource.Set{}}
+	all, err := h.all()
+	if err != nil {
+		return reconcile.Live{}, err
+	}
+	for _, m := range all {
+		r, err := h.record(m)
+		if err != nil {
+			return reconcile.Live{}, err
+		}
+		paths := slices.Concat(m.Maps, r.Maps)
+		slices.Sort(paths)
+		for _, path := range slices.Compact(paths) {
+			text, there, err := h.live(ctx, m, path)
+			if err != nil {
+				return reconcile.Live{}, err
+			}
+			v := resource.HAProxyMap{Socket: m.RuntimeSocket, Path: path, Text: text}
+			switch {
+			case !there:
+			case slices.Contains(r.Maps, path):
+				live.Owned[v.ID()] = v
+			default:
+				live.Foreign[v.ID()] = v
+			}
+		}
+	}
+	return live, nil
+}
+
+// live returns the text of a map, and whether there is such a file.
+func (h *mapFiles) live(ctx context.Context, m Managed, path string) (text string, there bool, err error) {
+	b, err := disk.Read(path, maxFile)
+	if err != nil || b == nil {
+		return "", false, err
+	}
+	entries, loaded, err := h.running(ctx, m, path)
+	if err != nil {
+		return "", false, err
+	}
+	if loaded && entries != sorted(string(b)) {
+		return otherwise + entries, true, nil
+	}
+	return string(b), true, nil
+}
+
+// sorted returns the lines of a text in order.
+func sorted(text string) string {
+	lines := slices.Collect(strings.Lines(text))
+	slices.Sort(lines)
+	return strings.Join(lines, "")
+}
+
+// running returns the entries of a map that haproxy has loaded.
+func (h *mapFiles) running(ctx context.Context, m Managed, path string) (entries string, loaded bool, err error) {
+	reply, err := ask(ctx, m.RuntimeSocket, "show map")
+	if errors.Is(err, errGone) {
+		return "", false, nil
+	}
+	if err != nil {
+		return "", false, err
+	}
+	all, err := haproxy.ParseMaps(reply)
+	if err != nil || !all[path] {
+		return "", false, err
+	}
+	if reply, err = ask(ctx, m.RuntimeSocket, "show map "+path); err != nil {
+		return "", false, err
+	}
+	entries, err = haproxy.ParseMap(reply)
+	return entries, true, err
+}
+
+// Preflight implements reconcile.Preflighter. It finds nothing wrong with maps, and keeps
+// them for the check of the file that is to use them.
+func (h *mapFiles) Preflight(_ context.Context, cs []reconcile.Change) []error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	clear(h.pending)
+	for _, c := range cs {
+		if v, ok := c.After.(resource.HAProxyMap); ok {
+			h.pending[v.Path] = v.Text
+		}
+	}
+	return make([]error, len(cs))
+}
+
+// Apply implements reconcile.Handler.
+func (h *mapFiles) Apply(ctx context.Context, c reconcile.Change) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	v, ok := c.After.(resource.HAProxyMap)
+	if c.Action == reconcile.Delete {
+		v, ok = c.Before.(resource.HAProxyMap)
+	}
+	if !ok || !sendable(v.Path) {
+		return fmt.Errorf("%v is not a map of haproxy", c.ID)
+	}
+	m, err := h.find(func(m Managed) bool { return m.RuntimeSocket == v.Socket })
+	if err != nil {
+		return err
+	}
+	r, err := h.record(m)
+	if err != nil {
+		return err
+	}
+	if c.Action == reconcile.Delete {
+		return h.remove(ctx, m, r, v.Path)
+	}
+	if !slices.Contains(r.Maps, v.Path) {
+		r.Maps = append(r.Maps, v.Path)
+		if err := h.remember(r); err != nil {
+			return err
+		}
+	}
+	if c.Action == reconcile.Adopt {
+		return nil
+	}
+	if b, err := disk.Read(v.Path, maxFile); err != nil || b == nil || string(b) != v.Text {
+		if err := replace(v.Path, v.Text, 0o644); err != nil {
+			return err
+		}
+	}
+	return h.swap(ctx, m, v)
+}
+
+// swap gives haproxy the map's new entries in one step, if it has the map.
+func (h *mapFiles) swap(ctx context.Context, m Managed, v resource.HAProxyMap) error {
+	entries, loaded, err := h.running(ctx, m, v.Path)
+	if err != nil || !loaded || entries == v.Text {
+		return err
+	}
+	reply, err := ask(ctx, m.RuntimeSocket, "prepare map "+v.Path)
+	if err != nil {
+		return err
+	}
+	version, err := haproxy.ParseMapVersion(reply)
+	if err != nil {
+		return err
+	}
+	for _, part := range portions(v.Text) {
+		command := fmt.Sprintf("add map @%s %s", version, v.Path)
+		if reply, err = give(ctx, m.RuntimeSocket, command, part); err != nil {
+			return err
+		}
+		if text := strings.TrimSpace(reply); text != "" {
+			return fmt.Errorf("add to the map %s: haproxy says: %.200s", v.Path, text)
+		}
+	}
+	if _, err = ask(ctx, m.RuntimeSocket, fmt.Sprintf("commit map @%s %s", version, v.Path)); err != nil {
+		return err
+	}
+	switch entries, _, err = h.running(ctx, m, v.Path); {
+	case err != nil:
+		return err
+	case entries != v.Text:
+		return fmt.Errorf("the map %s has other entries after it was replaced", v.Path)
+	}
+	return nil
+}
+
+// portion is how many bytes of a map are sent at once.
+const portion = 8 << 10
+
+// portions cuts a text between lines.
+func portions(text string) []string {
+	var out []string
+	var part strings.Builder
+	for line := range strings.Lines(text) {
+		if part.Len() > 0 && part.Len()+len(line) > portion {
+			out = append(out, part.String())
+			part.Reset()
+		}
+		part.WriteString(line)
+	}
+	if part.Len() > 0 {
+		out = append(out, part.String())
+	}
+	return out
+}
+
+// remove removes a map's file. While haproxy uses it, its next reload would fail without.
+func (h *mapFiles) remove(ctx context.Context, m Managed, r record, path string) error {
+	_, loaded, err := h.running(ctx, m, path)
+	if err != nil {
+		return err
+	}
+	if loaded {
+		return fmt.Errorf("%w: haproxy still uses the map %s", reconcile.ErrRefused, path)
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	r.Maps = slices.DeleteFunc(r.Maps, func(p string) bool { return p == path })
+	if len(r.Maps) == 0 && r.Written == "" {
+		return h.forget(r)
+	}
+	return h.remember(r)
+}

@@ -1,0 +1,188 @@
+package haproxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hareconcile/hareconcile/internal/disk"
+	"github.com/hareconcile/hareconcile/internal/haproxy"
+	"github.com/hareconcile/hareconcile/internal/haproxy/socket"
+)
+
+// errNotLoaded is that haproxy did not take what a reload was to bring.
+var errNotLoaded = errors.New("the reload failed")
+
+// reload writes the file and makes haproxy load it. If it does not, the last good file comes
+// back; the old worker has not stopped serving. What is begun is finished, also when ctx ends.
+func (n *node) reload(ctx context.Context, mr master, s step) error {
+	ctx = context.WithoutCancel(ctx)
+	held := n.held(ctx, s.m, s.record)
+	if err := n.write(&s); err != nil {
+		return err
+	}
+	failure := n.order(ctx, mr.procs, s.m, s.want != nil, s.structure)
+	s.record.ReloadedAt = time.Now()
+	if failure == nil {
+		s.record.Failed, s.record.FailedAt, s.record.Reason = "", time.Time{}, ""
+		n.carry(ctx, s.m, held)
+		if s.want == nil {
+			return n.good(s)
+		}
+		return errors.Join(n.remember(s.record), n.good(s))
+	}
+	if s.want != nil {
+		s.record.Failed, s.record.FailedAt, s.record.Reason = sum(*s.want), s.record.ReloadedAt, fmt.Sprintf("%.400v", failure)
+	}
+	if s.m.Reload.Keep {
+		return errors.Join(fmt.Errorf("%w; %s stays as it is (on_failure = keep)", failure, s.m.Path), n.remember(s.record))
+	}
+	return n.restore(ctx, s, held, failure)
+}
+
+// restore puts the last good file back, and reloads once more: a master whose reload failed
+// waits without a configuration of its own (management.txt, section 4).
+func (n *node) restore(ctx context.Context, s step, held []string, failure error) error {
+	back := step{m: s.m, record: s.record, had: s.want, want: s.had, structure: s.running}
+	b, err := disk.Read(n.statePath(s.m.Path, ".good"), maxFile)
+	if good := string(b); err == nil && b != nil {
+		back.want = &good
+	}
+	if err := n.write(&back); err != nil {
+		return fmt.Errorf("%w; %w, so the file that failed is still there", failure, err)
+	}
+	if err := n.remember(back.record); err != nil {
+		return errors.Join(failure, err)
+	}
+	mr, err := n.master(ctx, s.m)
+	if err != nil {
+		return fmt.Errorf("%w; the last good file is back, and the master does not answer: %w", failure, err)
+	}
+	if mr.procs.Master.Failed == 0 && back.structure != "" {
+		if now, err := n.structure(ctx, s.m); err == nil && now == back.structure {
+			return fmt.Errorf("%w; the last good file is back", failure)
+		}
+	}
+	if err := n.order(ctx, mr.procs, s.m, back.structure != "", back.structure); err != nil {
+		return fmt.Errorf("%w; the last good file is back and could not be loaded again either: %w", failure, err)
+	}
+	n.carry(ctx, s.m, held)
+	return fmt.Errorf("%w; the last good file is back and loaded", failure)
+}
+
+// poll is how often the master is asked for the outcome of a reload.
+const poll = 20 * time.Millisecond
+
+// order has the master reload, and waits for a new worker that reports structure. loaded is
+// whether it is to have the file.
+func (n *node) order(ctx context.Context, before haproxy.Procs, m Managed, loaded bool, structure string) error {
+	timeout := m.Reload.Timeout
+	if timeout == 0 {
+		timeout = 30 * time.Second
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	// Before 2.7 the master closes the connection without a word; since then it answers when
+	// it is done.
+	reply, err := socket.Ask(ctx, m.MasterSocket, "reload")
+	if err != nil && !errors.Is(err, socket.ErrEmpty) {
+		return fmt.Errorf("reload haproxy: %w", err)
+	}
+	if _, log, ok := strings.Cut(reply, "Success=0"); ok {
+		return fmt.Errorf("%w: haproxy says: %.400s", errNotLoaded, strings.Join(strings.Fields(log), " "))
+	}
+	tick := time.NewTicker(poll)
+	defer tick.Stop()
+	var last error
+	for {
+		var done bool
+		if done, last = n.outcome(ctx, before, m, loaded, structure); done {
+			return last
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%w: not done after %v: %w", errNotLoaded, timeout, last)
+		case <-tick.C:
+		}
+	}
+}
+
+// outcome returns what became of a reload, and whether that is final. While the master tries
+// to bind it answers nobody.
+func (n *node) outcome(ctx context.Context, before haproxy.Procs, m Managed, loaded bool, structure string) (done bool, err error) {
+	reply, err := ask(ctx, m.MasterSocket, "show proc")
+	if err != nil {
+		return false, err
+	}
+	now, err := haproxy.ParseProcs(reply)
+	switch {
+	case err != nil:
+		return false, err
+	case now.Master.PID != before.Master.PID:
+		return true, fmt.Errorf("%w: process %d of haproxy is gone, and %d took its place", errNotLoaded, before.Master.PID, now.Master.PID)
+	case now.Master.Reloads <= before.Master.Reloads:
+		return false, errors.New("the master has not begun")
+	case now.Master.Failed > 0:
+		return true, fmt.Errorf("%w: the master reports it and the old worker serves on; haproxy's log says why", errNotLoaded)
+	case !slices.ContainsFunc(now.Workers, func(p haproxy.Proc) bool { return !has(before, p.PID) }):
+		return false, errors.New("there is no new worker")
+	}
+	running, err := n.structure(ctx, m)
+	if err != nil {
+		return false, err
+	}
+	if running != structure || loaded && running == "" {
+		return false, fmt.Errorf("the worker reports the fingerprint %q and not %q", running, structure)
+	}
+	return true, nil
+}
+
+// has reports whether a process was there.
+func has(p haproxy.Procs, pid int) bool {
+	return slices.ContainsFunc(slices.Concat(p.Workers, p.Old), func(o haproxy.Proc) bool { return o.PID == pid })
+}
+
+// held returns the commands that give servers again what people gave them on a socket and a
+// reload forgets: drain and maintenance of every server of the haproxy, the user's own among
+// them, and weights where the definition leaves those to people.
+func (n *node) held(ctx context.Context, m Managed, r record) []string {
+	reply, err := ask(ctx, m.RuntimeSocket, "show servers state")
+	if err != nil {
+		return nil // nobody serves yet
+	}
+	list, err := haproxy.ParseServers(reply)
+	if err != nil {
+		return nil
+	}
+	var out []string
+	for _, s := range list {
+		name := s.Backend + "/" + s.Name
+		if !sendable(name) {
+			continue
+		}
+		if state := admin(s); state != "ready" && s.Admin&haproxy.AdminConfigMaint == 0 {
+			out = append(out, fmt.Sprintf("set server %s state %s", name, state))
+		}
+		if known, ok := r.Servers[name]; m.ignores("weight") && s.Weight != s.InitialWeight && (!ok || known.Weight != s.Weight) {
+			out = append(out, fmt.Sprintf("set server %s weight %d", name, s.Weight))
+		}
+	}
+	return out
+}
+
+// carry sends what held returned to the new worker. A server that it does not have any more is
+// no error.
+func (n *node) carry(ctx context.Context, m Managed, commands []string) {
+	for part := range slices.Chunk(commands, 100) {
+		if _, err := ask(ctx, m.RuntimeSocket, part...); err != nil {
+			n.Log.Warn("what people set on haproxy's socket is lost by a reload", "path", m.Path, "err", err)
+			return
+		}
+	}
+	if len(commands) > 0 {
+		n.Log.Info("a reload kept what people set on haproxy's socket", "path", m.Path, "commands", len(commands))
+	}
+}
