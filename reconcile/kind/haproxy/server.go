@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/hareconcile/hareconcile/internal/disk"
 	"github.com/hareconcile/hareconcile/internal/haproxy"
@@ -202,9 +203,54 @@ func (h *servers) set(ctx context.Context, m Managed, cs []reconcile.Change) err
 		}
 	}
 	if err := verify(list, want, said); err != nil {
-		return err
+		if err := h.escalate(ctx, m, want, err); err != nil {
+			return err
+		}
+		if r, err = h.record(m); err != nil {
+			return err
+		}
 	}
 	return h.given(m, r, cs)
+}
+
+// escalate reloads where haproxy does not take a value on the socket, as it takes no weights
+// where `balance` works on a table made at the start. The file has the values already.
+func (h *servers) escalate(ctx context.Context, m Managed, want map[string]resource.HAProxyServer, refused error) error {
+	r, err := h.record(m)
+	if err != nil {
+		return err
+	}
+	b, err := disk.Read(m.Path, maxFile)
+	if err != nil {
+		return err
+	}
+	text := string(b)
+	s := step{m: m, record: r, had: &text, want: &text}
+	if s.running, err = h.structure(ctx, m); err != nil {
+		return err
+	}
+	s.structure = s.running
+	if sum(text) != r.Written {
+		return refused // the file is not ours to load
+	}
+	mr, err := h.master(ctx, m)
+	if err != nil {
+		return errors.Join(refused, err)
+	}
+	if err := s.early(time.Now()); err != nil {
+		return fmt.Errorf("%w (%w)", err, refused)
+	}
+	if err := h.loadable(ctx, mr, s); err != nil {
+		return fmt.Errorf("%w (%w)", err, refused)
+	}
+	if err := h.reload(ctx, mr, s); err != nil {
+		return err
+	}
+	list, err := h.list(ctx, m)
+	if err != nil {
+		return err
+	}
+	return verify(list, want, "nothing after a reload")
 }
 
 // lookup returns the running server that w is about.
