@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -54,20 +55,19 @@ func Give(ctx context.Context, path, command, payload string) (string, error) {
 
 // exchange sends text and reads the answer.
 func exchange(ctx context.Context, path, text string) (string, error) {
-	var d net.Dialer
-	c, err := d.DialContext(ctx, "unix", path)
+	c, err := dial(ctx, path)
 	if err != nil {
-		return "", fmt.Errorf("connect: %w", err)
+		return "", err
 	}
 	defer func() { _ = c.Close() }() // the reply was read, or given up
 	stop := context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	if _, err := io.WriteString(c, text); err != nil {
-		return "", fmt.Errorf("send commands: %w", err)
+		return "", sending(err)
 	}
 	// The master waits for more until it is told that there is nothing.
 	if err := c.(*net.UnixConn).CloseWrite(); err != nil {
-		return "", fmt.Errorf("send commands: %w", err)
+		return "", sending(err)
 	}
 	reply, err := io.ReadAll(io.LimitReader(c, maxReply+1))
 	switch {
@@ -77,12 +77,52 @@ func exchange(ctx context.Context, path, text string) (string, error) {
 		return "", ctx.Err()
 	case errors.Is(err, os.ErrDeadlineExceeded) && len(reply) == 0:
 		return "", silence(ctx, time.Now())
+	case len(reply) == 0 && (err == nil || hungUp(err)):
+		return "", ErrEmpty
 	case err != nil:
 		return "", fmt.Errorf("read reply: %w", err)
-	case len(reply) == 0:
-		return "", ErrEmpty
 	}
 	return string(reply), nil
+}
+
+// dial connects. While the queue of the socket is full, Linux refuses to wait for a place in
+// it on our behalf (unix(7), EAGAIN).
+func dial(ctx context.Context, path string) (net.Conn, error) {
+	again := time.NewTicker(5 * time.Millisecond)
+	defer again.Stop()
+	var d net.Dialer
+	for full := false; ; full = true {
+		c, err := d.DialContext(ctx, "unix", path)
+		switch {
+		case err == nil:
+			return c, nil
+		case errors.Is(ctx.Err(), context.Canceled):
+			return nil, ctx.Err()
+		case errors.Is(err, syscall.EAGAIN):
+		case full && (errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded)):
+			return nil, silence(ctx, time.Now())
+		default:
+			return nil, fmt.Errorf("connect: %w", err)
+		}
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// hungUp reports whether the other side closed the connection without reading all of it, as a
+// process does that ends.
+func hungUp(err error) bool {
+	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ENOTCONN)
+}
+
+// sending returns the error of a question that could not be sent.
+func sending(err error) error {
+	if hungUp(err) {
+		return ErrEmpty
+	}
+	return fmt.Errorf("send commands: %w", err)
 }
 
 // late is how long after the deadline haproxy's silence can still be told from ours.
