@@ -30,7 +30,7 @@ func haproxies(c *spec.Cluster, node string) []managedHAProxy {
 // haproxy adds the managed file, the servers that a running worker is told of, maps, and the
 // sysctls that binds ask for.
 func (b *builder) haproxy(h managedHAProxy) {
-	b.add(resource.HAProxyFile{Path: h.file.Path, Text: resource.Text(h.file.Text), Structure: h.file.Structure}, h.Origin)
+	b.add(resource.HAProxyFile{Path: h.file.Path, Text: h.file.Text, Structure: h.file.Structure}, h.Origin)
 	for _, f := range h.Frontends {
 		for _, bind := range f.Binds {
 			if bind.Nonlocal == "sysctl" {
@@ -58,10 +58,10 @@ var nonlocal = map[bool]resource.Sysctl{
 }
 
 // mapText writes a map as haproxy reads it (configuration.txt, map).
-func mapText(m spec.HAProxyMap) resource.Text {
+func mapText(m spec.HAProxyMap) string {
 	var b strings.Builder
 	for _, e := range m.Entries {
 		b.WriteString(e.Key + " " + e.Value + "\n")
 	}
-	return resource.Text(b.String())
+	return b.String()
 }

@@ -6,15 +6,6 @@ import (
 	"strings"
 )
 
-// Marker begins the first line of a file that hareconcile wrote.
-const Marker = "# managed by hareconcile;"
-
-// Fingerprint is the variable by which a managed file tells what a worker was started with.
-const Fingerprint = "HARECONCILE_STRUCT"
-
-// Managed reports whether hareconcile wrote a file.
-func Managed(text string) bool { return strings.HasPrefix(text, Marker) }
-
 // A Bind is one address of a bind line, as far as a bind to it can be tried.
 type Bind struct {
 	Line        int

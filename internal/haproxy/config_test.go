@@ -77,7 +77,7 @@ func TestBackends(t *testing.T) {
 	if diff := cmp.Diff(map[string]bool{"a": true, "c": true}, got); diff != "" {
 		t.Errorf("backends (-want +got):\n%s", diff)
 	}
-	if !Managed(Marker+" cluster=x\n") || Managed("# other\n"+Marker) || Managed("") {
+	if !Managed(Marker+"cluster=x\n") || Managed("# other\n"+Marker) || Managed("") {
 		t.Error("the first line alone says whose a file is")
 	}
 }

@@ -18,8 +18,8 @@ const FileName = "50-hareconcile.cfg"
 // it was started (management.txt, show env).
 const StructureVariable = "HARECONCILE_STRUCT"
 
-// marker starts the first line of every managed file.
-const marker = "# managed by hareconcile; "
+// Marker starts the first line of every managed file.
+const Marker = "# managed by hareconcile; "
 
 // A File is the managed file as it should be.
 type File struct {
@@ -59,13 +59,13 @@ func Render(h spec.HAProxy, cluster string) File {
 	global := "global\n" + indent + join(socket) + "\n"
 	sum := sha256.Sum256([]byte(global + p.structure.String()))
 	f := File{Path: path.Join(h.ConfigDir, FileName), Structure: hex.EncodeToString(sum[:])}
-	f.Text = marker + "cluster=" + plain(cluster) + " name=" + plain(h.Name) + "\n" +
+	f.Text = Marker + "cluster=" + plain(cluster) + " name=" + plain(h.Name) + "\n" +
 		global + indent + "setenv " + StructureVariable + " " + f.Structure + "\n" + p.text.String()
 	return f
 }
 
 // Managed reports whether text is a file that Render made, whoever changed it since.
-func Managed(text string) bool { return strings.HasPrefix(text, marker) }
+func Managed(text string) bool { return strings.HasPrefix(text, Marker) }
 
 // A page is a file that is being written, and its structure beside it.
 type page struct{ text, structure strings.Builder }

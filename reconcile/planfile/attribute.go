@@ -13,8 +13,8 @@ import (
 // An attribute is one field of a resource as people read it.
 type attribute struct {
 	name, value string
-	empty       bool           // an optional field that is not set
-	text        *resource.Text // of a whole file, instead of value
+	empty       bool    // an optional field that is not set
+	text        *string // a whole file, instead of value
 }
 
 // orNull returns the value, or null as terraform does for an attribute that is not set.
@@ -46,7 +46,8 @@ func appendFields(out []attribute, v reflect.Value) []attribute {
 		}
 		if f.IsExported() {
 			a := attribute{name: fieldName(f), empty: optional(f) && v.Field(i).IsZero()}
-			if text, ok := v.Field(i).Interface().(resource.Text); ok {
+			if f.Tag.Get("plan") == "lines" {
+				text := v.Field(i).String()
 				a.text = &text
 			} else {
 				a.value = formatValue(v.Field(i))

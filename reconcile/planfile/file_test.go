@@ -131,8 +131,8 @@ func haproxies() reconcile.Plan {
 	before := resource.HAProxyFile{Path: "/etc/haproxy/hareconcile.d/50-hareconcile.cfg", Structure: "aa",
 		Text: "# managed\nbackend app\n    balance roundrobin\n    server rs1 192.0.2.1:80 weight 10\n    server rs2 192.0.2.2:80 weight 10\n"}
 	weight, balance := before, before
-	weight.Text = resource.Text(strings.Replace(string(before.Text), "weight 10", "weight 20", 1))
-	balance.Text, balance.Structure = resource.Text(strings.Replace(string(before.Text), "roundrobin", "least\x1bconn", 1)), "bb"
+	weight.Text = strings.Replace(before.Text, "weight 10", "weight 20", 1)
+	balance.Text, balance.Structure = strings.Replace(before.Text, "roundrobin", "least\x1bconn", 1), "bb"
 	server := resource.HAProxyServer{Socket: "/run/h.sock", Backend: "app", Name: "rs1", Address: netip.MustParseAddrPort("192.0.2.1:80"), Weight: 10, Admin: "ready"}
 	more := server
 	more.Weight = 20

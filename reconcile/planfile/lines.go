@@ -24,9 +24,9 @@ func reloads(c Change) string {
 }
 
 // text writes a whole file as a heredoc.
-func (p *printer) text(a reconcile.Action, name string, width int, t resource.Text) {
+func (p *printer) text(a reconcile.Action, name string, width int, t string) {
 	p.printf("      %s %-*s = <<-EOT\n", p.symbol(a), width, name)
-	for line := range strings.Lines(string(t)) {
+	for line := range strings.Lines(t) {
 		p.line(a, line)
 	}
 	p.printf("        EOT\n")
@@ -37,7 +37,7 @@ func (p *printer) line(a reconcile.Action, line string) {
 }
 
 // textDifference writes the lines of a file that differ, with a few around them.
-func (p *printer) textDifference(name string, width int, before, after resource.Text) {
+func (p *printer) textDifference(name string, width int, before, after string) {
 	p.printf("      %s %-*s = <<-EOT\n", p.symbol(reconcile.Update), width, name)
 	header := true // the names of the two files, up to the first hunk
 	for line := range bytes.Lines(diff.Diff("before", []byte(before), "after", []byte(after))) {

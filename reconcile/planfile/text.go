@@ -135,7 +135,7 @@ func set(attrs []attribute) []attribute {
 
 // difference writes the attributes that differ, aligned, and counts the others.
 func (p *printer) difference(before, after []attribute) {
-	old, texts := map[string]string{}, map[string]resource.Text{}
+	old, texts := map[string]string{}, map[string]string{}
 	for _, a := range before {
 		old[a.name] = a.orNull()
 		if a.text != nil {

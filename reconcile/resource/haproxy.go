@@ -6,8 +6,8 @@ import "net/netip"
 // worker says that it was started with.
 type HAProxyFile struct {
 	Path string `json:"path"`
-	// Text is the whole file.
-	Text Text `json:"text"`
+	// Text is the whole file, which a plan shows line by line.
+	Text string `json:"text" plan:"lines"`
 	// Structure is the fingerprint of all that a worker learns by a reload alone. In live state
 	// it is the running worker's, empty if that was not started with the file.
 	Structure string `json:"structure"`
@@ -39,7 +39,7 @@ type HAProxyMap struct {
 	Socket string `json:"socket"`
 	Path   string `json:"path"`
 	// Text is the file: a key, a space and a value on each line, sorted.
-	Text Text `json:"text"`
+	Text string `json:"text" plan:"lines"`
 }
 
 // ID returns the key under which a Set holds m.

@@ -65,9 +65,6 @@ func (l *List) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// A Text is a whole file, which a plan shows line by line.
-type Text string
-
 // A Duration is a time.Duration that is written as text ("1s", "500ms").
 type Duration time.Duration
 

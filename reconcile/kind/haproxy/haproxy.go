@@ -170,7 +170,7 @@ func (n *node) structure(ctx context.Context, m Managed) (string, error) {
 			cwd = master.cwd
 		}
 		if sameFile(absolute(cwd, name), m.Path) {
-			return env[haproxy.Fingerprint], nil
+			return env[haproxy.StructureVariable], nil
 		}
 	}
 	return "", nil
