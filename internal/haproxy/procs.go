@@ -64,3 +64,15 @@ func ParseProcs(reply string) (Procs, error) {
 	}
 	return out, nil
 }
+
+// ParseReload reads the reply to `reload`. Before 2.7 the master says nothing; since then it
+// says Success=1 or Success=0, and what it logged. The error has that.
+func ParseReload(reply string) error {
+	_, rest, ok := strings.Cut(reply, "Success=")
+	if !ok || strings.HasPrefix(rest, "1") {
+		return nil
+	}
+	_, log, _ := strings.Cut(rest, "\n")
+	log = strings.Join(strings.Fields(strings.TrimPrefix(log, "--")), " ")
+	return fmt.Errorf("haproxy says: %.400s", log)
+}

@@ -47,6 +47,18 @@ func TestParseProcs(t *testing.T) {
 	}
 }
 
+func TestParseReload(t *testing.T) {
+	for _, reply := range []string{"", "\n", "Success=1\n", "Success=1\n--\n[NOTICE] (1) : New worker (2) forked\n"} {
+		if err := ParseReload(reply); err != nil {
+			t.Errorf("ParseReload(%q) = %v", reply, err)
+		}
+	}
+	err := ParseReload("Success=0\n--\n[ALERT] (1) : parsing [a.cfg:3]\n\n")
+	if err == nil || err.Error() != "haproxy says: [ALERT] (1) : parsing [a.cfg:3]" {
+		t.Errorf("ParseReload of a failure = %v", err)
+	}
+}
+
 func TestParseStats(t *testing.T) {
 	got, err := ParseStats(stats + stats)
 	if err != nil || len(got) != 6 {
@@ -108,5 +120,6 @@ func FuzzReplies(f *testing.F) {
 		_, _ = ParseStats(s)
 		_, _ = ParseServers(s)
 		ParseEnv(s)
+		_ = ParseReload(s)
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"runtime"
 
@@ -29,29 +30,46 @@ func (n *node) bindable(mr master, text string) error {
 			}
 		}
 	}
-	ours, err := filepath.EvalSymlinks(filepath.Join(n.Proc, "thread-self/ns/net"))
-	theirs, err2 := filepath.EvalSymlinks(filepath.Join(n.pid(mr.procs.Master.PID), "ns/net"))
+	ours, err := os.Readlink(filepath.Join(n.Proc, "thread-self/ns/net"))
+	theirs, err2 := os.Readlink(filepath.Join(n.pid(mr.procs.Master.PID), "ns/net"))
 	if err := errors.Join(err, err2); err != nil || ours == theirs {
 		try() // a kernel without namespaces has one
 		return problem
 	}
 	done := make(chan error)
-	go func() {
-		runtime.LockOSThread() // and never unlock: the thread ends with the goroutine
-		fd, err := unix.Open(filepath.Join(n.pid(mr.procs.Master.PID), "ns/net"), unix.O_RDONLY|unix.O_CLOEXEC, 0)
-		if err == nil {
-			err = unix.Setns(fd, unix.CLONE_NEWNET)
-			_ = unix.Close(fd)
-		}
-		if err == nil {
-			try()
-		}
-		done <- err
-	}()
+	go func() { done <- within(filepath.Join(n.pid(mr.procs.Master.PID), "ns/net"), try) }()
 	if err := <-done; err != nil {
 		return fmt.Errorf("enter the network namespace of haproxy: %w", err)
 	}
 	return problem
+}
+
+// within runs f in a network namespace, on a thread that comes back. One that ended there would
+// take programs with it that it started and that are to end with their parent (prctl(2),
+// PR_SET_PDEATHSIG).
+func within(path string, f func()) error {
+	runtime.LockOSThread()
+	home, err := os.Open("/proc/thread-self/ns/net")
+	if err != nil {
+		runtime.UnlockOSThread()
+		return err
+	}
+	defer func() { _ = home.Close() }()
+	there, err := os.Open(path)
+	if err == nil {
+		err = unix.Setns(int(there.Fd()), unix.CLONE_NEWNET)
+		_ = there.Close()
+	}
+	if err != nil {
+		runtime.UnlockOSThread()
+		return err
+	}
+	f()
+	if err := unix.Setns(int(home.Fd()), unix.CLONE_NEWNET); err != nil {
+		return err // the thread stays locked, and nothing else ever runs on it
+	}
+	runtime.UnlockOSThread()
+	return nil
 }
 
 // tryAll tries the ports of b.

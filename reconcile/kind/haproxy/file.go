@@ -140,6 +140,10 @@ func (n *node) loadable(ctx context.Context, mr master, s step) error {
 	if err := n.check(ctx, mr, s.m, s.want); err != nil || s.want == nil {
 		return err
 	}
+	// Sockets on disk are bound as others are.
+	if dir := filepath.Dir(s.m.RuntimeSocket); !isFolder(dir) {
+		return fmt.Errorf("%w: haproxy could not make %s, since there is no folder %s", reconcile.ErrRefused, s.m.RuntimeSocket, dir)
+	}
 	return n.bindable(mr, *s.want)
 }
 
@@ -163,7 +167,7 @@ func (h *files) Apply(ctx context.Context, c reconcile.Change) error {
 	case errors.Is(err, errGone) && s.want == nil:
 		return errors.Join(h.write(&s), h.good(s))
 	case errors.Is(err, errGone):
-		return fmt.Errorf("%w: haproxy does not run, or has no master socket (haproxy -W -S): %w", reconcile.ErrRefused, err)
+		return fmt.Errorf("%w: haproxy does not run, starts just now, or has no master socket (haproxy -W -S): %w", reconcile.ErrRefused, err)
 	case err != nil:
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hareconcile/hareconcile/internal/nstest"
 	"github.com/hareconcile/hareconcile/reconcile"
 	"github.com/hareconcile/hareconcile/reconcile/reconciletest"
 	"github.com/hareconcile/hareconcile/reconcile/resource"
@@ -116,6 +117,40 @@ func TestABindThatFailsIsBlocked(t *testing.T) {
 		c := h.plain()
 		c.lines = []string{"bind 192.0.2.1:80 transparent"}
 		reconciletest.Apply(t, h.hs, h.set(c))
+	}
+}
+
+// TestBindsAreTriedWhereHAProxyRuns: another namespace has other ports and addresses.
+func TestBindsAreTriedWhereHAProxyRuns(t *testing.T) {
+	nstest.Need(t, "root", "netns")
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	h := prepared(t)
+	h.ns = nstest.New(t)
+	h.start("-f", "conf")
+	defer h.stop()
+	h.ns.Run("ip", "address", "add", "192.0.2.7/32", "dev", "lo")
+	c := h.plain()
+	c.lines = []string{"bind " + taken.Addr().String(), "bind 192.0.2.7:80"}
+	reconciletest.Apply(t, h.hs, h.set(c))
+	c.lines = []string{"bind 192.0.2.8:80"}
+	if err := h.apply(h.file(c)); !errors.Is(err, reconcile.ErrRefused) || !strings.Contains(err.Error(), "does not have 192.0.2.8") {
+		t.Errorf("Apply = %v, want a refusal", err)
+	}
+}
+
+// TestNoFolderForTheSocket: haproxy binds it as all else, and would fail in the same way.
+func TestNoFolderForTheSocket(t *testing.T) {
+	h := newHost(t)
+	h.managed.RuntimeSocket = h.path("none/r.sock")
+	if err := h.apply(h.file(h.plain())); !errors.Is(err, reconcile.ErrRefused) || !strings.Contains(err.Error(), "there is no folder") {
+		t.Errorf("Apply = %v, want a refusal", err)
+	}
+	if n := h.procs().Master.Reloads; n != 0 {
+		t.Errorf("%d reloads, want none", n)
 	}
 }
 

@@ -109,8 +109,9 @@ type host struct {
 	cmd     *exec.Cmd
 	managed haproxy.Managed
 	hs      []reconcile.Handler
-	user    uint16 // port that the user's file answers on
-	port    uint16 // port of our frontend
+	ns      *nstest.NS // where haproxy runs; nil is here
+	user    uint16     // port that the user's file answers on
+	port    uint16     // port of our frontend
 }
 
 // freePort returns a port that nobody has.
@@ -179,11 +180,16 @@ func (h *host) read(path string) string {
 // start starts haproxy and waits until its master answers.
 func (h *host) start(args ...string) {
 	h.t.Helper()
-	path, err := exec.LookPath("haproxy")
-	if err != nil {
-		path = "/usr/sbin/haproxy"
+	args = append([]string{"-W", "-S", h.managed.MasterSocket, "-f", "user.cfg"}, args...)
+	if h.ns != nil {
+		h.cmd = h.ns.Cmd("haproxy", args...)
+	} else {
+		path, err := exec.LookPath("haproxy")
+		if err != nil {
+			path = "/usr/sbin/haproxy"
+		}
+		h.cmd = exec.Command(path, args...)
 	}
-	h.cmd = exec.Command(path, append([]string{"-W", "-S", h.managed.MasterSocket, "-f", "user.cfg"}, args...)...)
 	h.cmd.Dir = h.dir
 	h.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
 	log, err := os.Create(h.path("log"))

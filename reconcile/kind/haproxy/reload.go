@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/hareconcile/hareconcile/internal/disk"
@@ -34,7 +33,7 @@ func (n *node) reload(ctx context.Context, mr master, s step) error {
 		}
 		return errors.Join(n.remember(s.record), n.good(s))
 	}
-	if s.want != nil {
+	if s.want != nil && errors.Is(failure, errNotLoaded) {
 		s.record.Failed, s.record.FailedAt, s.record.Reason = sum(*s.want), s.record.ReloadedAt, fmt.Sprintf("%.400v", failure)
 	}
 	if s.m.Reload.Keep {
@@ -91,8 +90,8 @@ func (n *node) order(ctx context.Context, before haproxy.Procs, m Managed, loade
 	if err != nil && !errors.Is(err, socket.ErrEmpty) {
 		return fmt.Errorf("reload haproxy: %w", err)
 	}
-	if _, log, ok := strings.Cut(reply, "Success=0"); ok {
-		return fmt.Errorf("%w: haproxy says: %.400s", errNotLoaded, strings.Join(strings.Fields(log), " "))
+	if err := haproxy.ParseReload(reply); err != nil {
+		return fmt.Errorf("%w: %w", errNotLoaded, err)
 	}
 	tick := time.NewTicker(poll)
 	defer tick.Stop()
