@@ -27,8 +27,8 @@ func haproxies(c *spec.Cluster, node string) []managedHAProxy {
 	return out
 }
 
-// haproxy adds the managed file, the servers that a running worker is told of, maps, and the
-// sysctls that binds ask for.
+// haproxy adds the managed file, the servers that a running worker is told of, maps, certificates,
+// and the sysctls that binds ask for.
 func (b *builder) haproxy(h managedHAProxy) {
 	b.add(resource.HAProxyFile{Path: h.file.Path, Text: h.file.Text, Structure: h.file.Structure}, h.Origin)
 	for _, f := range h.Frontends {
@@ -48,6 +48,9 @@ func (b *builder) haproxy(h managedHAProxy) {
 	}
 	for _, m := range h.Maps {
 		b.add(resource.HAProxyMap{Socket: h.RuntimeSocket, Path: m.Path, Text: mapText(m)}, m.Origin)
+	}
+	for _, c := range h.Certificates {
+		b.add(resource.HAProxyCertificate{Socket: h.RuntimeSocket, Path: c.Path}, c.Origin)
 	}
 }
 

@@ -73,12 +73,9 @@ func TestParseBinds(t *testing.T) {
 }
 
 func TestBackends(t *testing.T) {
-	got := Backends(Marker + " x\nbackend a from hr-x\n server b\n\tlisten c\nfrontend d\nbackend\n")
+	got := Backends("# x\nbackend a from hr-x\n server b\n\tlisten c\nfrontend d\nbackend\n")
 	if diff := cmp.Diff(map[string]bool{"a": true, "c": true}, got); diff != "" {
 		t.Errorf("backends (-want +got):\n%s", diff)
-	}
-	if !Managed(Marker+"cluster=x\n") || Managed("# other\n"+Marker) || Managed("") {
-		t.Error("the first line alone says whose a file is")
 	}
 }
 

@@ -51,7 +51,8 @@ type HAProxyCertificate struct {
 	Socket string `json:"socket"`
 	Path   string `json:"path"`
 	// SHA1 is the fingerprint of the leaf certificate in hexadecimal digits, as
-	// `show ssl cert` tells it.
+	// `show ssl cert` tells it. It is empty in what is wanted, where the file decides, and in
+	// live state where haproxy serves just that.
 	SHA1 string `json:"sha1"`
 }
 

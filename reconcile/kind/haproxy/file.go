@@ -43,7 +43,7 @@ func (h *files) Observe(ctx context.Context) (reconcile.Live, error) {
 		if f.Structure, err = h.structure(ctx, m); err != nil {
 			return reconcile.Live{}, err
 		}
-		if haproxy.Managed(f.Text) {
+		if haproxy.Managed(string(b)) {
 			live.Owned[f.ID()] = f
 		} else {
 			live.Foreign[f.ID()] = f
@@ -82,10 +82,11 @@ func (h *files) step(ctx context.Context, c reconcile.Change) (step, error) {
 		if !ok {
 			return step{}, fmt.Errorf("%T is not a file of haproxy", c.After)
 		}
-		if !haproxy.Managed(f.Text) {
-			return step{}, fmt.Errorf("%s is to be written without %q in its first line", m.Path, haproxy.Marker)
+		text := f.Text
+		if !haproxy.Managed(text) {
+			return step{}, fmt.Errorf("%s is to be written without the first line that says whose it is", m.Path)
 		}
-		s.want, s.structure = &f.Text, f.Structure
+		s.want, s.structure = &text, f.Structure
 	}
 	b, err := disk.Read(m.Path, maxFile)
 	if err != nil {

@@ -71,7 +71,7 @@ func TestReloads(t *testing.T) {
 		if p := reconciletest.Plan(t, h.hs, h.set(c)); !p.Empty() {
 			t.Errorf("%s: what is left is %+v", s.name, p)
 		}
-		if got := h.read(h.managed.Path); got != h.file(c).Text {
+		if got := h.read(h.managed.Path); got != string(h.file(c).Text) {
 			t.Errorf("%s: the file is not what was wanted:\n%s", s.name, got)
 		}
 	}
@@ -110,7 +110,7 @@ func TestABindThatFailsIsBlocked(t *testing.T) {
 	if now := h.procs(); now.Master.Reloads != before.Master.Reloads {
 		t.Errorf("%d reloads, want %d", now.Master.Reloads, before.Master.Reloads)
 	}
-	if got := h.read(h.managed.Path); got != h.file(h.plain()).Text {
+	if got := h.read(h.managed.Path); got != string(h.file(h.plain()).Text) {
 		t.Errorf("the file changed:\n%s", got)
 	}
 	if os.Geteuid() == 0 {
@@ -174,7 +174,7 @@ func TestWhatHAProxyRefusesIsRefused(t *testing.T) {
 			t.Errorf("%q: Apply = %v, want a refusal", line, err)
 		}
 	}
-	if n := h.procs().Master.Reloads; n != before || h.read(h.managed.Path) != h.file(h.plain()).Text {
+	if n := h.procs().Master.Reloads; n != before || h.read(h.managed.Path) != string(h.file(h.plain()).Text) {
 		t.Errorf("%d reloads, want %d, and the file as it was", n, before)
 	}
 }
@@ -196,7 +196,7 @@ func TestAFailedReload(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "the reload failed") || !strings.Contains(err.Error(), "the last good file is back and loaded") {
 		t.Fatalf("Apply = %v, want an error that says what was done", err)
 	}
-	if got := h.read(h.managed.Path); got != h.file(h.plain()).Text {
+	if got := h.read(h.managed.Path); got != string(h.file(h.plain()).Text) {
 		t.Errorf("the file is not the last good one:\n%s", got)
 	}
 	procs := h.procs()

@@ -152,16 +152,16 @@ func (h *mapFiles) Apply(ctx context.Context, c reconcile.Change) error {
 			return err
 		}
 	}
-	return h.swap(ctx, m, v)
+	return h.swap(ctx, m, v.Path, v.Text)
 }
 
 // swap gives haproxy the map's new entries in one step, if it has the map.
-func (h *mapFiles) swap(ctx context.Context, m Managed, v resource.HAProxyMap) error {
-	entries, loaded, err := h.running(ctx, m, v.Path)
-	if err != nil || !loaded || entries == v.Text {
+func (h *mapFiles) swap(ctx context.Context, m Managed, path, text string) error {
+	entries, loaded, err := h.running(ctx, m, path)
+	if err != nil || !loaded || entries == sorted(text) {
 		return err
 	}
-	reply, err := ask(ctx, m.RuntimeSocket, "prepare map "+v.Path)
+	reply, err := ask(ctx, m.RuntimeSocket, "prepare map "+path)
 	if err != nil {
 		return err
 	}
@@ -169,23 +169,23 @@ func (h *mapFiles) swap(ctx context.Context, m Managed, v resource.HAProxyMap) e
 	if err != nil {
 		return err
 	}
-	for _, part := range portions(v.Text) {
-		command := fmt.Sprintf("add map @%s %s", version, v.Path)
+	for _, part := range portions(text) {
+		command := fmt.Sprintf("add map @%s %s", version, path)
 		if reply, err = give(ctx, m.RuntimeSocket, command, part); err != nil {
 			return err
 		}
-		if text := strings.TrimSpace(reply); text != "" {
-			return fmt.Errorf("add to the map %s: haproxy says: %.200s", v.Path, text)
+		if said := strings.TrimSpace(reply); said != "" {
+			return fmt.Errorf("add to the map %s: haproxy says: %.200s", path, said)
 		}
 	}
-	if _, err = ask(ctx, m.RuntimeSocket, fmt.Sprintf("commit map @%s %s", version, v.Path)); err != nil {
+	if _, err = ask(ctx, m.RuntimeSocket, fmt.Sprintf("commit map @%s %s", version, path)); err != nil {
 		return err
 	}
-	switch entries, _, err = h.running(ctx, m, v.Path); {
+	switch entries, _, err = h.running(ctx, m, path); {
 	case err != nil:
 		return err
-	case entries != v.Text:
-		return fmt.Errorf("the map %s has other entries after it was replaced", v.Path)
+	case entries != sorted(text):
+		return fmt.Errorf("the map %s has other entries after it was replaced", path)
 	}
 	return nil
 }

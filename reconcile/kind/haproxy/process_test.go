@@ -288,8 +288,8 @@ func (h *host) file(c conf) resource.HAProxyFile {
 	}
 	text := func(values bool, fingerprint string) string {
 		var b strings.Builder
-		fmt.Fprintf(&b, "%s cluster=test name=edge\nglobal\n stats socket %s mode 600 level admin\n setenv %s %s\n",
-			parse.Marker, h.managed.RuntimeSocket, parse.StructureVariable, fingerprint)
+		fmt.Fprintf(&b, "# managed by hareconcile; cluster=test name=edge\nglobal\n stats socket %s mode 600 level admin\n setenv %s %s\n",
+			h.managed.RuntimeSocket, parse.StructureVariable, fingerprint)
 		fmt.Fprintf(&b, "defaults hr-x\n mode http\n timeout connect 2s\n timeout client %s\n timeout server 5s\n", c.client)
 		fmt.Fprintf(&b, "frontend web from hr-x\n bind 127.0.0.1:%d\n", h.port)
 		for _, l := range c.lines {

@@ -49,7 +49,7 @@ func TestAFrozenHAProxy(t *testing.T) {
 		t.Errorf("Apply = %v, want silence", err)
 	}
 	thaw()
-	if got := h.read(h.managed.Path); got != h.file(h.plain()).Text {
+	if got := h.read(h.managed.Path); got != string(h.file(h.plain()).Text) {
 		t.Errorf("the file changed:\n%s", got)
 	}
 	reconciletest.Apply(t, h.hs, h.set(c))
@@ -69,7 +69,7 @@ func TestAHAProxyThatIsGone(t *testing.T) {
 	if !errors.Is(err, reconcile.ErrRefused) || !strings.Contains(err.Error(), "haproxy does not run") {
 		t.Errorf("Apply = %v, want an error that says so", err)
 	}
-	if got := h.read(h.managed.Path); got != h.file(h.plain()).Text {
+	if got := h.read(h.managed.Path); got != string(h.file(h.plain()).Text) {
 		t.Errorf("a file that nobody checked was written:\n%s", got)
 	}
 	h.start("-f", "conf")
@@ -141,7 +141,7 @@ func TestAFileThatWasRemoved(t *testing.T) {
 func TestAFileThatSomebodyChanged(t *testing.T) {
 	h := newHost(t)
 	reconciletest.Apply(t, h.hs, h.set(h.plain()))
-	edited := h.file(h.plain()).Text + "# note\n"
+	edited := string(h.file(h.plain()).Text) + "# note\n"
 	h.write("conf/50-hareconcile.cfg", edited)
 	c := h.plain()
 	c.servers[0].Weight = 3
@@ -154,7 +154,7 @@ func TestAFileThatSomebodyChanged(t *testing.T) {
 	}
 	h.managed.Overwrite = true
 	reconciletest.Apply(t, h.hs, h.set(c))
-	if got := h.read(h.managed.Path); got != h.file(c).Text {
+	if got := h.read(h.managed.Path); got != string(h.file(c).Text) {
 		t.Errorf("the file was not put right:\n%s", got)
 	}
 }
@@ -205,7 +205,7 @@ func TestADiskThatTakesNothing(t *testing.T) {
 		if err := h.apply(h.file(c)); err == nil {
 			t.Errorf("%s: Apply succeeded", blocked)
 		}
-		if n := h.procs().Master.Reloads; n != before || h.read(h.managed.Path) != h.file(h.plain()).Text {
+		if n := h.procs().Master.Reloads; n != before || h.read(h.managed.Path) != string(h.file(h.plain()).Text) {
 			t.Errorf("%s: %d reloads, want %d, and the file as it was", blocked, n, before)
 		}
 		if err := os.Remove(blocked); err != nil {
@@ -322,7 +322,7 @@ func TestAMapThatSomebodyChanged(t *testing.T) {
 	m.Text = "other.example app\n"
 	want[m.ID()] = m
 	reconciletest.Apply(t, h.hs, want)
-	if got := h.ask("show map " + m.Path); !strings.Contains(got, "other.example app") || strings.Contains(got, "host0001") || h.read(m.Path) != m.Text {
+	if got := h.ask("show map " + m.Path); !strings.Contains(got, "other.example app") || strings.Contains(got, "host0001") || h.read(m.Path) != string(m.Text) {
 		t.Errorf("the map is %.300s", got)
 	}
 	if n := h.procs().Master.Reloads; n != before {
