@@ -162,10 +162,11 @@ func (n *node) held(ctx context.Context, m Managed, r record) []string {
 		if !sendable(name) {
 			continue
 		}
-		if state := admin(s); state != "ready" && s.Admin&haproxy.AdminConfigMaint == 0 {
+		known, ok := r.Servers[name]
+		if state := admin(s); state != "ready" && (s.Admin&haproxy.AdminConfigMaint == 0 || known.Admin == "ready") {
 			out = append(out, fmt.Sprintf("set server %s state %s", name, state))
 		}
-		if known, ok := r.Servers[name]; m.ignores("weight") && s.Weight != s.InitialWeight && (!ok || known.Weight != s.Weight) {
+		if m.ignores("weight") && s.Weight != s.InitialWeight && (!ok || known.Weight != s.Weight) {
 			out = append(out, fmt.Sprintf("set server %s weight %d", name, s.Weight))
 		}
 	}

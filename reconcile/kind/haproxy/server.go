@@ -57,7 +57,7 @@ func (h *servers) Observe(ctx context.Context) (reconcile.Live, error) {
 type server struct {
 	resource.HAProxyServer
 	file   values // what the file says, as far as haproxy tells
-	config bool   // its maintenance is the file's
+	config bool   // it started in maintenance, as the file says
 }
 
 func (s server) name() string { return s.Backend + "/" + s.Name }
@@ -68,9 +68,12 @@ func (s server) masked(m Managed, r record) resource.HAProxyServer {
 	given, ok := r.Servers[s.name()]
 	if !ok {
 		given = values{"ready", s.file.Weight}
+		if s.config {
+			given.Admin = "maint"
+		}
 	}
 	out := s.HAProxyServer
-	if m.ignores("admin_state") && s.Admin != "ready" && !s.config {
+	if m.ignores("admin_state") && s.Admin != "ready" {
 		out.Admin = given.Admin
 	}
 	if m.ignores("weight") && s.Weight != s.file.Weight {
