@@ -39,7 +39,7 @@ func TestARenderedFile(t *testing.T) {
 			})
 		}
 		file := parse.Render(edge, "test")
-		f := resource.HAProxyFile{Path: file.Path, Text: resource.Text(file.Text), Structure: file.Structure}
+		f := resource.HAProxyFile{Path: file.Path, Text: file.Text, Structure: file.Structure}
 		out[f.ID()] = f
 		return out
 	}
