@@ -240,6 +240,40 @@ func TestAFactDoesNotWaitForADearLook(t *testing.T) {
 	})
 }
 
+// TestWhatWasAdoptedIsNobodyElsesInADearTable has a server fail and come back before the table,
+// whose reading takes a second, is looked at again after the server was adopted.
+func TestWhatWasAdoptedIsNobodyElsesInADearTable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		defer converged(t, w)()
+		w.host.mu.Lock()
+		w.host.slow = time.Second
+		w.host.mu.Unlock()
+		after(time.Minute)
+		theirs := rs1
+		theirs.Weight = 2
+		w.host.mu.Lock()
+		delete(w.host.owned, rs1.ID())
+		w.host.foreign[rs1.ID()] = theirs
+		w.host.mu.Unlock()
+		for begin := time.Now(); w.weight() < 0; after(10 * time.Millisecond) {
+			if time.Since(begin) > time.Minute {
+				t.Fatal("rs1 is not adopted")
+			}
+		}
+		for _, step := range []struct {
+			verdict reconcile.Verdict
+			want    int
+		}{{reconcile.Down, 0}, {reconcile.Up, 2}} {
+			w.verdict("rs1", step.verdict)
+			after(time.Second)
+			if s := w.Status(); w.weight() != step.want || s.Phase != control.Converged {
+				t.Errorf("a second after rs1 was %v its weight is %d, want %d; status %s: %s", step.verdict, w.weight(), step.want, s.Phase, s.Message)
+			}
+		}
+	})
+}
+
 // picky is a handler that knows before that a scheduler is missing.
 type picky struct {
 	reconcile.Handler

@@ -101,9 +101,13 @@ func (k *kind) Apply(_ context.Context, c reconcile.Change) error {
 	}
 	if c.Action == reconcile.Delete {
 		delete(k.host.owned, c.ID)
-	} else {
-		k.host.owned[c.ID] = c.After
+		return nil
 	}
+	if c.Action == reconcile.Adopt && k.host.foreign[c.ID] != c.After {
+		return fmt.Errorf("adopt %s: it was changed meanwhile", c.ID)
+	}
+	k.host.owned[c.ID] = c.After
+	delete(k.host.foreign, c.ID)
 	return nil
 }
 

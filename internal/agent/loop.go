@@ -243,6 +243,7 @@ func (a *Agent) applied(c reconcile.Change) {
 		delete(a.live.Owned, c.ID)
 	} else {
 		a.live.Owned[c.ID] = c.After
+		delete(a.live.Foreign, c.ID) // a fact may decide on it before the next look
 	}
 	drift := a.isDrift(c)
 	a.cfg.Log.Info("change applied", "id", c.ID, "action", c.Action, "drift", drift)
