@@ -149,6 +149,28 @@ func TestAPartIsTheWholeOfItsScope(t *testing.T) {
 	})
 }
 
+// TestAlarmsAreInOrderAndToldOnce has two virtual servers of one pool, and a third before them.
+func TestAlarmsAreInOrderAndToldOnce(t *testing.T) {
+	c := lvsDR()
+	first := c.VirtualServers[0]
+	c.VirtualServers = nil
+	for _, name := range []string{"b", "c", "a"} {
+		vs := first
+		vs.Name = name
+		c.VirtualServers = append(c.VirtualServers, vs)
+	}
+	x, err := reconcile.NewIndex(c, "ka1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	panics := reconcile.Alarm{Subject: "pool.web", Kind: "panic"}
+	lost := func(vs string) reconcile.Alarm { return reconcile.Alarm{Subject: vs, Kind: "no_quorum"} }
+	got := x.Alarms(map[string][]reconcile.Alarm{"a": {panics, lost("a")}, "b": {lost("b")}, "c": {panics}})
+	if want := []reconcile.Alarm{lost("b"), panics, lost("a")}; !slices.Equal(got, want) {
+		t.Errorf("alarms = %v, want %v", got, want)
+	}
+}
+
 // BenchmarkPart has one weight change in a pool of its own beside many services.
 func BenchmarkPart(b *testing.B) {
 	for _, n := range []int{1000, 5000} {

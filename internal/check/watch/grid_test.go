@@ -156,3 +156,23 @@ func TestIntervalsHaveGridsOfTheirOwn(t *testing.T) {
 		}
 	}
 }
+
+// TestPushedChecksHaveNoBeat: they come and go beside others, and alone.
+func TestPushedChecksHaveNoBeat(t *testing.T) {
+	l := New[string]()
+	pushed := one("b")
+	pushed.Pushed = true
+	l.Set([]Target[string]{{Key: "x", Subject: "192.0.2.1", Checks: []Check[string]{pushed}}}, 0, time.Time{})
+	if gone, _ := l.Set(crowd(100, one("a")), 0, time.Time{}); len(gone) != 1 || l.grids[time.Second].Len() != 100 {
+		t.Errorf("%d are gone, and the grid has %d beats, want 1 and 100", len(gone), l.grids[time.Second].Len())
+	}
+	both := crowd(100, one("a"))
+	for i := range both {
+		both[i].Checks = append(both[i].Checks, pushed)
+	}
+	l.Set(both, 0, time.Time{})
+	l.Set(crowd(100, one("a")), 0, time.Time{})
+	if n := l.grids[time.Second].Len(); n != 100 {
+		t.Errorf("the grid has %d beats, want 100", n)
+	}
+}

@@ -296,3 +296,44 @@ func TestWhateverHappensTheLedgerIsTrue(t *testing.T) {
 		})
 	}
 }
+
+// TestNewServicesOfABatchHaveNoServers has the ledger know servers of an earlier service.
+func TestNewServicesOfABatchHaveNoServers(t *testing.T) {
+	p := newPutter(t)
+	cs := creations(200)
+	stale := resource.ID{Kind: resource.KindIPVSServer, Name: cs[100].ID.Name + arrow + "192.0.2.9:80"}
+	other := resource.ID{Kind: resource.KindIPVSServer, Name: "tcp 192.0.2.1:80" + arrow + "192.0.2.9:80"}
+	for _, id := range []resource.ID{stale, other} {
+		if err := p.ledger.Record(id, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := p.h.ApplyAll(t.Context(), cs); err != nil {
+		t.Fatal(err)
+	}
+	if p.ledger.Has(stale) || !p.ledger.Has(other) {
+		t.Errorf("ours: a server of a new service %v, another %v; want false and true", p.ledger.Has(stale), p.ledger.Has(other))
+	}
+}
+
+// TestWhatCannotBeMadeIsNamedOnce has one such service in the first of many pieces, and a piece
+// of nothing else.
+func TestWhatCannotBeMadeIsNamedOnce(t *testing.T) {
+	for n, bad := range map[int][]int{1000: {3}, 5: {0, 1, 2, 3, 4}} {
+		p := newPutter(t)
+		cs := creations(n)
+		var want []resource.ID
+		for _, i := range bad {
+			s := cs[i].After.(resource.IPVSService)
+			s.Flags = resource.NewList("nosuch")
+			cs[i].After = s
+			want = append(want, cs[i].ID)
+		}
+		if ids := culprits(p.h.ApplyAll(t.Context(), cs)); !slices.Equal(ids, want) {
+			t.Errorf("ApplyAll names %v, want %v", ids, want)
+		}
+		if n := p.ledger.Count(resource.KindIPVSService); n != len(cs)-len(bad) {
+			t.Errorf("%d are ours, want %d", n, len(cs)-len(bad))
+		}
+	}
+}
