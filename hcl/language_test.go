@@ -1,6 +1,7 @@
 package hcl
 
 import (
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -280,5 +281,64 @@ tracker "x" {
 	_, ds := Compile(tree, Options{PluginSchemas: map[string][]byte{"haproxy": []byte(`{"attributes":{"socket":{"type":"string"}}}`)}})
 	if !strings.Contains(text(ds), `Did you mean "socket"?`) {
 		t.Errorf("diagnostics:\n%s", text(ds))
+	}
+}
+
+// TestBlocksShareOnlyWhatDoesNotDiffer has dynamic inside for_each, whose attributes refer to
+// either, to both under one name, to a loop's variable of that name, and to neither, or are null.
+func TestBlocksShareOnlyWhatDoesNotDiffer(t *testing.T) {
+	c := compile(t, Tree{"cluster.hcl": []byte(small + router + `
+locals {
+  each    = { key = "no block's" }
+  weights = { a = 3, b = 4 }
+}
+pool "web" {
+  for_each = { a = [1, 2], b = [3, 4] }
+  drain    = "${local.weights[each.key]}s"
+  on_fail  = [for each in ["remove"] : each][0]
+  dynamic "server" {
+    for_each = { for i in each.value : "s${i}" => i }
+    iterator = srv
+    labels   = [srv.key]
+    content {
+      address = "192.0.2.${srv.value}"
+      port    = each.key == "a" ? 8001 : 8002
+      weight  = local.weights["a"] + length(keys(local.weights))
+    }
+  }
+  dynamic "server" {
+    for_each = { for i in each.value : "t${i}" => i }
+    iterator = each
+    labels   = [each.key]
+    content {
+      address = "192.0.2.${each.value + 100}"
+      port    = 80
+      weight  = null
+    }
+  }
+}
+virtual_server "web" {
+  for_each = local.weights
+  on       = vrrp_instance.web
+  address  = host(vrrp_instance.web.addresses[0])
+  port     = 1000 + each.value
+  forward  = "nat"
+  pool     = pool.web[each.key]
+}
+`)}, Options{})
+	var got []string
+	for _, p := range c.Pools {
+		for _, s := range p.Servers {
+			got = append(got, fmt.Sprint(p.Name, " ", p.Drain, " ", p.OnFail, " ", s.Name, " ", s.Address, " ", s.Port, " ", s.Weight))
+		}
+	}
+	want := []string{
+		`web["a"] 3s remove s1 192.0.2.1 8001 5`, `web["a"] 3s remove s2 192.0.2.2 8001 5`,
+		`web["a"] 3s remove t1 192.0.2.101 80 1`, `web["a"] 3s remove t2 192.0.2.102 80 1`,
+		`web["b"] 4s remove s3 192.0.2.3 8002 5`, `web["b"] 4s remove s4 192.0.2.4 8002 5`,
+		`web["b"] 4s remove t3 192.0.2.103 80 1`, `web["b"] 4s remove t4 192.0.2.104 80 1`,
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("servers (-want +got):\n%s", d)
 	}
 }
