@@ -92,6 +92,7 @@ func TestADearTableIsDecidedOnAsACheapOne(t *testing.T) {
 		for _, w := range both {
 			defer converged(t, w)()
 			w.origin.push(farm("bbbbbbb"))
+			w.host.mu.Lock()
 			w.host.busy = map[resource.ID]int{}
 			for _, service := range []int{80, 81, 82} {
 				for _, server := range []int{110, 120, 130} {
@@ -101,6 +102,7 @@ func TestADearTableIsDecidedOnAsACheapOne(t *testing.T) {
 					w.host.busy[s.ID()] = 1 // so that no drain ends
 				}
 			}
+			w.host.mu.Unlock()
 		}
 		after(time.Minute)
 		dear.dear()
