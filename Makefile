@@ -9,6 +9,7 @@ LDFLAGS = -X github.com/hareconcile/hareconcile/internal/build.Version=$(VERSION
 build: ## the programs, in bin/
 	go build -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
 	go build -ldflags '$(LDFLAGS)' -o bin/hareconcile-plugin-haproxy ./plugins/haproxy
+	go build -ldflags '$(LDFLAGS)' -o bin/hareconcile-plugin-exec ./plugins/exec
 
 deps: ## what tests and demo need of Debian, where it is missing
 	@SUDO='$(SUDO)' sh test/deps.sh

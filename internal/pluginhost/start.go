@@ -17,6 +17,9 @@ import (
 
 // start starts the plugin's process and connects to it, or leaves nothing behind.
 func (s *supervisor) start(ctx context.Context) (*session, error) {
+	if err := allowed(s.name, s.host.cfg); err != nil {
+		return nil, err
+	}
 	path, err := find(s.host.cfg.Dir, s.name)
 	if err != nil {
 		return nil, err

@@ -1,7 +1,6 @@
 package probe
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -62,84 +61,14 @@ func (p *program) look(ctx context.Context) (Outcome, error) {
 	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
 	cmd.Dir = "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL, Credential: who.Credential()}
-	said, err := run(ctx, cmd)
-	if err != nil {
+	said, err := spawn.Run(ctx, cmd, answer.MaxLine+1, grace)
+	switch {
+	case cmd.ProcessState == nil:
+		return Outcome{}, own(err)
+	case err != nil:
 		return Outcome{}, err
 	}
 	return p.judge(cmd.ProcessState, said)
-}
-
-// run runs cmd on a thread of its own, and returns what it said. The error is of the start
-// or of the context.
-func run(ctx context.Context, cmd *exec.Cmd) (said string, err error) {
-	out, in, err := os.Pipe()
-	if err != nil {
-		return "", own(err)
-	}
-	defer func() { _ = out.Close() }() // it was only read
-	cmd.Stdout, cmd.Stderr = in, in
-	var heard bytes.Buffer
-	spawn.OnOwnThread(func() {
-		err = spawn.Humble()
-		if err == nil {
-			err = cmd.Start()
-		}
-		_ = in.Close() // the child has its own
-		if err != nil {
-			err = own(fmt.Errorf("start: %w", err))
-			return
-		}
-		read := make(chan struct{}) // closed when nothing more is read
-		go func() {
-			defer close(read)
-			listen(out, &heard)
-		}()
-		err = end(ctx, cmd)
-		// A descendant that left the group may hold the pipe open: nobody waits for it.
-		_ = out.SetReadDeadline(time.Now().Add(grace / 10))
-		<-read
-	})
-	return heard.String(), err
-}
-
-// listen keeps the beginning of what is said and reads on, so that nobody waits for a
-// reader.
-func listen(out *os.File, keep *bytes.Buffer) {
-	buf := make([]byte, 4<<10)
-	for {
-		n, err := out.Read(buf)
-		keep.Write(buf[:min(n, answer.MaxLine+1-min(keep.Len(), answer.MaxLine+1))])
-		if err != nil {
-			return
-		}
-	}
-}
-
-// end waits for the program, or ends it and its group with ctx: politely, then not. It
-// reaps it when the group is gone, while its id is still its own.
-func end(ctx context.Context, cmd *exec.Cmd) error {
-	exited := make(chan struct{}) // closed when the program has ended and is not reaped
-	go func() {
-		defer close(exited)
-		spawn.AwaitExit(cmd.Process.Pid)
-	}()
-	var err error
-	select {
-	case <-exited:
-	case <-ctx.Done():
-		err = ctx.Err()
-		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) // ends by itself at the same time at worst
-		patience := time.NewTimer(grace)
-		defer patience.Stop()
-		select {
-		case <-exited:
-		case <-patience.C:
-		}
-	}
-	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // the program, or its zombie, keeps the id
-	<-exited
-	_ = cmd.Wait() // what it says is in cmd.ProcessState
-	return err
 }
 
 func (p *program) judge(s *os.ProcessState, said string) (Outcome, error) {
