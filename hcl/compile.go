@@ -57,6 +57,7 @@ func Compile(t Tree, o Options) (*spec.Cluster, Diagnostics) {
 	}
 	agree(views)
 	sharedGates(views)
+	sameTrackers(views)
 	if p.report.hasErrors() {
 		return nil, p.report.diagnostics()
 	}

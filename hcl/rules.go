@@ -131,6 +131,7 @@ func (v *view) agree(o, i spec.VRRPInstance, node string) {
 	differs("unicast", o.Unicast == i.Unicast)
 	differs("priority", maps.Equal(o.Priority, i.Priority))
 	differs("source", maps.Equal(o.Source, i.Source))
+	differs("points", slices.Equal(o.Points, i.Points))
 	if o.Group != i.Group {
 		v.fail(i.Origin, "", "The nodes see different groups", "%s is in a sync_group on one of %s and %s and not in the same on the other.", i.Origin.Address, node, v.cluster.Node)
 	}

@@ -139,7 +139,7 @@ func (v *view) pointRules(i spec.VRRPInstance) {
 		return
 	}
 	in := v.points[i.Name]
-	swing, scaled := 0, false
+	lose, gain, scaled := 0, 0, false
 	seen, gates := map[string]string{}, map[string]bool{}
 	for _, g := range i.Gates {
 		gates[v.key(g)] = true
@@ -158,21 +158,22 @@ func (v *view) pointRules(i spec.VRRPInstance) {
 			in.fail("points", "scale does not fit", "tracker.%s has no number; that is what trackers with file have.", p.Tracker)
 		}
 		seen[key] = p.Tracker
-		swing += p.Lose + p.Gain
+		lose, gain = lose+p.Lose, gain+p.Gain
 		scaled = scaled || p.Scale != 0
 	}
 	if !i.Preempt && len(i.Gates) == 0 {
 		in.fail("points", "The points can never move the address", "With preempt = \"never\" nobody takes it from a living MASTER of low priority. Use a gate, which takes the node out of the election.")
 		return
 	}
-	if !scaled && swing > 0 {
-		v.gapRules(i, in, swing)
+	if !scaled && lose+gain > 0 {
+		v.gapRules(i, in, lose, gain)
 	}
 }
 
 // gapRules compares the most that trackers can do with the differences between neighbours. A
 // MASTER loses to a priority that is higher, not to an equal one (RFC 9568, section 6.4.3).
-func (v *view) gapRules(i spec.VRRPInstance, in *instance, swing int) {
+func (v *view) gapRules(i spec.VRRPInstance, in *instance, lose, gain int) {
+	swing := lose + gain
 	members := slices.DeleteFunc(i.Members(), func(n string) bool { return i.Priority[n] == owner })
 	least := 256
 	for k := 1; k < len(members); k++ {
@@ -186,6 +187,8 @@ func (v *view) gapRules(i spec.VRRPInstance, in *instance, swing int) {
 	case swing <= int(i.Priority[members[0]])-int(i.Priority[members[1]]):
 		v.ev.report.add(Warning, in.attrRange("points"), "The points never move the address from the first node",
 			fmt.Sprintf("All of them together make a difference of %d, and %s is %d above %s.", swing, members[0], i.Priority[members[0]]-i.Priority[members[1]], members[1]))
+	default:
+		v.clampRules(i, in, members, lose, gain)
 	}
 }
 

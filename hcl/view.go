@@ -69,7 +69,7 @@ func (p *program) view(base *spec.Cluster, n spec.Node) *view {
 func (v *view) shrink() {
 	v.ev.slots, v.ev.instances, v.ev.shared, v.vips = nil, nil, nil, nil
 	v.cluster.Pools, v.cluster.VirtualServers, v.cluster.HAProxies = nil, nil, nil
-	maps.DeleteFunc(v.at, func(_ string, in *instance) bool { return in.def != vrrpBlock })
+	maps.DeleteFunc(v.at, func(_ string, in *instance) bool { return in.def != vrrpBlock && in.def != trackerBlock })
 }
 
 // note remembers where a block was written and returns its origin.
