@@ -32,6 +32,7 @@ var parts = []struct {
 	{"failover-10ms", failovers(10*time.Millisecond, 20)},
 	{"crash", crashes(time.Second, 3)},
 	{"crowd", crowd(500, 3)},
+	{"tracks", tracks(20, 3)},
 	{"memory", memory},
 	{"allocations", allocations},
 	{"fill", inGuest("fill", fill([]int{1000, 5000}, 3))},
@@ -95,6 +96,7 @@ var selves = map[string]func([]string) error{
 	"lacks":    runLacks,
 	"held":     func([]string) error { return held(os.Stdout) },
 	"vrrpd":    runMeasured,
+	"tracked":  runTracked,
 	"herald": func(args []string) error {
 		routers, err := strconv.Atoi(args[0])
 		if err != nil {
