@@ -32,6 +32,7 @@ func (v *view) instanceRules(i spec.VRRPInstance) {
 	v.gateRules(i.Origin, i.Gates)
 	v.routingRules(i)
 	v.neverRules(i)
+	v.movingTargets(i)
 }
 
 // The parts of an advert in bytes (RFC 9568, sections 5.1 and 5.2; draft-cassen-vrrp-auth-hmac).

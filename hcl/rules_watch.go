@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"reflect"
 	"slices"
+	"strings"
 
 	"github.com/hareconcile/hareconcile/internal/spec"
 )
@@ -87,4 +88,41 @@ func withoutText(x any) any {
 		}
 	}
 	return x
+}
+
+// movingTargets warns of plugins that are asked about a virtual address: whoever is MASTER
+// answers, so a backup tests the other node, and as a gate it is down with it.
+func (v *view) movingTargets(i spec.VRRPInstance) {
+	used := slices.Clone(i.Gates)
+	for _, p := range i.Points {
+		used = append(used, p.Tracker)
+	}
+	for _, name := range used {
+		t, _ := v.cluster.Tracker(name)
+		if t.Plugin == "" {
+			continue
+		}
+		for _, a := range v.vips[i.Name] {
+			if addr := a.Prefix.Addr(); mentions(string(t.Config), addr.String()) {
+				v.warn(t.Origin, "config", "The tracker looks at a virtual address", "%s is where %s is MASTER, so a backup tests another node and not itself. Ask the node's own address, or 127.0.0.1.", addr, i.Origin.Address)
+				return
+			}
+		}
+	}
+}
+
+// mentions reports whether text names an address, and not a part of another.
+func mentions(text, addr string) bool {
+	part := func(b byte) bool { return b == '.' || b >= '0' && b <= '9' || b >= 'a' && b <= 'f' }
+	for at := 0; ; at++ {
+		k := strings.Index(text[at:], addr)
+		if k < 0 {
+			return false
+		}
+		at += k
+		end := at + len(addr)
+		if (at == 0 || !part(text[at-1])) && (end == len(text) || !part(text[end])) {
+			return true
+		}
+	}
 }

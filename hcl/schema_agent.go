@@ -51,7 +51,7 @@ var agentFile = &block{
 			attrs: append([]attribute{
 				{name: "dir", kind: pathKind, def: `"/usr/libexec/hareconcile/plugins"`, doc: "The folder of the binaries."},
 				{name: "user", kind: stringKind, def: `"hareconcile-plugin"`, doc: "The user that runs them; nobody where it does not exist."},
-				{name: "allow_exec", kind: boolKind, def: "false", doc: "Whether check \"exec\" may run programs of this host, as `user`. A repository that says which is a repository that runs them."},
+				{name: "allow_exec", kind: boolKind, def: "false", doc: "Whether check \"exec\" and plugin \"exec\" may run programs of this host, as `user`. A repository that says which is a repository that runs them."},
 			}, laterAttrs("memory_limit")...),
 		},
 	}, laterBlocks("trial", "webhook", "metrics", "notify", "coordination")...),
