@@ -117,8 +117,10 @@ func (h *host) wanted(ctx context.Context, e *env, q question, p *prospect) erro
 		p.prior = good
 	}
 	p.named = planfile.Revision{Dir: q.dir}
-	p.next, err = compileDir(ctx, e, q.dir, p.node, q.vars, h.cfg.RepoPolicyDir)
-	return err
+	if p.next, err = compileDir(ctx, e, q.dir, p.node, q.vars, h.cfg.RepoPolicyDir); err != nil {
+		return err
+	}
+	return e.diagnose(h.unallowed(p.next.Cluster))
 }
 
 // compileDir compiles a folder as if it were a revision, and says what is wrong with it.
