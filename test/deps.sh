@@ -21,6 +21,7 @@ needs='
 /usr/bin/tcpdump:tcpdump:an independent look at the wire
 /usr/bin/ping:iputils-ping:reachability between namespaces
 /usr/bin/pgrep:procps:processes that a test left
+/usr/bin/killall:psmisc:what check scripts believe
 /usr/bin/nsenter:util-linux:commands inside namespaces
 /usr/bin/curl:curl:the client of the lab
 /usr/bin/git:git:repositories that agents pull

@@ -8,26 +8,27 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
+	"github.com/hareconcile/hareconcile/internal/haproxy/socket"
 	"github.com/hareconcile/hareconcile/internal/nstest"
 	"github.com/hareconcile/hareconcile/plugins/sdk"
 	"github.com/hareconcile/hareconcile/plugins/sdk/sdktest"
 )
 
-// A haproxy is a real one, of this test, on loopback.
-type haproxy struct {
-	socket  string
-	port    int
-	process *os.Process
-	exited  chan struct{}
+// A server is a real haproxy, of this test, on loopback.
+type server struct {
+	socket, master, pidfile, file string
+	port                          int
+	process                       *os.Process
+	reap                          func() // ends it and waits for it
+	text                          func(string) string
 }
 
 const config = `
 global
-  stats socket %[1]s mode 600 level admin
+  stats socket SOCKET mode 600 level admin
   hard-stop-after 20s
 defaults
   mode http
@@ -35,7 +36,9 @@ defaults
   timeout client 30s
   timeout server 30s
 frontend fe_web
-  bind 127.0.0.1:%[2]d
+  bind 127.0.0.1:PORT
+  monitor-uri /health
+  http-request deny if { path /deny }
   default_backend be_app
 backend be_app
   server a 127.0.0.1:1
@@ -43,37 +46,67 @@ backend be_app
 backend be_empty
 `
 
-// startHaproxy starts Debian's haproxy; it ends with the test.
-func startHaproxy(t *testing.T) *haproxy {
+// start starts Debian's haproxy; it ends with the test. With -W it is a master and a worker.
+func start(t *testing.T, config string, args ...string) *server {
 	t.Helper()
 	nstest.Need(t, "haproxy")
 	dir := shortDir(t)
-	h := &haproxy{socket: filepath.Join(dir, "s"), port: freePort(t), exited: make(chan struct{})}
-	file := filepath.Join(dir, "haproxy.cfg")
-	if err := os.WriteFile(file, fmt.Appendf(nil, config, h.socket, h.port), 0o600); err != nil {
-		t.Fatal(err)
+	h := &server{
+		socket: filepath.Join(dir, "s"), master: filepath.Join(dir, "m"), pidfile: filepath.Join(dir, "pid"),
+		file: filepath.Join(dir, "haproxy.cfg"), port: freePort(t),
 	}
+	h.text = strings.NewReplacer("SOCKET", h.socket, "MASTER", h.master, "PIDFILE", h.pidfile,
+		"PORT", fmt.Sprint(h.port), "DIR", dir).Replace
+	h.write(t, config)
 	path, err := exec.LookPath("haproxy")
 	if err != nil {
 		path = "/usr/sbin/haproxy" // where users other than root do not look
 	}
-	cmd := exec.Command(path, "-f", file, "-db")
-	var out strings.Builder
-	cmd.Stdout, cmd.Stderr = &out, &out
+	args = append([]string{"-f", h.file}, args...)
+	for k := range args {
+		args[k] = h.text(args[k])
+	}
+	cmd := exec.Command(path, args...)
+	log, err := os.Create(filepath.Join(dir, "log")) // a file: a worker outlives its master for a moment
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	h.process = cmd.Process
-	go func() { _ = cmd.Wait(); close(h.exited) }()
+	reaped := false
+	h.reap = func() {
+		if !reaped {
+			reaped = true
+			_ = h.process.Kill() // whose workers end with it
+			_ = cmd.Wait()
+		}
+	}
 	t.Cleanup(func() {
-		_ = h.process.Kill()
-		<-h.exited
+		h.reap()
 		if t.Failed() {
-			t.Logf("haproxy said: %s", out.String())
+			b, _ := os.ReadFile(log.Name())
+			t.Logf("haproxy said: %s", b)
 		}
 	})
-	h.await(t, w(h, func(*watcher) {}), sdk.Pass)
+	h.await(t, h.watcher(t, `{"socket": "SOCKET"}`), sdk.Pass, "")
 	return h
+}
+
+// pair starts a master with a worker.
+func pair(t *testing.T, config string) *server {
+	t.Helper()
+	return start(t, config, "-W", "-S", "MASTER", "-p", "PIDFILE")
+}
+
+func (h *server) write(t *testing.T, config string) {
+	t.Helper()
+	if err := os.WriteFile(h.file, []byte(h.text(config)), 0o600); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // shortDir is t.TempDir with a path short enough for a socket.
@@ -97,11 +130,20 @@ func freePort(t *testing.T) int {
 	return l.Addr().(*net.TCPAddr).Port
 }
 
-// w is a watcher of h.
-func w(h *haproxy, f func(*watcher)) *watcher {
-	out := &watcher{socket: h.socket, minUp: 1}
-	f(out)
-	return out
+// watcher makes a watcher as the agent does.
+func (h *server) watcher(t *testing.T, config string) *watcher {
+	t.Helper()
+	v, err := sdk.ParseValue(tracker{}.Schema(), []byte(h.text(config)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	i, err := tracker{}.New(t.Context(), v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := i.(*watcher)
+	t.Cleanup(func() { _ = w.Close() })
+	return w
 }
 
 func look(t *testing.T, w *watcher, timeout time.Duration) sdk.Result {
@@ -116,20 +158,20 @@ func look(t *testing.T, w *watcher, timeout time.Duration) sdk.Result {
 }
 
 // await looks until the verdict is as wanted.
-func (h *haproxy) await(t *testing.T, w *watcher, want sdk.Status) sdk.Result {
+func (h *server) await(t *testing.T, w *watcher, want sdk.Status, code string) sdk.Result {
 	t.Helper()
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(15 * time.Second)
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		r := look(t, w, 300*time.Millisecond)
-		if r.Status == want {
+		r := look(t, w, 400*time.Millisecond)
+		if r.Status == want && (code == "" || r.Code == code) {
 			return r
 		}
 		select {
 		case <-tick.C:
 		case <-deadline:
-			t.Fatalf("after 10 s haproxy is %s (%s), want %s", r.Status, r.Detail, want)
+			t.Fatalf("after 15 s haproxy is %s %s (%s), want %s %s\n%+v", r.Status, r.Code, r.Detail, want, code, r.Parts)
 		}
 	}
 }
@@ -137,93 +179,92 @@ func (h *haproxy) await(t *testing.T, w *watcher, want sdk.Status) sdk.Result {
 func expect(t *testing.T, got sdk.Result, want sdk.Status, message string) {
 	t.Helper()
 	if got.Status != want || !strings.Contains(got.Detail, message) {
-		t.Errorf("result %s %q, want %s %q", got.Status, got.Detail, want, message)
+		t.Errorf("result %s %q, want %s %q\n%+v", got.Status, got.Detail, want, message, got.Parts)
 	}
 }
 
-func (h *haproxy) command(t *testing.T, c string) {
+// the returns a part of a result.
+func the(t *testing.T, r sdk.Result, name string) sdk.Part {
+	t.Helper()
+	for _, p := range r.Parts {
+		if p.Name == name {
+			return p
+		}
+	}
+	t.Errorf("there is no part %q among %+v", name, r.Parts)
+	return sdk.Part{}
+}
+
+func (h *server) command(t *testing.T, c string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
-	if _, err := ask(ctx, h.socket, c+"\n"); err != nil {
+	if _, err := socket.Ask(ctx, h.socket, c); err != nil {
 		t.Fatalf("%s: %v", c, err)
 	}
 }
 
 func TestRunningHaproxy(t *testing.T) {
-	h := startHaproxy(t)
+	h := start(t, config, "-db")
 	quick := 2 * time.Second
-	everything := w(h, func(w *watcher) { w.frontends, w.backends, w.minUp = []string{"fe_web"}, []string{"be_app"}, 2 })
-	expect(t, look(t, everything, quick), sdk.Pass, "frontend fe_web is OPEN, backend be_app has 2 servers up")
-	expect(t, look(t, w(h, func(w *watcher) { w.backends = []string{"be_empty"} }), quick), sdk.Fail, "backend be_empty has 0 servers up, want 1")
-	expect(t, look(t, w(h, func(w *watcher) { w.backends, w.minUp = []string{"be_empty"}, 0 }), quick), sdk.Pass, "backend be_empty has 0")
-	expect(t, look(t, w(h, func(w *watcher) { w.backends = []string{"fe_web"} }), quick), sdk.Fail, "there is no backend fe_web")
-	expect(t, look(t, w(h, func(w *watcher) { w.frontends = []string{"nope", "fe_web"} }), quick), sdk.Fail, "there is no frontend nope")
+	with := func(rest string) *watcher { return h.watcher(t, `{"socket": "SOCKET"`+rest+`}`) }
+	everything := with(`, "frontends": ["fe_web"], "backends": ["be_app"], "min_up": 2, "listen": ["127.0.0.1:PORT"], "http_url": "http://127.0.0.1:PORT/health"`)
+	r := look(t, everything, quick)
+	expect(t, r, sdk.Warn, "backend be_app has 2 servers up, which nobody checks")
+	believed(t, h.process.Pid)
+	for _, p := range []string{"process", "runtime", "stopping", "listener fe_web", fmt.Sprintf("listener 127.0.0.1:%d", h.port), "capacity", "http"} {
+		if got := the(t, r, p); got.Status != sdk.Pass {
+			t.Errorf("%s is %+v", p, got)
+		}
+	}
+	if r.Facts["pid"] != fmt.Sprint(h.process.Pid) || r.Metrics["up"] != 1 || r.Metrics["backend_up{be_app}"] != 2 ||
+		r.Metrics["frontend_open{fe_web}"] != 1 || r.Metrics["backend_weight_ratio{be_app}"] != 1 || r.Metrics["max_conns"] <= 0 {
+		t.Errorf("metrics %v, facts %v", r.Metrics, r.Facts)
+	}
+	expect(t, look(t, with(`, "frontends": ["fe_web"]`), quick), sdk.Pass, "frontend fe_web is OPEN")
+	expect(t, look(t, with(`, "backends": ["be_app"], "count_backup": false, "min_up": 2`), quick), sdk.Fail, "has 1 servers up, want 2")
+	expect(t, look(t, with(`, "backends": ["be_empty"]`), quick), sdk.Fail, "backend be_empty has 0 servers up, want 1")
+	expect(t, look(t, with(`, "backends": ["be_empty"], "min_up": 0`), quick), sdk.Pass, "backend be_empty has 0")
+	expect(t, look(t, with(`, "backends": ["fe_web"]`), quick), sdk.Fail, "there is no backend fe_web")
+	expect(t, look(t, with(`, "frontends": ["nope", "fe_web"]`), quick), sdk.Fail, "there is no frontend nope")
+	expect(t, look(t, with(`, "http_url": "http://127.0.0.1:PORT/deny", "http_expect": "2xx"`), quick), sdk.Fail, "answers 403, want 2xx")
+	expect(t, look(t, with(`, "http_url": "http://192.0.2.1:PORT/x"`), quick), sdk.Unknown, "not an address of this node")
 	h.command(t, "disable server be_app/a")
 	expect(t, look(t, everything, quick), sdk.Fail, "backend be_app has 1 servers up, want 2")
 	h.command(t, "enable server be_app/a")
-	expect(t, look(t, everything, quick), sdk.Pass, "")
-	h.command(t, "disable frontend fe_web")
-	expect(t, look(t, everything, quick), sdk.Fail, "frontend fe_web is PAUSED")
-}
-
-func TestFrozenHaproxy(t *testing.T) {
-	h := startHaproxy(t)
-	if err := h.process.Signal(syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
-	h.await(t, w(h, func(*watcher) {}), sdk.Fail) // a thread that waits for a CPU stops later
-	for range 3 {                                 // connections pile up where the kernel accepts them
-		begin := time.Now()
-		expect(t, look(t, w(h, func(*watcher) {}), 200*time.Millisecond), sdk.Fail, "does not answer")
-		if took := time.Since(begin); took > 2*time.Second {
-			t.Errorf("took %v, the deadline is 200ms", took)
-		}
-	}
-	if err := h.process.Signal(syscall.SIGCONT); err != nil {
-		t.Fatal(err)
-	}
-	h.await(t, w(h, func(*watcher) {}), sdk.Pass)
-}
-
-func TestStoppingHaproxy(t *testing.T) {
-	h := startHaproxy(t)
-	c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", h.port))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close() // keeps the process alive while it stops
-	if _, err := fmt.Fprint(c, "GET / HTTP/1.1\r\n"); err != nil {
-		t.Fatal(err)
-	}
-	if err := h.process.Signal(syscall.SIGUSR1); err != nil {
-		t.Fatal(err)
-	}
-	h.await(t, w(h, func(*watcher) {}), sdk.Fail)
+	expect(t, look(t, everything, quick), sdk.Warn, "")
 }
 
 func TestKilledHaproxy(t *testing.T) {
-	h := startHaproxy(t)
-	if err := h.process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	<-h.exited
-	expect(t, look(t, w(h, func(*watcher) {}), time.Second), sdk.Fail, "nobody listens on")
+	h := start(t, config, "-db")
+	h.reap()
+	expect(t, look(t, h.watcher(t, `{"socket": "SOCKET"}`), time.Second), sdk.Fail, "nobody listens on")
 	if err := os.Remove(h.socket); err != nil {
 		t.Fatal(err)
 	}
-	expect(t, look(t, w(h, func(*watcher) {}), time.Second), sdk.Fail, "there is no socket")
+	expect(t, look(t, h.watcher(t, `{"socket": "SOCKET"}`), time.Second), sdk.Fail, "there is no socket")
 }
 
 func TestBinary(t *testing.T) {
-	h := startHaproxy(t)
-	binary := filepath.Join(shortDir(t), "hareconcile-plugin-haproxy")
-	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
-	}
+	h := start(t, config, "-db")
+	binary := compile(t)
 	sdktest.Verify(t, binary, fmt.Sprintf(`{"socket": %q, "frontends": ["fe_web"]}`, h.socket))
 	out, err := exec.Command(binary, "-check", fmt.Sprintf(`{"socket": %q}`, h.socket)).CombinedOutput()
 	if err != nil || !strings.HasPrefix(string(out), "pass: haproxy ") {
 		t.Errorf("-check = %q, %v, want pass", out, err)
 	}
+}
+
+// compile builds the plugin where everybody may run it.
+func compile(t *testing.T) string {
+	t.Helper()
+	dir := shortDir(t)
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	binary := filepath.Join(dir, "hareconcile-plugin-haproxy")
+	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
+	}
+	return binary
 }

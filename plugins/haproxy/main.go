@@ -1,9 +1,9 @@
 // Command hareconcile-plugin-haproxy is a track plugin: it asks a running haproxy over its
 // runtime socket whether it serves.
 //
-// It may read the socket only as the user that the agent runs plugins as, so give that
-// user's group access: `stats socket /run/haproxy/admin.sock mode 660 group hareconcile-plugin
-// level user`.
+// It runs without privileges: what it reads of processes and sockets anybody may. Only the
+// runtime socket needs the group of the user that the agent runs plugins as: `stats socket
+// /run/haproxy/admin.sock mode 660 group hareconcile-plugin level user`.
 package main
 
 import (

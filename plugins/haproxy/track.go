@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"path/filepath"
 	"regexp"
 	"strings"
-	"syscall"
 
 	"github.com/hareconcile/hareconcile/plugins/sdk"
 )
@@ -18,136 +16,117 @@ type tracker struct{}
 
 var _ sdk.Tracker = tracker{}
 
-// maxProxies bounds how many frontends and backends one watcher asks for: haproxy reads a
-// command line of at most 16 KiB.
-const maxProxies = 64
-
 // Schema implements sdk.Tracker.
 func (tracker) Schema() sdk.Schema {
 	return sdk.Schema{
-		"socket":    {Type: sdk.String, Required: true, Description: "path of haproxy's runtime socket (stats socket)"},
-		"frontends": {Type: sdk.ListString, Description: "frontends that must be open"},
-		"backends":  {Type: sdk.ListString, Description: "backends that must have min_up servers"},
-		"min_up":    {Type: sdk.Number, Description: "servers that must be up in each of backends (default 1)"},
+		"socket":          {Type: sdk.String, Required: true, Description: "path of haproxy's runtime socket (stats socket)"},
+		"master_socket":   {Type: sdk.String, Description: "path of the master's socket (haproxy -S), for reloads and where the runtime socket does not answer"},
+		"pidfile":         {Type: sdk.String, Description: "file with the master's pid (haproxy -p)"},
+		"unit":            {Type: sdk.String, Description: "systemd unit that runs haproxy, such as haproxy.service"},
+		"frontends":       {Type: sdk.ListString, Description: "frontends that must be open"},
+		"listen":          {Type: sdk.ListString, Description: "addresses with ports on which the kernel must listen"},
+		"pause_grace":     {Type: sdk.String, Description: "how long a frontend may be paused, as it is while a reload fails (default 3s)"},
+		"backends":        {Type: sdk.ListString, Description: "backends that must have min_up servers"},
+		"min_up":          {Type: sdk.Number, Description: "servers that must be up in each of backends (default 1)"},
+		"min_up_ratio":    {Type: sdk.Number, Description: "share of the servers that must be up in each of backends, from 0 to 1"},
+		"count_backup":    {Type: sdk.Bool, Description: "whether backup servers count (default true)"},
+		"startup_grace":   {Type: sdk.String, Description: "how long after its start a worker's unchecked servers count as unknown (default 10s)"},
+		"warn_capacity":   {Type: sdk.Number, Description: "share of a limit in use that warns (default 0.8)"},
+		"crit_capacity":   {Type: sdk.Number, Description: "share of a limit in use that warns of saturation (default 0.95)"},
+		"max_old_workers": {Type: sdk.Number, Description: "workers of earlier configurations that may still run (default 5)"},
+		"certs":           {Type: sdk.ListString, Description: "certificates by the names that haproxy loaded them under; asking takes level operator"},
+		"cert_warn_days":  {Type: sdk.Number, Description: "days before a certificate's end that warn (default 21)"},
+		"cert_crit_days":  {Type: sdk.Number, Description: "days before a certificate's end that are urgent (default 3)"},
+		"http_url":        {Type: sdk.String, Description: "http URL at an IP address of this node that must answer, such as a monitor-uri"},
+		"http_host":       {Type: sdk.String, Description: "Host header of that request"},
+		"http_expect":     {Type: sdk.String, Description: "status that must come, such as 200 or 2xx (default 200)"},
 	}
 }
 
-// proxyName is what haproxy allows in the name of a proxy.
-var proxyName = regexp.MustCompile(`^[A-Za-z0-9_.:-]{1,127}$`)
+const (
+	// maxProxies bounds how many frontends and backends one watcher asks for.
+	maxProxies = 64
+	// maxNames bounds all their names: haproxy reads a command line of at most 16 KiB.
+	maxNames = 8 << 10
+)
+
+var (
+	// proxyName is what haproxy allows in the name of a proxy.
+	proxyName = regexp.MustCompile(`^[A-Za-z0-9_.:-]{1,127}$`)
+	// certName is a file name that cannot hold commands.
+	certName = regexp.MustCompile(`^[A-Za-z0-9_./@+=-]{1,255}$`)
+	unitName = regexp.MustCompile(`^[A-Za-z0-9_.:@\\-]{1,250}\.service$`)
+)
 
 // New implements sdk.Tracker.
 func (tracker) New(_ context.Context, v sdk.Value) (sdk.Instance, error) {
+	r := reader{v: v}
 	w := &watcher{
-		socket:    v.String("socket"),
-		frontends: v.Strings("frontends"),
-		backends:  v.Strings("backends"),
-		minUp:     1,
+		socket: r.path("socket"), master: r.path("master_socket"),
+		pidfile: r.path("pidfile"), unit: v.String("unit"), cgroups: cgroups,
+		frontends: v.Strings("frontends"), listen: r.addresses("listen"), pauseGrace: r.duration("pause_grace", pauseGrace),
+		backends: v.Strings("backends"), minUp: int(r.whole("min_up", 1)), minUpRatio: r.share("min_up_ratio", 0),
+		countBackup: !v.Has("count_backup") || v.Bool("count_backup"), startupGrace: r.duration("startup_grace", startupGrace),
+		warn: r.share("warn_capacity", 0.8), crit: r.share("crit_capacity", 0.95),
+		maxOld: int(r.whole("max_old_workers", 5)),
+		certs:  v.Strings("certs"), certWarn: r.whole("cert_warn_days", 21), certCrit: r.whole("cert_crit_days", 3),
+		http:     r.http(),
+		retarget: make(chan struct{}, 1), // one word is enough: whoever reads it looks at the target
+		paused:   map[string]paused{},
 	}
-	var errs []error
-	if !filepath.IsAbs(w.socket) {
-		errs = append(errs, sdk.AttributeErrorf("socket", "%q is not an absolute path", w.socket))
+	if v.Has("pidfile") && v.Has("unit") {
+		r.mistake("unit", "and pidfile both name the process; one is enough")
 	}
-	if v.Has("min_up") {
-		n := v.Number("min_up")
-		if n != math.Trunc(n) || n < 0 || n > 1e6 {
-			errs = append(errs, sdk.AttributeErrorf("min_up", "%v is not a number of servers", n))
-		}
-		if len(w.backends) == 0 {
-			errs = append(errs, sdk.AttributeErrorf("min_up", "counts servers of backends, and backends names none"))
-		}
-		w.minUp = int(n)
+	if v.Has("unit") && !unitName.MatchString(w.unit) {
+		r.mistake("unit", "%q is no name of a service, such as haproxy.service", w.unit)
 	}
-	for _, a := range []struct {
-		attribute string
-		names     []string
-	}{{"frontends", w.frontends}, {"backends", w.backends}} {
-		if len(a.names) > maxProxies {
-			errs = append(errs, sdk.AttributeErrorf(a.attribute, "has %d names, at most %d are allowed", len(a.names), maxProxies))
-		}
-		for _, name := range a.names {
-			if !proxyName.MatchString(name) {
-				errs = append(errs, sdk.AttributeErrorf(a.attribute, "%q is not a name of haproxy", name))
-			}
+	for _, name := range []string{"min_up", "min_up_ratio", "count_backup"} {
+		if v.Has(name) && len(w.backends) == 0 {
+			r.mistake(name, "counts servers of backends, and backends names none")
 		}
 	}
-	return w, errors.Join(errs...)
+	if w.warn > w.crit {
+		r.mistake("warn_capacity", "%v is more than crit_capacity, %v", w.warn, w.crit)
+	}
+	r.names("frontends", w.frontends, proxyName)
+	r.names("backends", w.backends, proxyName)
+	r.names("certs", w.certs, certName)
+	if len(strings.Join(w.commands(), ";")) > maxNames {
+		r.mistake("frontends", "and backends have more than %d bytes in their names", maxNames)
+	}
+	return w, errors.Join(r.errs...)
 }
 
-// A watcher watches one haproxy.
-type watcher struct {
-	socket    string
-	frontends []string
-	backends  []string
-	minUp     int
-}
-
-// Check implements sdk.Instance.
-//
-// haproxy is down if nobody listens on the socket, if whoever does stays silent (a frozen
-// process still has connections accepted by the kernel), does not answer like haproxy, is
-// stopping, or lacks what the configuration asks for. What keeps the plugin from looking,
-// such as missing permission, is an error.
-func (w *watcher) Check(ctx context.Context) (sdk.Result, error) {
-	reply, err := ask(ctx, w.socket, w.commands())
-	switch {
-	case errors.Is(err, errSilent), errors.Is(err, errEmpty):
-		return down("%v", err)
-	case errors.Is(err, syscall.ECONNREFUSED):
-		return down("nobody listens on %s", w.socket)
-	case errors.Is(err, syscall.ENOENT):
-		return down("there is no socket %s", w.socket)
-	case errors.Is(err, syscall.EAGAIN):
-		return down("nobody accepts connections on %s", w.socket)
-	case err != nil:
-		return sdk.Result{}, err
+// names finds the mistakes in a list of names.
+func (r *reader) names(attribute string, names []string, valid *regexp.Regexp) {
+	if len(names) > maxProxies {
+		r.mistake(attribute, "has %d names, at most %d are allowed", len(names), maxProxies)
 	}
-	return w.judge(parse(reply))
+	for _, name := range names {
+		if !valid.MatchString(name) {
+			r.mistake(attribute, "%q is not a name of haproxy", name)
+		}
+	}
 }
 
-// commands asks for what judge wants to know, on one line. `show stat` takes a proxy, a
-// type (1 for frontends, 2 for backends) and a server.
-func (w *watcher) commands() string {
+// path reads an absolute path, or nothing.
+func (r *reader) path(attribute string) string {
+	p := r.v.String(attribute)
+	if r.v.Has(attribute) && !filepath.IsAbs(p) {
+		r.mistake(attribute, "%q is not an absolute path", p)
+	}
+	return p
+}
+
+// commands asks for what is judged, on one line. `show stat` takes a proxy, a set of types (1
+// for frontends, 2 for backends, 4 for servers) and a server.
+func (w *watcher) commands() []string {
 	c := []string{"show info"}
 	for _, name := range w.frontends {
-		c = append(c, "show stat "+name+" 1 -1")
+		c = append(c, fmt.Sprintf("show stat %s 1 -1", name))
 	}
 	for _, name := range w.backends {
-		c = append(c, "show stat "+name+" 2 -1")
+		c = append(c, fmt.Sprintf("show stat %s 6 -1", name))
 	}
-	return strings.Join(c, ";") + "\n"
-}
-
-func (w *watcher) judge(s state) (sdk.Result, error) {
-	if s.info["Name"] != "HAProxy" || s.info["Pid"] == "" {
-		return down("what answers on %s is not haproxy", w.socket)
-	}
-	said := []string{"haproxy " + s.info["Version"]}
-	if s.info["Stopping"] == "1" {
-		return down("haproxy is stopping")
-	}
-	for _, name := range w.frontends {
-		f, ok := s.frontends[name]
-		switch {
-		case !ok:
-			return down("there is no frontend %s", name)
-		case f.status != "OPEN" && f.status != "FULL":
-			return down("frontend %s is %s", name, f.status)
-		}
-		said = append(said, fmt.Sprintf("frontend %s is %s", name, f.status))
-	}
-	for _, name := range w.backends {
-		b, ok := s.backends[name]
-		switch {
-		case !ok:
-			return down("there is no backend %s", name)
-		case b.up < w.minUp:
-			return down("backend %s has %d servers up, want %d", name, b.up, w.minUp)
-		}
-		said = append(said, fmt.Sprintf("backend %s has %d servers up", name, b.up))
-	}
-	return sdk.Result{Status: sdk.Pass, Detail: strings.Join(said, ", ")}, nil
-}
-
-func down(format string, args ...any) (sdk.Result, error) {
-	return sdk.Result{Status: sdk.Fail, Detail: fmt.Sprintf(format, args...)}, nil
+	return c
 }

@@ -2,8 +2,6 @@ package main
 
 import (
 	"cmp"
-	"context"
-	"errors"
 	"fmt"
 	"net"
 	"path/filepath"
@@ -52,29 +50,33 @@ func say(text string) func(net.Conn) {
 }
 
 func TestAnswers(t *testing.T) {
-	header := "# pxname,svname,status,act,bck,\n"
+	over := make(chan struct{})
+	t.Cleanup(func() { close(over) })
+	header := "# pxname,svname,status,weight,bck,\n"
+	servers := "be,a,UP,1,0,\nbe,b,UP,1,1,\n"
 	for _, tt := range []struct {
 		name    string
 		handle  func(net.Conn)
 		want    sdk.Status
 		message string
 	}{
-		{"a good answer", say(info + header + "fe,FRONTEND,OPEN,,,\n\n" + header + "be,BACKEND,UP,1,1,\n\n"), sdk.Pass, "backend be has 2 servers up"},
-		{"a full frontend serves", say(info + header + "fe,FRONTEND,FULL,,,\nbe,BACKEND,UP,2,0,\n"), sdk.Pass, "FULL"},
+		{"a good answer", say(info + header + "fe,FRONTEND,OPEN,,,\n\n" + header + servers + "be,BACKEND,UP,2,0,\n\n"), sdk.Pass, "backend be has 2 servers up"},
+		{"a full frontend serves", say(info + header + "fe,FRONTEND,FULL,,,\n" + servers + "be,BACKEND,UP,2,0,\n"), sdk.Pass, "FULL"},
 		{"a stopping process does not", say(strings.Replace(info, "Stopping: 0", "Stopping: 1", 1)), sdk.Fail, "stopping"},
 		{"a closed frontend does not", say(info + header + "fe,FRONTEND,STOP,,,\n"), sdk.Fail, "frontend fe is STOP"},
 		{"a refusal", say("Permission denied\n"), sdk.Fail, "not haproxy"},
 		{"garbage", say(strings.Repeat("\x00\xff\n,\"", 10_000)), sdk.Fail, "not haproxy"},
-		{"broken tables", say(info + header + "\"fe,FRONTEND\nfe,FRONTEND,OPEN,,,,,,,,,,,\n"), sdk.Fail, "no frontend fe"},
-		{"numbers that are none", say(info + header + "fe,FRONTEND,OPEN,,,\nbe,BACKEND,UP,-1,99999999999999999999,\n"), sdk.Fail, "0 servers up"},
+		{"broken tables", say(info + header + "\"fe,FRONTEND\nfe,FRONTEND,OPEN,,,,,,,,,,,\n"), sdk.Unknown, "not how haproxy answers"},
+		{"numbers that are none", say(info + header + "fe,FRONTEND,OPEN,,,\nbe,a,UP,-1,99999999999999999999,\nbe,BACKEND,UP,,,\n"), sdk.Fail, "0 servers up"},
 		{"nothing", say(""), sdk.Fail, "without an answer"},
-		{"silence", func(c net.Conn) { _, _ = c.Read(make([]byte, 4096)); _, _ = c.Read(make([]byte, 1)) }, sdk.Fail, "does not answer"},
-		{"endless output", endless(strings.Repeat("x: y\n", 10_000), 0), sdk.Unknown, "longer than 1048576 bytes"},
+		{"silence", func(net.Conn) { <-over }, sdk.Fail, "does not answer"},
+		{"endless output is read to a bound, or to the deadline", endless(strings.Repeat("x: y\n", 10_000), 0), sdk.Unknown, "repl"},
 		{"drips", endless("x", 10*time.Millisecond), sdk.Unknown, "read reply"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			w := &watcher{socket: fake(t, tt.handle), frontends: []string{"fe"}, backends: []string{"be"}, minUp: 2}
+			h := &server{socket: fake(t, tt.handle), text: func(s string) string { return s }}
+			w := h.watcher(t, fmt.Sprintf(`{"socket": %q, "frontends": ["fe"], "backends": ["be"], "min_up": 2}`, h.socket))
 			begin := time.Now()
 			expect(t, look(t, w, time.Second), tt.want, tt.message)
 			if took := time.Since(begin); took > 5*time.Second {
@@ -109,35 +111,16 @@ func TestConfiguration(t *testing.T) {
 		{Name: "half a server is refused", Config: `{"socket": "/s", "backends": ["b"], "min_up": 1.5}`, Mistakes: []string{"min_up"}},
 		{Name: "a name cannot hold commands", Config: `{"socket": "/s", "frontends": ["a;shutdown sessions server x"]}`, Mistakes: []string{"frontends"}},
 		{Name: "too many names are refused", Config: `{"socket": "/s", "backends": ["b"` + strings.Repeat(`,"b"`, maxProxies) + `]}`, Mistakes: []string{"backends"}},
+		{Name: "half a second is no string", Config: `{"socket": "/s", "pause_grace": "3"}`, Mistakes: []string{"pause_grace"}},
+		{Name: "two names for the process", Config: `{"socket": "/s", "pidfile": "/p", "unit": "haproxy.service"}`, Mistakes: []string{"unit"}},
+		{Name: "a unit leads nowhere else", Config: `{"socket": "/s", "unit": "../x.service"}`, Mistakes: []string{"unit"}},
+		{Name: "a share is no percentage", Config: `{"socket": "/s", "warn_capacity": 80}`, Mistakes: []string{"warn_capacity"}},
+		{Name: "warn is before crit", Config: `{"socket": "/s", "warn_capacity": 0.99}`, Mistakes: []string{"warn_capacity"}},
+		{Name: "a certificate's name cannot hold commands", Config: `{"socket": "/s", "certs": ["/a;del"]}`, Mistakes: []string{"certs"}},
+		{Name: "an address needs a port", Config: `{"socket": "/s", "listen": ["127.0.0.1"]}`, Mistakes: []string{"listen"}},
+		{Name: "a name may lead elsewhere", Config: `{"socket": "/s", "http_url": "http://localhost/"}`, Mistakes: []string{"http_url"}},
+		{Name: "an expectation of nothing", Config: `{"socket": "/s", "http_expect": "200"}`, Mistakes: []string{"http_expect"}},
+		{Name: "an expectation that is none", Config: `{"socket": "/s", "http_url": "http://127.0.0.1/", "http_expect": "ok"}`, Mistakes: []string{"http_expect"}},
 		{Name: "no socket there means down", Config: `{"socket": "/nonexistent/s"}`, Want: sdk.Fail, Detail: "there is no socket"},
 	})
-}
-
-func FuzzParse(f *testing.F) {
-	f.Add(info + "# pxname,svname,status,act,bck,\nfe,FRONTEND,OPEN,,,\n")
-	f.Add("# \n,,,,\n\"")
-	f.Fuzz(func(t *testing.T, reply string) {
-		s := parse(reply)
-		for name, b := range s.backends {
-			if b.up < 0 {
-				t.Errorf("backend %q has %d servers up", name, b.up)
-			}
-		}
-	})
-}
-
-// TestSilenceOfOurs tells a frozen haproxy from a plugin that was stopped itself.
-func TestSilenceOfOurs(t *testing.T) {
-	deadline := time.Now().Add(time.Hour)
-	ctx, cancel := context.WithDeadline(t.Context(), deadline)
-	defer cancel()
-	if err := silence(ctx, deadline.Add(20*time.Millisecond)); !errors.Is(err, errSilent) {
-		t.Errorf("at the deadline: %v, want %v", err, errSilent)
-	}
-	if err := silence(ctx, deadline.Add(5*time.Second)); errors.Is(err, errSilent) || !strings.Contains(err.Error(), "stopped for 5s") {
-		t.Errorf("long after the deadline: %v, want no word on haproxy", err)
-	}
-	if err := silence(t.Context(), deadline); !errors.Is(err, errSilent) {
-		t.Errorf("without a deadline: %v, want %v", err, errSilent)
-	}
 }

@@ -1,0 +1,129 @@
+package main
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"math/big"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hareconcile/hareconcile/internal/haproxy/socket"
+	"github.com/hareconcile/hareconcile/plugins/sdk"
+)
+
+// reload asks the master for a reload, which answers nothing, and for a moment after its
+// start not even takes the question.
+func (h *server) reload(t *testing.T) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	for {
+		_, err := socket.Ask(ctx, h.master, "reload")
+		if err == nil || errors.Is(err, socket.ErrEmpty) {
+			return
+		}
+		if ctx.Err() != nil {
+			t.Fatalf("reload: %v", err)
+		}
+		<-time.After(5 * time.Millisecond)
+	}
+}
+
+func TestAfterReload(t *testing.T) {
+	h := pair(t, inter("100ms"))
+	conf := strings.Replace(all, `"frontends"`, `"backends": ["be_app"], "frontends"`, 1)
+	w := h.watcher(t, conf)
+	r := h.await(t, w, sdk.Fail, "DOWN")
+	generation := r.Facts["worker_generation"]
+	h.write(t, inter("10m"))
+	h.reload(t)
+	r = h.await(t, w, sdk.Unknown, "UNCHECKED_YET")
+	believed(t, h.process.Pid)
+	if r.Facts["worker_generation"] == generation {
+		t.Errorf("facts %v after a reload, generation %s before", r.Facts, generation)
+	}
+	// Without the grace, haproxy's word counts: dead servers are up.
+	late := h.watcher(t, strings.Replace(conf, "1h", "0s", 1))
+	if r := look(t, late, time.Second); r.Metrics["backend_up{be_app}"] == 0 {
+		t.Errorf("haproxy takes no server for up that it did not check: %+v", r.Parts)
+	}
+	// A reload that fails leaves the worker as it was.
+	h.write(t, "frontend {")
+	h.reload(t)
+	lone := h.watcher(t, `{"socket": "SOCKET", "master_socket": "MASTER", "max_old_workers": 0}`)
+	r = h.await(t, lone, sdk.Warn, "RELOAD_FAILED")
+	if r.Metrics["reloads_failed"] != 1 || r.Metrics["up"] != 1 || r.Facts["master_pid"] != fmt.Sprint(h.process.Pid) {
+		t.Errorf("metrics %v, facts %v", r.Metrics, r.Facts)
+	}
+}
+
+func TestOldWorkers(t *testing.T) {
+	h := pair(t, config)
+	w := h.watcher(t, `{"socket": "SOCKET", "master_socket": "MASTER", "max_old_workers": 0}`)
+	h.await(t, w, sdk.Pass, "")
+	if _, err := fmt.Fprint(h.dial(t), "GET / HTTP/1.1\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	h.awaitConnections(t, 1)
+	h.reload(t)
+	r := h.await(t, w, sdk.Warn, "OLD_WORKERS")
+	if p := the(t, r, "stopping"); p.Status != sdk.Pass {
+		t.Errorf("an old worker may stop, and the part says %+v", p)
+	}
+}
+
+func TestCertificates(t *testing.T) {
+	dir := shortDir(t)
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sign := func(name string, days int) string {
+		c := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now(), NotAfter: time.Now().AddDate(0, 0, days)}
+		der, err := x509.CreateCertificate(rand.Reader, c, c, &key.PublicKey, key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := append(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
+			pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})...)
+		file := filepath.Join(dir, name)
+		if err := os.WriteFile(file, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+	far, near, now := sign("far.pem", 90), sign("near.pem", 10), sign("now.pem", 1)
+	h := pair(t, strings.Replace(config, "global\n", "global\n  stats socket DIR/user mode 600 level user\n", 1)+
+		fmt.Sprintf("frontend fe_tls\n  bind 127.0.0.1:%d ssl crt %s crt %s crt %s\n  default_backend be_app\n", freePort(t), far, near, now))
+	list, err := json.Marshal([]string{far, near, now, dir + "/none.pem"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := look(t, h.watcher(t, `{"socket": "SOCKET", "certs": `+string(list)+`}`), 2*time.Second)
+	for file, code := range map[string]string{far: "", near: "CERT_EXPIRES", now: "CERT_URGENT", dir + "/none.pem": "NO_CERT"} {
+		if p := the(t, r, "cert "+file); p.Code != code || p.Status == sdk.Fail {
+			t.Errorf("%s is %+v, want %q", file, p, code)
+		}
+	}
+	if d := r.Metrics["cert_days{"+near+"}"]; r.Status != sdk.Warn || d < 9 || d > 10 {
+		t.Errorf("%s, %v days", r.Status, d)
+	}
+	r = look(t, h.watcher(t, `{"socket": "DIR/user", "certs": `+string(list)+`}`), 2*time.Second)
+	if p := the(t, r, "cert "+far); p.Code != "NO_PERMISSION" || r.Status != sdk.Warn {
+		t.Errorf("on a socket of level user: %s, %+v", r.Status, p)
+	}
+}
