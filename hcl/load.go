@@ -195,7 +195,7 @@ func (p *program) match(pattern string, at hcl2.Range, optional bool, found map[
 			p.report.errorf(at, "The path is not a pattern", "%q is malformed.", pattern)
 			return
 		}
-		if ok && name != mainFile {
+		if ok && name != mainFile && path.Base(name) != LockFile {
 			matched, found[name] = true, true
 		}
 	}
