@@ -3,6 +3,7 @@
 package sdktest
 
 import (
+	"cmp"
 	"context"
 	"net"
 	"slices"
@@ -14,8 +15,8 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/test/bufconn"
 
-	pluginv1 "github.com/hareconcile/hareconcile/plugins/proto/hareconcile/plugin/v1"
 	"github.com/hareconcile/hareconcile/plugins/sdk"
+	"github.com/hareconcile/hareconcile/plugins/sdk/conformance"
 )
 
 // A Case is one configuration and what comes of it.
@@ -32,21 +33,21 @@ type Case struct {
 // Run puts every case through a tracker, over gRPC as in the agent.
 func Run(t *testing.T, tracker sdk.Tracker, cases []Case) {
 	t.Helper()
-	conn := serve(t, tracker)
+	client := conformance.NewClient(serve(t, tracker))
 	for _, c := range cases {
 		t.Run(c.Name, func(t *testing.T) {
-			mistakes := configure(t, conn, c.Name, c.Config)
+			mistakes := configure(t, client, c.Name, c.Config)
 			if !slices.Equal(mistakes, c.Mistakes) {
 				t.Fatalf("mistakes in %q, want %q", mistakes, c.Mistakes)
 			}
 			if len(c.Mistakes) > 0 {
 				return
 			}
-			got := check(t, conn, c.Name, c.Timeout)
+			got := check(t, client, c.Name, c.Timeout)
 			if got.Status != c.Want || !strings.Contains(got.Detail, c.Detail) {
 				t.Errorf("result %s %q, want %s %q", got.Status, got.Detail, c.Want, c.Detail)
 			}
-			forget(t, conn, c.Name)
+			forget(t, client, c.Name)
 		})
 	}
 }
@@ -76,59 +77,37 @@ func serve(t *testing.T, tracker sdk.Tracker) *grpc.ClientConn {
 }
 
 // configure makes an instance and returns the attributes that were blamed.
-func configure(t *testing.T, conn *grpc.ClientConn, instance, config string) (mistakes []string) {
+func configure(t *testing.T, c *conformance.Client, instance, config string) (mistakes []string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
-	r, err := pluginv1.NewPluginClient(conn).Configure(ctx,
-		&pluginv1.ConfigureRequest{Instance: instance, Config: []byte(config)})
+	found, err := c.Configure(ctx, instance, config)
 	if err != nil {
-		t.Fatalf("configure: %v", err)
+		t.Fatal(err)
 	}
-	for _, d := range r.Diagnostics {
-		if d.Message == "" {
-			t.Errorf("the diagnostic about %q says nothing", d.Attribute)
-		}
-		mistakes = append(mistakes, d.Attribute)
+	for _, m := range found {
+		mistakes = append(mistakes, m.Attribute)
 	}
 	return mistakes
 }
 
-func forget(t *testing.T, conn *grpc.ClientConn, instance string) {
+func forget(t *testing.T, c *conformance.Client, instance string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
-	if _, err := pluginv1.NewPluginClient(conn).Forget(ctx, &pluginv1.ForgetRequest{Instance: instance}); err != nil {
-		t.Errorf("forget: %v", err)
+	if err := c.Forget(ctx, instance); err != nil {
+		t.Error(err)
 	}
 }
 
 // check makes one check and insists that the answer comes within the deadline.
-func check(t *testing.T, conn *grpc.ClientConn, instance string, timeout time.Duration) sdk.Result {
+func check(t *testing.T, c *conformance.Client, instance string, timeout time.Duration) sdk.Result {
 	t.Helper()
-	if timeout == 0 {
-		timeout = 5 * time.Second
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), timeout)
+	ctx, cancel := context.WithTimeout(t.Context(), cmp.Or(timeout, 5*time.Second))
 	defer cancel()
-	r, err := pluginv1.NewTrackClient(conn).Check(ctx, &pluginv1.CheckRequest{Instance: instance})
+	r, err := c.Check(ctx, instance)
 	if err != nil {
-		t.Fatalf("check: %v", err)
+		t.Fatal(err)
 	}
-	return result(r)
-}
-
-var statuses = map[pluginv1.Status]sdk.Status{
-	pluginv1.Status_STATUS_UNKNOWN: sdk.Unknown,
-	pluginv1.Status_STATUS_PASS:    sdk.Pass,
-	pluginv1.Status_STATUS_WARN:    sdk.Warn,
-	pluginv1.Status_STATUS_FAIL:    sdk.Fail,
-}
-
-func result(r *pluginv1.CheckResponse) sdk.Result {
-	out := sdk.Result{Status: statuses[r.Status], Detail: r.Detail, Code: r.Code, Metrics: r.Metrics, Facts: r.Facts}
-	for _, p := range r.Parts {
-		out.Parts = append(out.Parts, sdk.Part{Name: p.Name, Status: statuses[p.Status], Detail: p.Detail, Code: p.Code})
-	}
-	return out
+	return r
 }
