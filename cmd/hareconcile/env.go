@@ -16,6 +16,7 @@ const (
 	exitOK           = 0
 	exitError        = 1
 	exitChanges      = 2 // only with -detailed-exitcode
+	exitUnknown      = 2 // only of plugin check: what was asked for cannot be said
 	exitUnformatted  = 3
 	exitDenied       = 4
 	exitStale        = 5

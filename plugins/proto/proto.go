@@ -15,3 +15,16 @@ const (
 	// BinaryPrefix and a plugin's name make the name of its binary.
 	BinaryPrefix = "hareconcile-plugin-"
 )
+
+// ReattachKey is the environment variable that says where plugins are that were started
+// with -debug: a JSON object of Reattach by plugin. The agent ignores it.
+const ReattachKey = "HARECONCILE_REATTACH_PLUGINS"
+
+// A Reattach says where a plugin is that nobody has to start.
+type Reattach struct {
+	Protocol        string // grpc
+	ProtocolVersion int
+	Pid             int
+	Test            bool
+	Addr            struct{ Network, String string }
+}

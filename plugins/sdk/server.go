@@ -23,8 +23,10 @@ const (
 )
 
 // serve serves c until the host goes away.
-func serve(c *Config) {
-	plugin.Serve(&plugin.ServeConfig{
+func serve(c *Config) { plugin.Serve(serveConfig(c)) }
+
+func serveConfig(c *Config) *plugin.ServeConfig {
+	return &plugin.ServeConfig{
 		HandshakeConfig: plugin.HandshakeConfig{
 			ProtocolVersion:  proto.Version,
 			MagicCookieKey:   proto.CookieKey,
@@ -35,7 +37,7 @@ func serve(c *Config) {
 			return grpc.NewServer(append(opts, grpc.MaxRecvMsgSize(maxRequest))...)
 		},
 		Logger: hclog.New(&hclog.LoggerOptions{Level: hclog.Warn, Output: os.Stderr, JSONFormat: true}),
-	})
+	}
 }
 
 // Register registers the services of a plugin. Serve does it; only test harnesses need it.

@@ -155,10 +155,14 @@ func (p *Process) PID() int { return p.cmd.Process.Pid }
 // Kill ends the process at once, as a crash would.
 func (p *Process) Kill() { _ = p.cmd.Process.Kill() }
 
-// Close ends the process and everything in its group, and removes its socket.
+// Close ends the process and everything in its group, and removes its socket. What Attach
+// has found goes on.
 func (p *Process) Close() {
 	if p.Conn != nil {
 		_ = p.Conn.Close()
+	}
+	if p.cmd == nil {
+		return // somebody else started it
 	}
 	if p.cmd.Process != nil {
 		// The group may have outlived its leader; its number is nobody else's as long as it has.
