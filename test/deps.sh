@@ -30,6 +30,9 @@ needs='
 /usr/sbin/unbound:unbound:a server that dns checks ask
 /usr/sbin/mariadbd:mariadb-server-core:a server that mysql checks ask
 /usr/bin/pg_ctlcluster:postgresql:a server that postgresql checks ask
+/usr/bin/protoc:protobuf-compiler:messages of the plugin in Python
+/usr/lib/python3/dist-packages/grpc/__init__.py:python3-grpcio:the plugin in Python
+/usr/lib/python3/dist-packages/google/protobuf/__init__.py:python3-protobuf:the plugin in Python
 /usr/lib/python3/dist-packages/aiosmtpd/__init__.py:python3-aiosmtpd:a server that smtp checks ask
 /usr/bin/gcc:gcc:the race detector
 /usr/include/stdlib.h:libc6-dev:the race detector

@@ -20,7 +20,11 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == "internal" {
 		main()
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	if scaffolds != "" {
+		_ = os.RemoveAll(scaffolds) // of no effect on what the tests have found
+	}
+	os.Exit(code)
 }
 
 // A result is what one command line did.

@@ -38,10 +38,10 @@ func Describe(ctx context.Context, o Options) (d sdk.Description, text []byte, e
 	if out.over {
 		return d, nil, fmt.Errorf("-describe printed more than %d bytes", maxDescription)
 	}
-	if err := json.Unmarshal(out.Bytes(), &d); err != nil {
+	if err := json.Unmarshal(out.text.Bytes(), &d); err != nil {
 		return d, nil, fmt.Errorf("-describe printed no schema: %w", err)
 	}
-	return d, out.Bytes(), nil
+	return d, out.text.Bytes(), nil
 }
 
 // errLate says that a process was ended because it took too long.
@@ -70,24 +70,25 @@ func (o Options) run(ctx context.Context, cmd *exec.Cmd, most time.Duration) err
 	return reason
 }
 
-// A bounded buffer drops what is too much.
+// A bounded buffer drops what is too much. It embeds no bytes.Buffer, whose ReadFrom would
+// be called instead of Write.
 type bounded struct {
-	bytes.Buffer
+	text bytes.Buffer
 	most int
 	over bool
 }
 
 // Write implements io.Writer.
 func (b *bounded) Write(p []byte) (int, error) {
-	fits := min(len(p), b.most-b.Len())
+	fits := min(len(p), b.most-b.text.Len())
 	b.over = b.over || fits < len(p)
-	b.Buffer.Write(p[:fits])
+	b.text.Write(p[:fits])
 	return len(p), nil
 }
 
 // quoted is what was written, as the end of a sentence.
 func (b *bounded) quoted() string {
-	s := strings.Join(strings.Fields(strings.ToValidUTF8(b.String(), "?")), " ")
+	s := strings.Join(strings.Fields(strings.ToValidUTF8(b.text.String(), "?")), " ")
 	if s == "" {
 		return ""
 	}

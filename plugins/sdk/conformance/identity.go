@@ -54,7 +54,7 @@ func byHand(ctx context.Context, o Options) (string, error) {
 	err = o.run(ctx, cmd, patience)
 	var wrong list
 	var exit *exec.ExitError
-	if !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.Contains(out.String(), "plugin") {
+	if !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.Contains(out.text.String(), "plugin") {
 		wrong.addf("without %s in its environment: %v%s, want exit status 1 and a sentence that has the word plugin",
 			proto.CookieKey, err, out.quoted())
 	}

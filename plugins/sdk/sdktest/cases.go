@@ -111,3 +111,34 @@ func check(t *testing.T, c *conformance.Client, instance string, timeout time.Du
 	}
 	return r
 }
+
+// Watch makes an instance of a configuration and returns the results that it sends without
+// being asked, over gRPC as in the agent. The channel is closed when the plugin ends the
+// stream, or the test does.
+func Watch(t *testing.T, tracker sdk.Tracker, config string) <-chan sdk.Result {
+	t.Helper()
+	client := conformance.NewClient(serve(t, tracker))
+	if wrong := configure(t, client, "watched", config); len(wrong) > 0 {
+		t.Fatalf("mistakes in %q", wrong)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	told := make(chan sdk.Result)
+	go func() {
+		defer close(told)
+		err := client.Watch(ctx, "watched", func(r sdk.Result) {
+			select {
+			case told <- r:
+			case <-ctx.Done():
+			}
+		})
+		if err != nil && ctx.Err() == nil {
+			t.Errorf("watch: %v", err)
+		}
+	}()
+	t.Cleanup(func() {
+		cancel()
+		for range told { // until it is closed: the test outlives what reports to it
+		}
+	})
+	return told
+}
