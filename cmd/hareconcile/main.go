@@ -32,8 +32,7 @@ func commands() []command {
 		{"undrain", "take a drained server back", "[-json] [-config FILE] POOL/SERVER", runUndrain},
 		{"agent", "follow a git repository and keep this host as it says", "[-config FILE] [-v]", runAgent},
 		{"lab", "try a cluster on this machine", "up|exec|run|status|push|stop|start|kill|cut|mend|down ...", runLab},
-		{"plugin", "find, lock, try, test and start plugins", "list|lock|check|verify|new ... [-json] [-agent FILE] [-config JSON] [-plain] [-reattach] " +
-			"[-timeout 5s] [-module PATH] [-dir DIR] [-sdk DIR]", runPlugin},
+		{"plugin", "find, lock, try, test and start plugins", "list|lock|check|verify|new ...", runPlugin},
 		{"version", "print the version", "[-json]", runVersion},
 		{"completion", "print a shell's completion script", "bash|zsh|fish", runCompletion},
 		{"help", "explain a command", "[COMMAND]", runHelp},

@@ -8,10 +8,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/hareconcile/hareconcile/internal/nstest"
 	"github.com/hareconcile/hareconcile/plugins/proto"
@@ -186,4 +190,22 @@ func TestPluginInPython(t *testing.T) {
 		want(t, 0, "all 11 tests passed", "")
 	run(t, "", "plugin", "verify", "-agent", agent, "-json", binary). // with certificates, and without its path
 										want(t, 1, `"passed": false`, "")
+}
+
+func TestHelpNamesExactlyTheFlagsOfPluginCommands(t *testing.T) {
+	option := regexp.MustCompile(`(?m)^  (-[a-z-]+)`)
+	for _, v := range pluginVerbs() {
+		r := run(t, "", "plugin", v.name, "-help")
+		r.want(t, 0, "^Usage: hareconcile plugin "+v.name, "")
+		var has []string
+		for _, m := range option.FindAllStringSubmatch(r.stdout, -1) {
+			has = append(has, m[1])
+		}
+		says := command{args: v.args}.flagsOf()
+		slices.Sort(says)
+		slices.Sort(has)
+		if d := cmp.Diff(has, says); d != "" {
+			t.Errorf("synopsis of %s (-flags +synopsis):\n%s", v.name, d)
+		}
+	}
 }

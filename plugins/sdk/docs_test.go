@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -43,27 +44,47 @@ func TestExampleOfTheDocs(t *testing.T) {
 		t.Fatalf("build the example: %v\n%s", err, out)
 	}
 	sdktest.Verify(t, binary, `{"path": "`+filepath.Join(dir, "beat")+`"}`)
+	command := exec.Command("go", "build", "-o", dir, "../../cmd/hareconcile")
+	if out, err := command.CombinedOutput(); err != nil {
+		t.Fatalf("build hareconcile: %v\n%s", err, out)
+	}
+	// Without an agent.hcl the commands run plugins as an ordinary user, who has to get there.
+	if err := os.Chmod(filepath.Dir(dir), 0o755); err != nil {
+		t.Fatal(err)
+	}
 	t.Run("its commands print what the docs say", func(t *testing.T) {
-		want := block(t, "console", "$ ")
-		var got strings.Builder
-		for line := range strings.Lines(want) {
-			command, ok := strings.CutPrefix(line, "$ ")
-			if !ok {
-				continue
-			}
-			got.WriteString(line)
-			cmd := exec.Command("sh", "-c", command)
-			cmd.Dir = dir
-			cmd.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"))
-			out, err := cmd.CombinedOutput()
-			var exit *exec.ExitError
-			if err != nil && !errors.As(err, &exit) {
-				t.Fatalf("%s: %v", command, err)
-			}
-			got.Write(out)
-		}
-		if diff := cmp.Diff(want, got.String()); diff != "" {
-			t.Errorf("commands and output (-docs +real):\n%s", diff)
-		}
+		transcript(t, dir, block(t, "console", "$ touch"), func(s string) string { return s })
 	})
+	t.Run("plugin verify prints what the docs say", func(t *testing.T) {
+		figures := regexp.MustCompile(`[0-9.]+(ms|s)?`)
+		transcript(t, dir, block(t, "console", "$ hareconcile plugin verify"), func(s string) string {
+			return figures.ReplaceAllString(strings.ReplaceAll(s, dir+"/", ""), "N")
+		})
+	})
+}
+
+// transcript runs the commands of a block and compares what they print, after alike made
+// equal what differs from run to run.
+func transcript(t *testing.T, dir, want string, alike func(string) string) {
+	t.Helper()
+	var got strings.Builder
+	for line := range strings.Lines(want) {
+		command, ok := strings.CutPrefix(line, "$ ")
+		if !ok {
+			continue
+		}
+		got.WriteString(line)
+		cmd := exec.Command("sh", "-c", command)
+		cmd.Dir = dir
+		cmd.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"))
+		out, err := cmd.CombinedOutput()
+		var exit *exec.ExitError
+		if err != nil && !errors.As(err, &exit) {
+			t.Fatalf("%s: %v", command, err)
+		}
+		got.Write(out)
+	}
+	if diff := cmp.Diff(alike(want), alike(got.String())); diff != "" {
+		t.Errorf("commands and output (-docs +real):\n%s", diff)
+	}
 }
