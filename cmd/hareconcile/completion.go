@@ -33,6 +33,17 @@ func (c command) flagsOf() []string {
 	return out
 }
 
+var verbList = regexp.MustCompile(`^[a-z]+(\|[a-z]+)+ \.\.\.`)
+
+// verbsOf returns the words of which a command takes one first, such as up of lab.
+func (c command) verbsOf() []string {
+	words, _, _ := strings.Cut(verbList.FindString(c.args), " ")
+	if words == "" {
+		return nil
+	}
+	return strings.Split(words, "|")
+}
+
 // visible returns the commands that help lists.
 func visible() (cs []command, names []string) {
 	for _, c := range commands() {
@@ -57,6 +68,13 @@ func writeBash(w io.Writer) error {
 		}
 	}
 	fmt.Fprintf(&b, "    completion) flags='bash zsh fish' ;;\n    help) flags='%s' ;;\n  esac\n", strings.Join(names, " "))
+	b.WriteString("  if [ \"$COMP_CWORD\" -eq 2 ]; then\n    case ${COMP_WORDS[1]} in\n")
+	for _, c := range cs {
+		if v := c.verbsOf(); v != nil {
+			fmt.Fprintf(&b, "      %s) COMPREPLY=($(compgen -W '%s' -- \"$cur\")); return ;;\n", c.name, strings.Join(v, " "))
+		}
+	}
+	b.WriteString("    esac\n  fi\n")
 	b.WriteString("  case $cur in\n    -*) COMPREPLY=($(compgen -W \"$flags\" -- \"$cur\")) ;;\n" +
 		"    *) case ${COMP_WORDS[1]} in\n        completion | help) COMPREPLY=($(compgen -W \"$flags\" -- \"$cur\")) ;;\n" +
 		"        *) COMPREPLY=($(compgen -f -- \"$cur\")) ;;\n      esac ;;\n  esac\n}\n")
@@ -78,6 +96,9 @@ func writeZsh(w io.Writer) error {
 		if f := c.flagsOf(); len(f) > 0 {
 			fmt.Fprintf(&b, "    %s) flags=(%s) ;;\n", c.name, strings.Join(f, " "))
 		}
+		if v := c.verbsOf(); v != nil {
+			fmt.Fprintf(&b, "    %s) (( CURRENT == 3 )) && flags=(%s) ;;\n", c.name, strings.Join(v, " "))
+		}
 	}
 	b.WriteString("    completion) flags=(bash zsh fish) ;;\n  esac\n  compadd -- $flags\n  _files\n}\ncompdef _hareconcile hareconcile\n")
 	_, err := io.WriteString(w, b.String())
@@ -91,6 +112,9 @@ func writeFish(w io.Writer) error {
 	for _, c := range cs {
 		fmt.Fprintf(&b, "complete -c hareconcile -n __fish_use_subcommand -f -a %s -d '%s'\n",
 			c.name, strings.ReplaceAll(c.summary, "'", "\\'"))
+		if v := c.verbsOf(); v != nil {
+			fmt.Fprintf(&b, "complete -c hareconcile -n '__fish_seen_subcommand_from %s' -a '%s'\n", c.name, strings.Join(v, " "))
+		}
 		for _, f := range c.flagsOf() {
 			fmt.Fprintf(&b, "complete -c hareconcile -n '__fish_seen_subcommand_from %s' -o %s\n", c.name, f[1:])
 		}

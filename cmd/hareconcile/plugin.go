@@ -185,8 +185,12 @@ func (r *pluginRunner) trusted(path string) error {
 	if err := spawn.Guarded(r.dir, folder); err != nil {
 		return err
 	}
-	if _, err := os.Lstat(path); err != nil {
+	file, err := os.Lstat(path)
+	if err != nil {
 		return fmt.Errorf("binary: %w", err)
+	}
+	if !file.Mode().IsRegular() {
+		return fmt.Errorf("binary %s is no regular file", path)
 	}
 	_, err = spawn.Program(path)
 	return err

@@ -6,8 +6,10 @@ import (
 	"flag"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/hareconcile/hareconcile/internal/spec"
@@ -147,8 +149,8 @@ func writePlugins(e *env, l pluginListing, cluster bool) error {
 			fmt.Fprintf(e.stdout, "Warning: the agent does not run %s: %s\n", p.Name, p.Problem)
 		}
 	}
-	for name, by := range l.Missing {
-		fmt.Fprintf(e.stdout, "Warning: %s, which %s names, is not on this host.\n", clean(name), clean(strings.Join(by, ", ")))
+	for _, name := range slices.Sorted(maps.Keys(l.Missing)) {
+		fmt.Fprintf(e.stdout, "Warning: %s, which %s names, is not on this host.\n", clean(name), clean(strings.Join(l.Missing[name], ", ")))
 	}
 	return nil
 }
