@@ -71,7 +71,7 @@ func ParseAgent(name string, b []byte) (*spec.Agent, Diagnostics) {
 		NodeName: root.string("node_name"), DataDir: root.string("data_dir"),
 		Socket: root.string("socket"), VRRPSocket: root.string("vrrp_socket"),
 		TrustedFrom:   verify.string("trusted_from"),
-		Plugins:       spec.Plugins{Dir: plugins.string("dir"), User: plugins.string("user"), AllowExec: plugins.boolean("allow_exec")},
+		Plugins:       spec.Plugins{Dir: plugins.string("dir"), User: plugins.string("user"), AllowExec: plugins.boolean("allow_exec"), MemoryLimit: plugins.size("memory_limit")},
 		PolicyDir:     policies.string("mandatory_dir"),
 		RepoPolicyDir: policies.string("repo_dir"),
 		PlanOnly:      f.only("reconcile").string("mode") == "plan-only",

@@ -23,7 +23,7 @@ source "git" "origin" {
 	want := &spec.Agent{
 		NodeName: "ka1", DataDir: "/var/lib/hareconcile", Socket: "/run/hareconcile/agent.sock", VRRPSocket: "/run/hareconcile/vrrpd.sock",
 		Source:        spec.GitSource{Name: "origin", URL: "/srv/git/edge.git", Branch: "main", Interval: time.Minute, Timeout: time.Minute},
-		Plugins:       spec.Plugins{Dir: "/usr/libexec/hareconcile/plugins", User: "hareconcile-plugin"},
+		Plugins:       spec.Plugins{Dir: "/usr/libexec/hareconcile/plugins", User: "hareconcile-plugin", MemoryLimit: 128 << 20},
 		RepoPolicyDir: "policies",
 	}
 	if d := cmp.Diff(want, a); d != "" {
@@ -78,7 +78,7 @@ plugins {
 			Interval: 5 * time.Second, Timeout: 10 * time.Second, Identity: "/etc/hareconcile/id", KnownHosts: "/etc/hareconcile/known_hosts",
 			TokenFile: "/etc/hareconcile/token", CAFile: "/etc/hareconcile/ca.pem",
 		},
-		TrustedFrom: "8f3c2d1", Plugins: spec.Plugins{Dir: "/opt/plugins", User: "nobody"},
+		TrustedFrom: "8f3c2d1", Plugins: spec.Plugins{Dir: "/opt/plugins", User: "nobody", MemoryLimit: 128 << 20},
 		PolicyDir: "/etc/hareconcile/policies.d", RepoPolicyDir: "rules", PlanOnly: true,
 	}
 	if d := cmp.Diff(want, a); d != "" {

@@ -41,6 +41,13 @@ func Compile(t Tree, o Options) (*spec.Cluster, Diagnostics) {
 	if base == nil || p.report.hasErrors() {
 		return nil, p.report.diagnostics()
 	}
+	if b, locked := t[LockFile]; locked {
+		lock, ds := ParseLock(b)
+		if ds.HasErrors() {
+			return nil, ds
+		}
+		base.Lock = &lock
+	}
 	var wanted *spec.Cluster
 	var views []*view
 	for _, n := range p.viewed(base) {

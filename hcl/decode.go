@@ -266,6 +266,11 @@ func (in *instance) duration(name string) time.Duration {
 	return d
 }
 
+func (in *instance) size(name string) uint64 {
+	n, _ := parseSize(in.string(name)) // checked by the kind
+	return n
+}
+
 func (in *instance) addr(name string) netip.Addr {
 	a, _ := netip.ParseAddr(in.string(name)) // checked by the kind
 	return a

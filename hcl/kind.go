@@ -116,6 +116,37 @@ func durationKind(lo, hi time.Duration) kind {
 	}
 }
 
+// sizeUnits are those of a size, in bytes.
+var sizeUnits = map[string]uint64{"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+
+// parseSize reads a number of bytes such as 128MiB.
+func parseSize(s string) (bytes uint64, ok bool) {
+	if len(s) < 4 {
+		return 0, false
+	}
+	unit := sizeUnits[s[len(s)-3:]]
+	n, err := strconv.ParseUint(s[:len(s)-3], 10, 32)
+	return n * unit, err == nil && unit > 0
+}
+
+// sizeKind is an amount of memory; both bounds are whole MiB.
+func sizeKind(lo, hi uint64) kind {
+	return kind{
+		name: fmt.Sprintf("size from %dMiB to %dMiB", lo>>20, hi>>20),
+		typ:  cty.String,
+		check: func(v cty.Value) string {
+			n, ok := parseSize(v.AsString())
+			if !ok {
+				return fmt.Sprintf(`%.80q is not a size. Write a whole number and a unit, such as "64MiB" or "1GiB".`, v.AsString())
+			}
+			if n < lo || n > hi {
+				return fmt.Sprintf("%s is out of range: from %dMiB to %dMiB.", v.AsString(), lo>>20, hi>>20)
+			}
+			return ""
+		},
+	}
+}
+
 // short writes 1m0s as 1m and 24h0m0s as 24h.
 func short(d time.Duration) string {
 	s := d.String()

@@ -48,11 +48,12 @@ var agentFile = &block{
 		},
 		{
 			name: "plugins", single: true, doc: "Where plugins are and who runs them.",
-			attrs: append([]attribute{
+			attrs: []attribute{
 				{name: "dir", kind: pathKind, def: `"/usr/libexec/hareconcile/plugins"`, doc: "The folder of the binaries."},
 				{name: "user", kind: stringKind, def: `"hareconcile-plugin"`, doc: "The user that runs them; nobody where it does not exist."},
 				{name: "allow_exec", kind: boolKind, def: "false", doc: "Whether check \"exec\" and plugin \"exec\" may run programs of this host, as `user`. A repository that says which is a repository that runs them."},
-			}, laterAttrs("memory_limit")...),
+				{name: "memory_limit", kind: sizeKind(16<<20, 64<<30), def: `"128MiB"`, doc: "What memory a plugin's process may have (RLIMIT_DATA)."},
+			},
 		},
 	}, laterBlocks("trial", "webhook", "metrics", "notify", "coordination")...),
 }

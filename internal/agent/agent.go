@@ -52,9 +52,10 @@ type Config struct {
 	Source   Source
 	Store    Store
 	Drains   DrainStore
-	// SetChecks and SetTrackers replace what is probed; they must not block.
+	// SetChecks and SetTrackers replace what is probed, and which plugins may do it; they must
+	// not block.
 	SetChecks   func([]checker.Job)
-	SetTrackers func([]spec.Tracker)
+	SetTrackers func([]spec.Tracker, *spec.Lock)
 	// ReportCheck hands the checker the word of those who look in its stead; CheckStats tells
 	// how it copes. They must not block.
 	ReportCheck func(ref reconcile.ServerRef, check int, v reconcile.Verdict, message string)

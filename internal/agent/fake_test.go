@@ -253,7 +253,7 @@ func (w *world) config() Config {
 		},
 		CheckStats:  func() control.Checks { return control.Checks{} },
 		SetChecks:   func(j []checker.Job) { w.jobs = j },
-		SetTrackers: func(ts []spec.Tracker) { w.trackers = ts },
+		SetTrackers: func(ts []spec.Tracker, _ *spec.Lock) { w.trackers = ts },
 		SendTrack:   func(_ context.Context, tr channel.Track) error { w.tracks = append(w.tracks, tr); return nil },
 		Log:         slog.New(slog.DiscardHandler),
 	}

@@ -205,7 +205,7 @@ func (a *Agent) install(ctx context.Context, rev *revision.Revision, findings []
 	a.outside = outsideOf(rev.Cluster, a.cfg.Node)
 	a.cfg.SetChecks(jobs(rev.Cluster, a.cfg.Node, a.facts))
 	a.tellAgain(before)
-	a.cfg.SetTrackers(append(pluginTrackers(rev.Cluster, a.cfg.Node), a.outside.trackers...))
+	a.cfg.SetTrackers(append(pluginTrackers(rev.Cluster, a.cfg.Node), a.outside.trackers...), rev.Cluster.Lock)
 }
 
 // seed takes the verdicts over that an earlier agent left in the kernel's table, once it

@@ -211,7 +211,7 @@ func helper(dir string) {
 	h.Set([]spec.Tracker{{
 		Name: "a", Plugin: "good", Config: fmt.Appendf(nil, `{"file": %q}`, file),
 		Interval: 50 * time.Millisecond, Timeout: time.Second, Rise: 1, Fall: 1,
-	}})
+	}}, nil)
 	go func() {
 		<-h.Results()
 		s, _ := h.plugins["good"].current()
@@ -287,7 +287,10 @@ func TestBinariesThatAreRefused(t *testing.T) {
 			if err := tt.spoil(t, dir, file); err != nil {
 				t.Fatal(err)
 			}
-			_, err := find(dir, "good")
+			bin, err := find(dir, "good")
+			if bin != nil {
+				_ = bin.file.Close()
+			}
 			if tt.refuse == "" && err != nil || tt.refuse != "" && (err == nil || !strings.Contains(err.Error(), tt.refuse)) {
 				t.Errorf("find() = %v, want %q", err, tt.refuse)
 			}

@@ -2,6 +2,7 @@
 package pluginhost
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -39,6 +40,7 @@ type Host struct {
 	timing  timing
 
 	mu       sync.Mutex
+	lock     *spec.Lock
 	trackers map[string][]spec.Tracker // by plugin
 	plugins  map[string]*supervisor    // those that Run has started
 }
@@ -57,8 +59,12 @@ var patience = timing{
 	stable: 5 * time.Minute, hung: 10 * time.Second,
 }
 
+// defaultMemory is a plugin's bound where agent.hcl was not read.
+const defaultMemory = 128 << 20
+
 // New returns a Host whose plugins put their sockets below runDir.
 func New(cfg spec.Plugins, runDir string, log *slog.Logger) *Host {
+	cfg.MemoryLimit = cmp.Or(cfg.MemoryLimit, defaultMemory)
 	return &Host{
 		cfg:      cfg,
 		sockets:  filepath.Join(runDir, "plugins"),
@@ -77,9 +83,9 @@ func New(cfg spec.Plugins, runDir string, log *slog.Logger) *Host {
 func (h *Host) Results() <-chan Result { return h.results }
 
 // Set replaces the trackers; those without a plugin are none of the host's business.
-// A tracker keeps its verdict through every change but that of its plugin's name. Set
-// never blocks and may be called from any goroutine.
-func (h *Host) Set(ts []spec.Tracker) {
+// A tracker keeps its verdict through every change but that of its plugin's name. lock says
+// which binaries may run; nil is any. Set never blocks and may be called from any goroutine.
+func (h *Host) Set(ts []spec.Tracker, lock *spec.Lock) {
 	byPlugin := map[string][]spec.Tracker{}
 	var targets []rota.Target
 	for _, t := range ts {
@@ -101,13 +107,24 @@ func (h *Host) Set(ts []spec.Tracker) {
 		})
 	}
 	h.mu.Lock()
-	h.trackers = byPlugin
+	h.trackers, h.lock = byPlugin, lock
 	h.mu.Unlock()
 	h.loop.Set(targets)
 	select {
 	case h.wake <- struct{}{}:
 	default:
 	}
+}
+
+// locked returns a plugin's entry in the lock file. One without an entry runs as it is.
+func (h *Host) locked(plugin string) (p spec.LockedPlugin, ok bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.lock == nil {
+		return p, false
+	}
+	p, ok = h.lock.Plugins[plugin]
+	return p, ok
 }
 
 // check makes one check of t, within its timeout.

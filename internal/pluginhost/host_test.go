@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hareconcile/hareconcile/internal/spawn"
 	"github.com/hareconcile/hareconcile/internal/spec"
 	"github.com/hareconcile/hareconcile/reconcile"
 )
@@ -20,6 +21,9 @@ import (
 var folder string
 
 func TestMain(m *testing.M) {
+	if len(os.Args) > 2 && os.Args[1] == "internal" && os.Args[2] == spawn.ExecStage {
+		os.Exit(spawn.Exec(os.Args[3:]))
+	}
 	if dir := os.Getenv(helperEnv); dir != "" {
 		helper(dir)
 		return
@@ -96,6 +100,9 @@ func newBench(t *testing.T, log *slog.Logger) *bench {
 	t.Cleanup(func() { b.stop(); _ = os.RemoveAll(dir) })
 	return b
 }
+
+// Set replaces the trackers, without a lock file.
+func (b *bench) Set(ts []spec.Tracker) { b.Host.Set(ts, nil) }
 
 // say changes what the plugins find.
 func (b *bench) say(verdict string) {

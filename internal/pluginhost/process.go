@@ -20,7 +20,9 @@ import (
 
 // A process is a plugin's process with its process group.
 type process struct {
-	cmd     *exec.Cmd
+	limited *spawn.Limited
+	cmd     *exec.Cmd // limited's
+	path    string
 	sockets string // its own folder
 	spawner *spawner
 	out     *throttled
@@ -36,26 +38,52 @@ type process struct {
 
 var _ runner.Runner = (*process)(nil)
 
+// What a plugin may use beside its memory. Processes and threads are counted over all that
+// its user runs, so they are bounded only where that is a user of its own.
+const (
+	maxFiles     = 1024
+	maxProcesses = 2048
+)
+
 // newProcess returns a process that has not been started. env is what go-plugin adds to
 // an environment that has nothing of the host's.
-func newProcess(path string, env []string, sockets string, who spawn.Account, sp *spawner) *process {
-	cmd := exec.Command(path)
-	cmd.Env = append([]string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C"}, env...)
+func newProcess(b *binary, memory uint64, env []string, sockets string, who spawn.Account, sp *spawner) (*process, error) {
+	limits := spawn.Limits{Data: memory, Files: maxFiles}
+	if who.Credential() != nil {
+		limits.Processes = maxProcesses
+	}
+	limited, err := spawn.NewLimited(b.file, b.path, limits)
+	if err != nil {
+		return nil, err
+	}
+	cmd := limited.Cmd
+	cmd.Env = append([]string{
+		"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C",
+		// Programs in Go collect harder before the kernel says no.
+		"GOMEMLIMIT=" + strconv.FormatUint(memory/4*3, 10),
+	}, env...)
 	cmd.Dir = "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Setpgid:    true,
 		Pdeathsig:  syscall.SIGKILL,
 		Credential: who.Credential(),
 	}
-	return &process{cmd: cmd, sockets: sockets, spawner: sp, exited: make(chan struct{})}
+	return &process{limited: limited, cmd: cmd, path: b.path, sockets: sockets, spawner: sp, exited: make(chan struct{})}, nil
 }
 
-// Start implements runner.Runner.
+// Start implements runner.Runner. It returns when the plugin's own program runs.
 func (p *process) Start(context.Context) error {
+	if err := p.launch(); err != nil {
+		return err
+	}
+	return p.limited.Started()
+}
+
+func (p *process) launch() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.state != nil {
-		return p.state
+		return errors.Join(p.state, p.limited.Started())
 	}
 	outR, outW, err := os.Pipe()
 	if err != nil {
@@ -72,7 +100,7 @@ func (p *process) Start(context.Context) error {
 	if err != nil {
 		p.state = err
 		close(p.exited)
-		return errors.Join(err, outR.Close(), errR.Close())
+		return errors.Join(err, p.limited.Started(), outR.Close(), errR.Close())
 	}
 	p.started = true
 	go p.wait()
@@ -175,7 +203,7 @@ func (p *process) ID() string {
 }
 
 // Name implements runner.Runner.
-func (p *process) Name() string { return p.cmd.Path }
+func (p *process) Name() string { return p.path }
 
 // Stdout implements runner.Runner.
 func (p *process) Stdout() io.ReadCloser { return p.out }

@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
 
@@ -60,8 +61,12 @@ func connect(ctx context.Context, name string, client *plugin.Client, cfg *plugi
 	if err != nil {
 		return nil, "", fmt.Errorf("start: %w", err)
 	}
+	proof := credentials.NewTLS(cfg.TLSConfig) // AutoMTLS has filled it in
+	if !cfg.AutoMTLS {
+		proof = insecure.NewCredentials()
+	}
 	conn, err := grpc.NewClient("passthrough:///plugin",
-		grpc.WithTransportCredentials(credentials.NewTLS(cfg.TLSConfig)), // AutoMTLS has filled it in
+		grpc.WithTransportCredentials(proof),
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
 			var d net.Dialer
 			return d.DialContext(ctx, "unix", addr.String())

@@ -2,6 +2,7 @@ package pluginhost
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -20,9 +21,16 @@ func (s *supervisor) start(ctx context.Context) (*session, error) {
 	if err := allowed(s.name, s.host.cfg); err != nil {
 		return nil, err
 	}
-	path, err := find(s.host.cfg.Dir, s.name)
+	bin, err := find(s.host.cfg.Dir, s.name)
 	if err != nil {
 		return nil, err
+	}
+	defer func() { _ = bin.file.Close() }() // the process has its own, or none
+	locked, isLocked := s.host.locked(s.name)
+	if isLocked {
+		if err := bin.matches(locked); err != nil {
+			return nil, err
+		}
 	}
 	who, err := spawn.AccountFor(s.host.cfg.User)
 	if err != nil {
@@ -40,13 +48,16 @@ func (s *supervisor) start(ctx context.Context) (*session, error) {
 		},
 		VersionedPlugins: map[int]plugin.PluginSet{proto.Version: {}},
 		AllowedProtocols: []plugin.Protocol{plugin.ProtocolGRPC},
-		AutoMTLS:         true,
+		AutoMTLS:         !isLocked || locked.AutoMTLS,
 		SkipHostEnv:      true,
 		StartTimeout:     s.host.timing.start,
 		Logger:           s.sink.logger(),
 		UnixSocketConfig: &plugin.UnixSocketConfig{TempDir: s.host.sockets},
 		RunnerFunc: func(_ hclog.Logger, cmd *exec.Cmd, sockets string) (runner.Runner, error) {
-			p = newProcess(path, cmd.Env, sockets, who, s.spawner)
+			var err error
+			if p, err = newProcess(bin, s.host.cfg.MemoryLimit, cmd.Env, sockets, who, s.spawner); err != nil {
+				return nil, err
+			}
 			release = context.AfterFunc(ctx, p.end) // Start knows no context
 			return p, os.Chown(sockets, who.UID, who.GID)
 		},
@@ -66,6 +77,11 @@ func (s *supervisor) start(ctx context.Context) (*session, error) {
 			}
 		}
 		return nil, err
+	}
+	if isLocked && version != locked.Version {
+		p.end()
+		_ = os.RemoveAll(p.sockets)
+		return nil, errors.Join(fmt.Errorf("it is version %s, and the lock file says %s", version, clip(locked.Version)), conn.Close())
 	}
 	ses := &session{
 		process: p, conn: conn, version: version, timing: s.host.timing, secrets: &s.sink.secrets,

@@ -41,4 +41,6 @@ type Plugins struct {
 	User string `json:"user,omitempty"` // default hareconcile-plugin; nobody where that does not exist
 	// AllowExec lets checks run programs of the host, as User.
 	AllowExec bool `json:"allow_exec,omitempty"`
+	// MemoryLimit bounds each plugin's memory in bytes (RLIMIT_DATA); default 128 MiB.
+	MemoryLimit uint64 `json:"memory_limit"`
 }

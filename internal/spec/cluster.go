@@ -26,6 +26,8 @@ type Cluster struct {
 	IPVS            *IPVS           `json:"ipvs,omitempty"`
 	HAProxies       []HAProxy       `json:"haproxies,omitempty"`
 	Moved           []Moved         `json:"moved,omitempty"`
+	// Lock says which binaries of plugins the repository trusts; nil if there is no lock file.
+	Lock *Lock `json:"lock,omitempty"`
 }
 
 // A Node is one host of the cluster.

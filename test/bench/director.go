@@ -58,7 +58,7 @@ func runDirector(args []string) error {
 	a := agent.New(agent.Config{
 		Node: director, Git: spec.GitSource{Interval: time.Hour}, Handlers: append(hs, &absorber{resource.Set{}}),
 		Source: fixed{rev}, Store: fixed{rev}, Drains: nobodyDrains{},
-		SetChecks: checks.Set, SetTrackers: func([]spec.Tracker) {},
+		SetChecks: checks.Set, SetTrackers: func([]spec.Tracker, *spec.Lock) {},
 		ReportCheck: func(reconcile.ServerRef, int, reconcile.Verdict, string) {},
 		CheckStats:  func() control.Checks { return control.Checks{} },
 		SendTrack:   func(context.Context, channel.Track) error { return nil },
