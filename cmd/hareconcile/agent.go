@@ -117,6 +117,7 @@ func runParts(ctx context.Context, h *host, listener net.Listener, log *slog.Log
 		Store:     revision.NewStore(cfg.DataDir),
 		Drains:    drain.NewStore(filepath.Join(cfg.DataDir, "drains.json")),
 		SetChecks: checks.Set, SetTrackers: plugins.Set,
+		Reports: func() map[string]control.Report { return trackerReports(plugins.Reports()) },
 		ReportCheck: func(ref reconcile.ServerRef, place int, v reconcile.Verdict, message string) {
 			checks.Report(ref, place, check.State(v), message)
 		},

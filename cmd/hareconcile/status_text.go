@@ -165,7 +165,15 @@ func writeTrackers(w io.Writer, s control.Status) {
 	defer t.Flush()
 	t.row("TRACKER", "VERDICT", "MESSAGE")
 	for _, tr := range s.Trackers {
-		t.row(tr.Name, cmp.Or(string(tr.Verdict), "unknown"), tr.Message)
+		verdict, message := cmp.Or(string(tr.Verdict), "unknown"), tr.Message
+		if r := tr.Report; r != nil && r.Status != "pass" {
+			verdict += " (" + strings.ToUpper(r.Status) + ")"
+			message = strings.TrimPrefix(r.Code+": "+cmp.Or(r.Detail, message), ": ")
+		}
+		if r := tr.Report; r != nil && r.Note != "" {
+			message += "; " + r.Note
+		}
+		t.row(tr.Name, verdict, message)
 	}
 }
 

@@ -56,6 +56,9 @@ type Config struct {
 	// not block.
 	SetChecks   func([]checker.Job)
 	SetTrackers func([]spec.Tracker, *spec.Lock)
+	// Reports returns what plugins said last, by tracker; nil if there are none. It must not
+	// block.
+	Reports func() map[string]control.Report
 	// ReportCheck hands the checker the word of those who look in its stead; CheckStats tells
 	// how it copes. They must not block.
 	ReportCheck func(ref reconcile.ServerRef, check int, v reconcile.Verdict, message string)

@@ -21,8 +21,33 @@ type published struct {
 	changed chan struct{} // closed by the loop when a newer status was published
 }
 
-// Status returns the agent's state as of the end of its last pass.
-func (a *Agent) Status() control.Status { return a.status.Load().status }
+// Status returns the agent's state as of the end of its last pass, with what plugins say now.
+func (a *Agent) Status() control.Status {
+	s := a.status.Load().status
+	if a.cfg.Reports == nil || len(s.Trackers) == 0 {
+		return s
+	}
+	reports := a.cfg.Reports()
+	s.Trackers = slices.Clone(s.Trackers)
+	for i, t := range s.Trackers {
+		if r, ok := reports[t.Name]; ok && t.Report != nil {
+			s.Trackers[i].Report = &r
+		}
+	}
+	return s
+}
+
+// headlines returns of each report what is news when it changes: figures always do.
+func (a *Agent) headlines() map[string]*control.Report {
+	if a.cfg.Reports == nil {
+		return nil
+	}
+	out := map[string]*control.Report{}
+	for name, r := range a.cfg.Reports() {
+		out[name] = &control.Report{Status: r.Status, Code: r.Code, Note: r.Note}
+	}
+	return out
+}
 
 // Changed returns a channel that is closed when Status next returns something else.
 func (a *Agent) Changed() <-chan struct{} { return a.status.Load().changed }
@@ -147,9 +172,10 @@ func (a *Agent) clusterStatus(s *control.Status, c *spec.Cluster) {
 		}
 	}
 	a.servicesStatus(s, c)
+	reports := a.headlines()
 	for _, t := range c.Trackers {
 		if st, ok := a.trackers[t.Name]; ok {
-			s.Trackers = append(s.Trackers, control.Tracker{Name: t.Name, Verdict: st.verdict, Message: st.message})
+			s.Trackers = append(s.Trackers, control.Tracker{Name: t.Name, Verdict: st.verdict, Message: st.message, Report: reports[t.Name]})
 		} else if st, ok := a.vrrpTracker(t); ok {
 			s.Trackers = append(s.Trackers, control.Tracker{Name: t.Name, Verdict: st.verdict, Message: st.message})
 		}

@@ -146,6 +146,30 @@ type Tracker struct {
 	Name    string            `json:"name"`
 	Verdict reconcile.Verdict `json:"verdict"`
 	Message string            `json:"message,omitempty"`
+	// Report is what its plugin said last; nil where vrrpd looks by itself.
+	Report *Report `json:"report,omitempty"`
+}
+
+// A Report is what a plugin said last. It is newer than the verdict, which takes several of
+// them in a row.
+type Report struct {
+	Status  string             `json:"status"` // "pass", "warn", "fail" or "unknown"
+	Code    string             `json:"code,omitempty"`
+	Detail  string             `json:"detail,omitempty"`
+	At      time.Time          `json:"at,omitzero"`
+	Parts   []Part             `json:"parts,omitempty"`
+	Metrics map[string]float64 `json:"metrics,omitempty"`
+	Facts   map[string]string  `json:"facts,omitempty"`
+	// Note says what is wrong with the plugin itself while it still answers.
+	Note string `json:"note,omitempty"`
+}
+
+// A Part is one of several things that a plugin looked at.
+type Part struct {
+	Name   string `json:"name"`
+	Status string `json:"status"`
+	Detail string `json:"detail,omitempty"`
+	Code   string `json:"code,omitempty"`
 }
 
 // Drift counts what others changed and the agent or vrrpd put back.

@@ -6,8 +6,10 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -43,6 +45,8 @@ type Host struct {
 	lock     *spec.Lock
 	trackers map[string][]spec.Tracker // by plugin
 	plugins  map[string]*supervisor    // those that Run has started
+	reports  map[string]Report         // by tracker
+	starts   bucket
 }
 
 // timing is how patient the host is.
@@ -52,11 +56,12 @@ type timing struct {
 	backoffLimit time.Duration
 	stable       time.Duration // a process that lived this long starts the back-off afresh
 	hung         time.Duration // without any answer until a process is replaced
+	look         time.Duration // how often a binary is looked at for a change
 }
 
 var patience = timing{
 	start: 5 * time.Second, backoff: time.Second, backoffLimit: time.Minute,
-	stable: 5 * time.Minute, hung: 10 * time.Second,
+	stable: 5 * time.Minute, hung: 10 * time.Second, look: 5 * time.Second,
 }
 
 // defaultMemory is a plugin's bound where agent.hcl was not read.
@@ -73,6 +78,8 @@ func New(cfg spec.Plugins, runDir string, log *slog.Logger) *Host {
 		results:  make(chan Result),
 		wake:     make(chan struct{}, 1), // one pending wake-up says all there is to say
 		timing:   patience,
+		reports:  map[string]Report{},
+		starts:   newBucket(startRate, startBurst),
 		trackers: map[string][]spec.Tracker{},
 		plugins:  map[string]*supervisor{},
 	}
@@ -97,7 +104,7 @@ func (h *Host) Set(ts []spec.Tracker, lock *spec.Lock) {
 			Key:     t.Name,
 			Subject: t.Plugin,
 			Checks: []rota.Check{{
-				Fingerprint: instanceID("", t.Config) + " " + t.Timeout.String(),
+				Fingerprint: fingerprint(t),
 				Interval:    t.Interval,
 				Rules: check.Rules{
 					Rise: t.Rise, Fall: t.Fall, Hold: t.Hold, OnUnknown: check.State(t.OnUnknown),
@@ -108,6 +115,9 @@ func (h *Host) Set(ts []spec.Tracker, lock *spec.Lock) {
 	}
 	h.mu.Lock()
 	h.trackers, h.lock = byPlugin, lock
+	maps.DeleteFunc(h.reports, func(name string, _ Report) bool {
+		return !slices.ContainsFunc(ts, func(t spec.Tracker) bool { return t.Name == name })
+	})
 	h.mu.Unlock()
 	h.loop.Set(targets)
 	select {
@@ -127,6 +137,13 @@ func (h *Host) locked(plugin string) (p spec.LockedPlugin, ok bool) {
 	return p, ok
 }
 
+// trackersOf returns the trackers of a plugin.
+func (h *Host) trackersOf(plugin string) []spec.Tracker {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.trackers[plugin]
+}
+
 // check makes one check of t, within its timeout.
 func (h *Host) check(ctx context.Context, t spec.Tracker) (check.State, string) {
 	h.mu.Lock()
@@ -135,9 +152,13 @@ func (h *Host) check(ctx context.Context, t spec.Tracker) (check.State, string) 
 	if s == nil {
 		return check.Unknown, "plugin " + t.Plugin + " is not started"
 	}
-	ctx, cancel := context.WithTimeout(ctx, t.Timeout)
+	limited, cancel := context.WithTimeout(ctx, t.Timeout)
 	defer cancel()
-	return s.check(ctx, t)
+	r := s.check(limited, t)
+	if ctx.Err() == nil { // else nobody asks any more
+		h.record(t.Name, r)
+	}
+	return r.state(), r.Detail
 }
 
 // Run runs plugins and checks until ctx ends; then no process of a plugin is left.
@@ -159,8 +180,9 @@ func (h *Host) Run(ctx context.Context) error {
 	return h.loop.Run(ctx)
 }
 
-// sweep makes the folder for sockets and removes what an earlier host left there.
+// sweep makes the folder for sockets and removes what an earlier host left there and running.
 func (h *Host) sweep() error {
+	endLeftovers(h.sockets)
 	// Everybody may pass, nobody else may list: each plugin has a folder of its own inside.
 	if err := os.MkdirAll(h.sockets, 0o711); err != nil {
 		return err
@@ -190,6 +212,10 @@ func (h *Host) supervise(ctx context.Context, sp *spawner) {
 			ts, used := h.trackers[name]
 			if used {
 				wg.Go(func() { s.forgetOthers(ctx, ts) })
+				select {
+				case s.look <- struct{}{}: // the lock file may have changed
+				default:
+				}
 				continue
 			}
 			s.stop()
@@ -200,7 +226,7 @@ func (h *Host) supervise(ctx context.Context, sp *spawner) {
 				continue
 			}
 			life, stop := context.WithCancel(ctx)
-			s := &supervisor{name: name, host: h, spawner: sp, stop: stop, sink: newSink(h.log.With("plugin", name)), reason: "is starting"}
+			s := &supervisor{name: name, host: h, spawner: sp, stop: stop, look: make(chan struct{}, 1), sink: newSink(h.log.With("plugin", name)), reason: "is starting"}
 			h.plugins[name] = s
 			wg.Go(func() { defer stop(); s.run(life) })
 		}
@@ -209,23 +235,6 @@ func (h *Host) supervise(ctx context.Context, sp *spawner) {
 		case <-ctx.Done():
 			return
 		case <-h.wake:
-		}
-	}
-}
-
-// forward turns the loop's results into the host's.
-func (h *Host) forward(ctx context.Context) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case r := <-h.loop.Results():
-			h.log.Info("tracker verdict", "id", r.Key, "verdict", string(r.Verdict), "reason", r.Message)
-			select {
-			case <-ctx.Done():
-				return
-			case h.results <- Result{r.Key, reconcile.Verdict(r.Verdict), r.Message}:
-			}
 		}
 	}
 }

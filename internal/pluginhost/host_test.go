@@ -48,7 +48,7 @@ func withFixture(m *testing.M) int {
 		fmt.Printf("build fixture: %v\n%s", err, out)
 		return 1
 	}
-	for _, name := range []string{"crash", "hang", "print", "elsewhere", "mute", "liar", "huge", "wrong", "spam"} {
+	for _, name := range []string{"crash", "hang", "print", "elsewhere", "mute", "liar", "huge", "wrong", "spam", "hog"} {
 		if err := os.Link(good, filepath.Join(dir, "hareconcile-plugin-"+name)); err != nil {
 			fmt.Println(err)
 			return 1
@@ -80,7 +80,7 @@ func newBench(t *testing.T, log *slog.Logger) *bench {
 	b.Host = New(spec.Plugins{Dir: folder, User: "no-such-user"}, filepath.Join(dir, "run"), log)
 	b.timing = timing{
 		start: 5 * time.Second, backoff: 50 * time.Millisecond, backoffLimit: time.Second,
-		stable: time.Minute, hung: 500 * time.Millisecond,
+		stable: time.Minute, hung: 500 * time.Millisecond, look: 50 * time.Millisecond,
 	}
 	b.say("up")
 	ctx, cancel := context.WithCancel(t.Context())

@@ -20,7 +20,6 @@ import (
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
 
-	"github.com/hareconcile/hareconcile/internal/check"
 	"github.com/hareconcile/hareconcile/internal/secret"
 	"github.com/hareconcile/hareconcile/internal/spec"
 	pluginv1 "github.com/hareconcile/hareconcile/plugins/proto/hareconcile/plugin/v1"
@@ -41,11 +40,17 @@ type session struct {
 	secrets *redactor
 	hung    chan struct{} // closed by check when the process stopped answering
 	output  sync.WaitGroup
+	host    *Host
+	want    want           // what it was started from
+	pushes  bool           // it serves Watch
+	using   sync.WaitGroup // checks under way; added to under the supervisor's lock
 
 	mu        sync.Mutex
-	instances map[string]string // instanceID of the tracker that is configured
-	answered  time.Time         // the last answer
-	silent    int               // calls without one since then
+	closing   bool
+	streams   map[string]*stream // by tracker
+	instances map[string]string  // instanceID of the tracker that is configured
+	answered  time.Time          // the last answer
+	silent    int                // calls without one since then
 }
 
 // instanceID names the instance of a tracker with that configuration: another configuration
@@ -56,10 +61,10 @@ func instanceID(tracker string, config []byte) string {
 
 // connect dials the process that client started and makes sure that it is what it should be.
 // go-plugin's own connection is not used: it waits without a deadline, and leaks when it fails.
-func connect(ctx context.Context, name string, client *plugin.Client, cfg *plugin.ClientConfig) (*grpc.ClientConn, string, error) {
+func connect(ctx context.Context, name string, client *plugin.Client, cfg *plugin.ClientConfig) (*grpc.ClientConn, *pluginv1.InfoResponse, error) {
 	addr, err := client.Start()
 	if err != nil {
-		return nil, "", fmt.Errorf("start: %w", err)
+		return nil, nil, fmt.Errorf("start: %w", err)
 	}
 	proof := credentials.NewTLS(cfg.TLSConfig) // AutoMTLS has filled it in
 	if !cfg.AutoMTLS {
@@ -75,39 +80,50 @@ func connect(ctx context.Context, name string, client *plugin.Client, cfg *plugi
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxAnswer)),
 		grpc.WithDisableServiceConfig())
 	if err != nil {
-		return nil, "", fmt.Errorf("connect: %w", err)
+		return nil, nil, fmt.Errorf("connect: %w", err)
 	}
-	version, err := identify(ctx, name, conn)
+	info, err := identify(ctx, name, conn)
 	if err != nil {
-		return nil, "", errors.Join(err, conn.Close())
+		return nil, nil, errors.Join(err, conn.Close())
 	}
-	return conn, version, nil
+	return conn, info, nil
 }
 
-func identify(ctx context.Context, name string, conn *grpc.ClientConn) (version string, err error) {
+func identify(ctx context.Context, name string, conn *grpc.ClientConn) (*pluginv1.InfoResponse, error) {
 	health, err := grpc_health_v1.NewHealthClient(conn).Check(ctx,
 		&grpc_health_v1.HealthCheckRequest{Service: plugin.GRPCServiceName})
 	if err != nil {
-		return "", fmt.Errorf("ask for health: %s", clip(describe(err)))
+		return nil, fmt.Errorf("ask for health: %s", clip(describe(err)))
 	}
 	if health.Status != grpc_health_v1.HealthCheckResponse_SERVING {
-		return "", fmt.Errorf("reports health %v", health.Status)
+		return nil, fmt.Errorf("reports health %v", health.Status)
 	}
 	info, err := pluginv1.NewPluginClient(conn).Info(ctx, &pluginv1.InfoRequest{})
 	switch {
 	case err != nil:
-		return "", fmt.Errorf("ask for its name: %s", clip(describe(err)))
+		return nil, fmt.Errorf("ask for its name: %s", clip(describe(err)))
 	case info.Name != name:
-		return "", fmt.Errorf("calls itself %q", clip(info.Name))
+		return nil, fmt.Errorf("calls itself %q", clip(info.Name))
 	}
-	return clip(info.Version), nil
+	return info, nil
 }
 
-// check asks for one verdict.
-func (s *session) check(ctx context.Context, t spec.Tracker) (check.State, string) {
+// check asks for one verdict. An answer that something was pushed after the question is old,
+// and it is asked once more.
+func (s *session) check(ctx context.Context, t spec.Tracker) Report {
+	for again := true; ; again = false {
+		before := s.pushed(t.Name)
+		r := s.ask(ctx, t)
+		if !again || s.pushed(t.Name) == before {
+			return r
+		}
+	}
+}
+
+func (s *session) ask(ctx context.Context, t spec.Tracker) Report {
 	id, err := s.configure(ctx, t)
 	if err != nil {
-		return check.Unknown, fmt.Sprintf("plugin %s: configure: %v", t.Plugin, err)
+		return silent(fmt.Sprintf("plugin %s: configure: %v", t.Plugin, err))
 	}
 	r, err := pluginv1.NewTrackClient(s.conn).Check(ctx, &pluginv1.CheckRequest{Instance: id})
 	s.heard(err)
@@ -117,16 +133,9 @@ func (s *session) check(ctx context.Context, t spec.Tracker) (check.State, strin
 			delete(s.instances, t.Name) // the next check configures it again
 			s.mu.Unlock()
 		}
-		return check.Unknown, fmt.Sprintf("plugin %s: %s", t.Plugin, s.said(err))
+		return silent(fmt.Sprintf("plugin %s: %s", t.Plugin, s.said(err)))
 	}
-	message := s.secrets.clean(r.Detail)
-	switch r.Status {
-	case pluginv1.Status_STATUS_PASS, pluginv1.Status_STATUS_WARN:
-		return check.Up, message
-	case pluginv1.Status_STATUS_FAIL:
-		return check.Down, message
-	}
-	return check.Unknown, message
+	return reported(r, s.secrets)
 }
 
 // configure makes sure that the process has the instance for t, and returns its name.
@@ -167,6 +176,13 @@ func (s *session) configure(ctx context.Context, t spec.Tracker) (id string, err
 	return id, nil
 }
 
+// configured returns the instance of a tracker, or "".
+func (s *session) configured(tracker string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.instances[tracker]
+}
+
 // heard keeps account of calls that were not answered in time.
 func (s *session) heard(err error) {
 	s.mu.Lock()
@@ -195,6 +211,7 @@ func (s *session) forgetOthers(ctx context.Context, ts []spec.Tracker) {
 			delete(s.instances, name)
 		}
 	}
+	s.unwatch(keep)
 	s.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, s.timing.start)
 	defer cancel()
@@ -207,6 +224,10 @@ func (s *session) forgetOthers(ctx context.Context, ts []spec.Tracker) {
 
 // close ends the process and everything that belongs to it.
 func (s *session) close() {
+	s.mu.Lock()
+	s.closing = true
+	s.unwatch(nil)
+	s.mu.Unlock()
 	s.process.end()
 	_ = s.conn.Close() // whatever was under way has failed with the process
 	s.output.Wait()

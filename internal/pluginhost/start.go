@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -19,6 +20,9 @@ import (
 // start starts the plugin's process and connects to it, or leaves nothing behind.
 func (s *supervisor) start(ctx context.Context) (*session, error) {
 	if err := allowed(s.name, s.host.cfg); err != nil {
+		return nil, err
+	}
+	if err := s.host.queue(ctx); err != nil {
 		return nil, err
 	}
 	bin, err := find(s.host.cfg.Dir, s.name)
@@ -67,7 +71,7 @@ func (s *supervisor) start(ctx context.Context) (*session, error) {
 	limited, cancel := context.WithTimeout(ctx, s.host.timing.start)
 	defer cancel()
 	// connect is bounded by StartTimeout and then by limited; both start now.
-	conn, version, err := connect(limited, s.name, client, cfg)
+	conn, info, err := connect(limited, s.name, client, cfg)
 	if err != nil {
 		if p != nil {
 			p.end()
@@ -78,6 +82,7 @@ func (s *supervisor) start(ctx context.Context) (*session, error) {
 		}
 		return nil, err
 	}
+	version := clip(info.Version)
 	if isLocked && version != locked.Version {
 		p.end()
 		_ = os.RemoveAll(p.sockets)
@@ -86,6 +91,8 @@ func (s *supervisor) start(ctx context.Context) (*session, error) {
 	ses := &session{
 		process: p, conn: conn, version: version, timing: s.host.timing, secrets: &s.sink.secrets,
 		hung: make(chan struct{}), instances: map[string]string{}, answered: time.Now(),
+		host: s.host, want: want{bin.id, lockText(locked, isLocked)}, pushes: slices.Contains(info.Features, "watch"),
+		streams: map[string]*stream{},
 	}
 	ses.output.Go(func() { drainOutput(ses.conn, s.sink) })
 	return ses, nil

@@ -6,7 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/hareconcile/hareconcile/internal/check"
 	"github.com/hareconcile/hareconcile/internal/spec"
 )
 
@@ -18,9 +17,13 @@ type supervisor struct {
 	stop    context.CancelFunc
 	sink    *sink // over all sessions, so that restarts do not add to what may be logged
 
+	look   chan struct{} // one token asks to look at the binary
+	failed attempt       // of run's goroutine
+
 	mu      sync.Mutex
 	session *session // nil while there is none
 	reason  string   // why there is none
+	note    string   // what is wrong although there is one
 }
 
 // run starts the plugin, and again whenever it ended, until ctx ends. Every start is a new
@@ -56,17 +59,25 @@ func (s *supervisor) live(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer ses.close()
+	defer func() { ses.close() }()
 	s.host.log.Info("plugin started", "plugin", s.name, "version", ses.version, "pid", ses.process.pid())
 	s.set(ses, "")
+	s.setNote("")
 	defer s.set(nil, "is stopping")
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-ses.process.exited:
-		return errors.New("has ended: " + ses.process.how())
-	case <-ses.hung:
-		return errors.New("did not answer any more and was killed")
+	tick := time.NewTicker(s.host.timing.look)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-ses.process.exited:
+			return errors.New("has ended: " + ses.process.how())
+		case <-ses.hung:
+			return errors.New("did not answer any more and was killed")
+		case <-tick.C:
+		case <-s.look:
+		}
+		ses = s.renew(ctx, ses)
 	}
 }
 
@@ -82,13 +93,24 @@ func (s *supervisor) current() (ses *session, reason string) {
 	return s.session, s.reason
 }
 
-// check makes one check. Whatever goes wrong on the way to the plugin's verdict is Unknown.
-func (s *supervisor) check(ctx context.Context, t spec.Tracker) (check.State, string) {
-	ses, reason := s.current()
-	if ses == nil {
-		return check.Unknown, "plugin " + s.name + " " + reason
+// check makes one check. Whatever goes wrong on the way to the plugin's verdict is unknown.
+func (s *supervisor) check(ctx context.Context, t spec.Tracker) Report {
+	s.mu.Lock()
+	ses, reason, note := s.session, s.reason, s.note
+	if ses != nil {
+		ses.using.Add(1)
 	}
-	return ses.check(ctx, t)
+	s.mu.Unlock()
+	if ses == nil {
+		return silent("plugin " + s.name + " " + reason)
+	}
+	defer ses.using.Done()
+	r := ses.check(ctx, t)
+	r.Note = note
+	if id := ses.configured(t.Name); id != "" {
+		ses.watch(t, id)
+	}
+	return r
 }
 
 // forgetOthers ends the instances of trackers that are not in ts.

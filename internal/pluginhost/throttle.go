@@ -28,6 +28,22 @@ func (b *bucket) take(n float64) time.Duration {
 	return time.Duration(-b.level / b.rate * float64(time.Second))
 }
 
+// How many processes a host may start: many plugins that crash, or a boot with many of them,
+// leave this machine's processors to others. A start takes some 50 ms of one.
+const (
+	startRate  = 5 // a second
+	startBurst = 4
+)
+
+// queue waits until a process may be started.
+func (h *Host) queue(ctx context.Context) error {
+	h.mu.Lock()
+	wait := h.starts.take(1)
+	h.mu.Unlock()
+	pause(wait, ctx.Done())
+	return ctx.Err()
+}
+
 // How much a plugin may write before it has to wait.
 const (
 	outputRate  = 256 << 10 // bytes a second

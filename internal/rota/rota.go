@@ -32,6 +32,7 @@ type Loop struct {
 	mu   sync.Mutex
 	next []Target // what Set asked for, until Run takes it
 	set  bool
+	told map[string]told // what Tell said, the last of each key, until Run takes it
 
 	// The rest belongs to Run.
 	start   time.Time
@@ -66,6 +67,37 @@ func (l *Loop) Set(ts []Target) {
 	select {
 	case l.wake <- struct{}{}:
 	default:
+	}
+}
+
+// A told is what was seen between samples.
+type told struct {
+	fingerprint, message string
+	state                check.State
+	at                   time.Time
+}
+
+// Tell takes what was seen to happen to a target's check without a sample: the last word on a
+// key before the loop gets to it counts. It never blocks and may be called from any goroutine.
+func (l *Loop) Tell(key, fingerprint string, s check.State, message string) {
+	l.mu.Lock()
+	if l.told == nil {
+		l.told = map[string]told{}
+	}
+	l.told[key] = told{fingerprint, message, s, time.Now()}
+	l.mu.Unlock()
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+// hear takes in what Tell said.
+func (l *Loop) hear(all map[string]told) {
+	for key, t := range all {
+		if r, ok := l.list.Tell(key, t.fingerprint, watch.Sample{State: t.state, Message: t.message}, t.at); ok {
+			l.outbox.Put(r)
+		}
 	}
 }
 
@@ -108,9 +140,10 @@ func (l *Loop) drain() {
 // take puts the targets that Set asked for in force.
 func (l *Loop) take() {
 	l.mu.Lock()
-	next, set := l.next, l.set
-	l.next, l.set = nil, false
+	next, set, told := l.next, l.set, l.told
+	l.next, l.set, l.told = nil, false, nil
 	l.mu.Unlock()
+	defer l.hear(told)
 	if !set {
 		return
 	}

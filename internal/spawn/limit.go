@@ -22,6 +22,9 @@ type Limits struct {
 // ExecStage is what follows `hareconcile internal` where the program calls Exec.
 const ExecStage = "exec"
 
+// threadStack is what a thread's stack may take, in bytes.
+const threadStack = 1 << 20
+
 // Descriptors of a process that Exec runs in: the file to run, and the pipe for what went wrong.
 const (
 	programFD = 3
@@ -117,6 +120,9 @@ func execute(args []string) error {
 	}{
 		{"RLIMIT_CORE", unix.RLIMIT_CORE, 0},
 		{"RLIMIT_NOFILE", unix.RLIMIT_NOFILE, n[1]},
+		// The C library makes every thread's stack so large, and RLIMIT_DATA counts all of it
+		// (pthread_create(3)): with the usual 8 MiB a dozen threads would be all there is.
+		{"RLIMIT_STACK", unix.RLIMIT_STACK, threadStack},
 		{"RLIMIT_NPROC", unix.RLIMIT_NPROC, n[2]},
 		{"RLIMIT_DATA", unix.RLIMIT_DATA, n[0]}, // the last one: this program may need more itself
 	} {

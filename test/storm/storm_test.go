@@ -22,6 +22,7 @@ import (
 
 func TestMain(m *testing.M) {
 	vrrpdtest.Child()
+	hosting()
 	child()
 	code := m.Run()
 	table.print()

@@ -168,6 +168,29 @@ func (l *List[P]) Report(key string, place int, s Sample, at time.Time) (news Re
 	return t.report(s.Message, at)
 }
 
+// Tell takes what was seen to happen to a target's check with that fingerprint, between its
+// samples. A fall that was seen is no sample that may have been unlucky: it counts as enough of
+// them. Whatever else is told counts as one.
+func (l *List[P]) Tell(key, fingerprint string, s Sample, at time.Time) (news Result, ok bool) {
+	t := l.targets[key]
+	if t == nil {
+		return Result{}, false
+	}
+	for _, e := range t.entries {
+		if e.Fingerprint != fingerprint {
+			continue
+		}
+		times := 1
+		if s.State == check.Down {
+			times = max(1, e.Rules.Fall)
+		}
+		for range times {
+			e.observe(s, at)
+		}
+	}
+	return t.report(s.Message, at)
+}
+
 // Probe returns how the check in that place among a target's Checks is looked at.
 func (l *List[P]) Probe(key string, place int) (probe P, ok bool) {
 	t := l.targets[key]
