@@ -14,57 +14,68 @@ import (
 	"github.com/hashicorp/go-plugin/runner"
 
 	"github.com/hareconcile/hareconcile/internal/spawn"
+	"github.com/hareconcile/hareconcile/internal/spec"
 	"github.com/hareconcile/hareconcile/plugins/proto"
 )
 
-// start starts the plugin's process and connects to it, or leaves nothing behind.
-func (s *supervisor) start(ctx context.Context) (*session, error) {
+// An entry is a plugin's in the lock file, if there is one.
+type entry struct {
+	spec.LockedPlugin
+	there bool
+}
+
+// open waits until a process may be started, and opens the binary if it may run.
+func (s *supervisor) open(ctx context.Context) (*binary, entry, error) {
+	var e entry
 	if err := allowed(s.name, s.host.cfg); err != nil {
-		return nil, err
+		return nil, e, err
 	}
 	if err := s.host.queue(ctx); err != nil {
-		return nil, err
+		return nil, e, err
 	}
 	bin, err := find(s.host.cfg.Dir, s.name)
+	if err != nil {
+		return nil, e, err
+	}
+	if e.LockedPlugin, e.there = s.host.locked(s.name); e.there {
+		if err := bin.matches(e.LockedPlugin); err != nil {
+			return nil, e, errors.Join(err, bin.file.Close())
+		}
+	}
+	return bin, e, nil
+}
+
+// account returns whom plugins run as, if they reach their sockets.
+func (s *supervisor) account() (spawn.Account, error) {
+	who, err := spawn.AccountFor(s.host.cfg.User)
+	if err != nil {
+		return who, err
+	}
+	return who, who.Reaches(s.host.sockets)
+}
+
+// start starts the plugin's process and connects to it, or leaves nothing behind.
+func (s *supervisor) start(ctx context.Context) (*session, error) {
+	bin, locked, err := s.open(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = bin.file.Close() }() // the process has its own, or none
-	locked, isLocked := s.host.locked(s.name)
-	if isLocked {
-		if err := bin.matches(locked); err != nil {
-			return nil, err
-		}
-	}
-	who, err := spawn.AccountFor(s.host.cfg.User)
+	who, err := s.account()
 	if err != nil {
-		return nil, err
-	}
-	if err := who.Reaches(s.host.sockets); err != nil {
 		return nil, err
 	}
 	var p *process
 	release := func() bool { return true }
 	defer func() { release() }()
-	cfg := &plugin.ClientConfig{
-		HandshakeConfig: plugin.HandshakeConfig{
-			ProtocolVersion: proto.Version, MagicCookieKey: proto.CookieKey, MagicCookieValue: proto.CookieValue,
-		},
-		VersionedPlugins: map[int]plugin.PluginSet{proto.Version: {}},
-		AllowedProtocols: []plugin.Protocol{plugin.ProtocolGRPC},
-		AutoMTLS:         !isLocked || locked.AutoMTLS,
-		SkipHostEnv:      true,
-		StartTimeout:     s.host.timing.start,
-		Logger:           s.sink.logger(),
-		UnixSocketConfig: &plugin.UnixSocketConfig{TempDir: s.host.sockets},
-		RunnerFunc: func(_ hclog.Logger, cmd *exec.Cmd, sockets string) (runner.Runner, error) {
-			var err error
-			if p, err = newProcess(bin, s.host.cfg.MemoryLimit, cmd.Env, sockets, who, s.spawner); err != nil {
-				return nil, err
-			}
-			release = context.AfterFunc(ctx, p.end) // Start knows no context
-			return p, os.Chown(sockets, who.UID, who.GID)
-		},
+	cfg := s.config(!locked.there || locked.AutoMTLS)
+	cfg.RunnerFunc = func(_ hclog.Logger, cmd *exec.Cmd, sockets string) (runner.Runner, error) {
+		var err error
+		if p, err = newProcess(bin, s.host.cfg.MemoryLimit, cmd.Env, sockets, who, s.spawner); err != nil {
+			return nil, err
+		}
+		release = context.AfterFunc(ctx, p.end) // Start knows no context
+		return p, os.Chown(sockets, who.UID, who.GID)
 	}
 	client := plugin.NewClient(cfg)
 
@@ -83,7 +94,7 @@ func (s *supervisor) start(ctx context.Context) (*session, error) {
 		return nil, err
 	}
 	version := clip(info.Version)
-	if isLocked && version != locked.Version {
+	if locked.there && version != locked.Version {
 		p.end()
 		_ = os.RemoveAll(p.sockets)
 		return nil, errors.Join(fmt.Errorf("it is version %s, and the lock file says %s", version, clip(locked.Version)), conn.Close())
@@ -91,9 +102,25 @@ func (s *supervisor) start(ctx context.Context) (*session, error) {
 	ses := &session{
 		process: p, conn: conn, version: version, timing: s.host.timing, secrets: &s.sink.secrets,
 		hung: make(chan struct{}), instances: map[string]string{}, answered: time.Now(),
-		host: s.host, want: want{bin.id, lockText(locked, isLocked)}, pushes: slices.Contains(info.Features, "watch"),
+		host: s.host, want: want{bin.id, lockText(locked.LockedPlugin, locked.there)}, pushes: slices.Contains(info.Features, "watch"),
 		streams: map[string]*stream{},
 	}
 	ses.output.Go(func() { drainOutput(ses.conn, s.sink) })
 	return ses, nil
+}
+
+// config is what go-plugin has to know, but for the process.
+func (s *supervisor) config(mtls bool) *plugin.ClientConfig {
+	return &plugin.ClientConfig{
+		HandshakeConfig: plugin.HandshakeConfig{
+			ProtocolVersion: proto.Version, MagicCookieKey: proto.CookieKey, MagicCookieValue: proto.CookieValue,
+		},
+		VersionedPlugins: map[int]plugin.PluginSet{proto.Version: {}},
+		AllowedProtocols: []plugin.Protocol{plugin.ProtocolGRPC},
+		AutoMTLS:         mtls,
+		SkipHostEnv:      true,
+		StartTimeout:     s.host.timing.start,
+		Logger:           s.sink.logger(),
+		UnixSocketConfig: &plugin.UnixSocketConfig{TempDir: s.host.sockets},
+	}
 }
