@@ -11,32 +11,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestParseStat(t *testing.T) {
-	tail := " 1 1 1 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 8675309 1 2 3"
-	for _, tt := range []struct {
-		text, comm string
-		start      uint64
-		gone, ok   bool
-	}{
-		{"17 (haproxy) S" + tail, "haproxy", 8675309, false, true},
-		{"17 (a) R (b) Z) S" + tail, "a) R (b) Z", 8675309, false, true},
-		{"17 () R" + tail + "\n", "", 8675309, false, true},
-		{"17 (haproxy) Z" + tail, "haproxy", 8675309, true, true},
-		{"17 (haproxy) X" + tail, "haproxy", 8675309, true, true},
-		{text: ""}, {text: "17"}, {text: "17 (haproxy"}, {text: ") ("}, {text: "17 (haproxy)"}, {text: "17 (haproxy) S 1 2 3"},
-		{text: "17 (haproxy) S" + strings.Replace(tail, "8675309", "-1", 1)},
-	} {
-		comm, start, gone, ok := parseStat([]byte(tt.text))
-		if comm != tt.comm || start != tt.start || gone != tt.gone || ok != tt.ok {
-			t.Errorf("parseStat(%q) = %q, %d, %v, %v", tt.text, comm, start, gone, ok)
-		}
-	}
-	b := readProc(procDir, os.Getpid(), "stat", make([]byte, procRead))
-	if _, start, gone, ok := parseStat(b); start == 0 || gone || !ok {
-		t.Errorf("our own %q = %d, %v, %v", b, start, gone, ok)
-	}
-}
-
 func TestHasName(t *testing.T) {
 	for _, tt := range []struct {
 		name, comm, cmdline string
@@ -85,11 +59,11 @@ func TestScan(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := map[int]proc{
+	want := map[int]match{
 		10: {pid: 10, start: 100, comm: "web", names: []string{"web"}},
 		12: {pid: 12, start: 102, comm: "db", names: []string{"web", "db"}},
 	}
-	if d := cmp.Diff(want, got, cmp.AllowUnexported(proc{})); d != "" {
+	if d := cmp.Diff(want, got, cmp.AllowUnexported(match{})); d != "" {
 		t.Errorf("scan (-want +got):\n%s", d)
 	}
 }
@@ -116,17 +90,6 @@ func FuzzProc(f *testing.F) {
 	f.Add([]byte(")("), []byte("/"))
 	f.Add([]byte("1 (x) S"), []byte(": /"))
 	f.Fuzz(func(t *testing.T, b, cmdline []byte) {
-		if comm, start, gone, ok := parseStat(b); ok {
-			state := "S"
-			if gone {
-				state = "Z"
-			}
-			text := "1 (" + comm + ") " + state + " 1 1 1 0 -1 0 1 2 3 4 5 6 7 8 20 0 1 0 " + strconv.FormatUint(start, 10)
-			c, s, g, ok := parseStat([]byte(text))
-			if c != comm || s != start || g != gone || !ok {
-				t.Errorf("%q comes back as %q, %d, %v, %v", text, c, s, g, ok)
-			}
-		}
 		if base := argv0(cmdline); strings.ContainsAny(base, "/\x00") {
 			t.Errorf("argv0(%q) = %q", cmdline, base)
 		}

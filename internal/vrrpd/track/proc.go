@@ -9,6 +9,8 @@ import (
 	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/hareconcile/hareconcile/internal/proc"
 )
 
 const (
@@ -20,32 +22,12 @@ const (
 	procRead = 4096
 )
 
-// A proc is a process at one moment.
-type proc struct {
+// A match is a process at one moment.
+type match struct {
 	pid   int
 	start uint64 // in clock ticks since boot: with the pid it names one process for good
 	comm  string
 	names []string // those looked for that it has
-}
-
-// parseStat reads /proc/PID/stat (proc_pid_stat(5)). The comm is in the outermost pair of
-// parentheses and may contain anything. gone is true of zombies and of the dead.
-func parseStat(b []byte) (comm string, start uint64, gone, ok bool) {
-	open, end := bytes.IndexByte(b, '('), bytes.LastIndexByte(b, ')')
-	if open < 0 || end < open {
-		return "", 0, false, false
-	}
-	const startField = 22 - 3 // counted from the field after comm, which is the third
-	fields := bytes.Fields(b[end+1:])
-	if len(fields) <= startField {
-		return "", 0, false, false
-	}
-	start, err := strconv.ParseUint(string(fields[startField]), 10, 64)
-	if err != nil {
-		return "", 0, false, false
-	}
-	state := fields[0][0]
-	return string(b[open+1 : end]), start, state == 'Z' || state == 'X' || state == 'x', true
 }
 
 // argv0 returns the base name of the first argument in /proc/PID/cmdline, which for kernel
@@ -66,7 +48,7 @@ func hasName(name, comm, base string) bool {
 }
 
 // scan lists the processes of the given names, without their threads and zombies.
-func scan(dir string, names []string) (map[int]proc, error) {
+func scan(dir string, names []string) (map[int]match, error) {
 	d, err := os.Open(dir)
 	if err != nil {
 		return nil, fmt.Errorf("list processes: %w", err)
@@ -76,7 +58,7 @@ func scan(dir string, names []string) (map[int]proc, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list processes: %w", err)
 	}
-	found := map[int]proc{}
+	found := map[int]match{}
 	buf := make([]byte, procRead)
 	processes := 0
 	for _, e := range entries {
@@ -106,9 +88,9 @@ func scan(dir string, names []string) (map[int]proc, error) {
 }
 
 // look reads a process that is not dead.
-func look(dir string, pid int, buf []byte) (proc, bool) {
-	comm, start, gone, ok := parseStat(readProc(dir, pid, "stat", buf))
-	return proc{pid: pid, start: start, comm: comm}, ok && !gone
+func look(dir string, pid int, buf []byte) (match, bool) {
+	s, ok := proc.ParseStat(readProc(dir, pid, "stat", buf))
+	return match{pid: pid, start: s.Start, comm: s.Comm}, ok && !s.Gone()
 }
 
 // readProc reads the beginning of a process's file; nothing if that is not to be had.

@@ -31,10 +31,10 @@ type processes struct {
 	*loop
 	dir      string
 	trackers map[resource.TrackerKey]*counted
-	known    map[int]proc // by pid
-	epoll    int          // of pidfds; -1 if there are none
-	pidfds   map[int]int  // by pid
-	read     bool         // known is what a look found, since the trackers were set
+	known    map[int]match // by pid
+	epoll    int           // of pidfds; -1 if there are none
+	pidfds   map[int]int   // by pid
+	read     bool          // known is what a look found, since the trackers were set
 	looking  bool
 	since    time.Duration // of the look under way
 	due      time.Duration
@@ -108,7 +108,7 @@ func (p *processes) look(now time.Duration) {
 	})
 }
 
-func (p *processes) looked(found map[int]proc, names []string, err error, now time.Duration) {
+func (p *processes) looked(found map[int]match, names []string, err error, now time.Duration) {
 	p.looking = false
 	p.due = max(p.since+p.interval(), now+leisure*(now-p.since))
 	if err != nil {
@@ -135,7 +135,7 @@ func (p *processes) looked(found map[int]proc, names []string, err error, now ti
 
 // merge takes over what a look found. Those that are new are looked at once more after
 // their end is watched, so that none that ended in between is counted.
-func (p *processes) merge(found map[int]proc) {
+func (p *processes) merge(found map[int]match) {
 	for pid, old := range p.known {
 		if found[pid].start != old.start {
 			p.forget(pid)
