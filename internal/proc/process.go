@@ -35,8 +35,12 @@ func Open(pid int) (*Process, error) {
 		return nil, fmt.Errorf("open process %d: %w", pid, err)
 	}
 	p := &Process{file: os.NewFile(uintptr(fd), fmt.Sprintf("pidfd of %d", pid))}
-	if p.Stat, err = Look(pid); err == nil && (p.Gone() || p.Ended()) {
+	p.Stat, err = Look(pid)
+	switch {
+	case p.Gone() || p.Ended():
 		err = fmt.Errorf("open process %d: %w", pid, ErrGone)
+	case errors.Is(err, ErrGone):
+		err = fmt.Errorf("open process %d: it runs, and %s does not show it (hidepid in proc(5))", pid, procDir)
 	}
 	if err != nil {
 		_ = p.Close()

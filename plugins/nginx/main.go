@@ -1,0 +1,15 @@
+// Command hareconcile-plugin-nginx is a track plugin: it looks at a running nginx, its
+// processes, its listeners and what it answers, and says whether it serves.
+//
+// It needs no rights but to read the pid file. With the rights to trace nginx it also sees
+// which process has which listener.
+package main
+
+import (
+	"github.com/hareconcile/hareconcile/internal/build"
+	"github.com/hareconcile/hareconcile/plugins/sdk"
+)
+
+func main() {
+	sdk.Serve(&sdk.Config{Name: "nginx", Version: build.Version, Track: tracker{}})
+}
