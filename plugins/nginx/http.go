@@ -170,7 +170,7 @@ func blame(ctx context.Context, err error, now time.Time) (sdk.Status, string, s
 	var record tls.RecordHeaderError
 	var timeout net.Error
 	switch {
-	case errors.As(err, &verify), errors.As(err, &alert), errors.As(err, &record):
+	case errors.As(err, &verify), errors.As(err, &alert), errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch):
 		return sdk.Fail, "HTTP_TLS", err.Error()
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
 		// Long after the deadline this process was not running itself, after SIGSTOP for

@@ -39,7 +39,7 @@ daemon off;
 %[4]s
 pid %[1]s/nginx.pid;
 error_log %[1]s/error.log;
-events { worker_connections 32; }
+events { worker_connections 15; }
 http {
 	access_log off;
 	client_body_temp_path %[1]s/t1;
