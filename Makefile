@@ -10,6 +10,7 @@ build: ## the programs, in bin/
 	go build -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
 	go build -ldflags '$(LDFLAGS)' -o bin/hareconcile-plugin-haproxy ./plugins/haproxy
 	go build -ldflags '$(LDFLAGS)' -o bin/hareconcile-plugin-exec ./plugins/exec
+	go build -ldflags '$(LDFLAGS)' -o bin/hareconcile-plugin-nginx ./plugins/nginx
 
 deps: ## what tests and demo need of Debian, where it is missing
 	@SUDO='$(SUDO)' sh test/deps.sh

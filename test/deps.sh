@@ -16,7 +16,7 @@ needs='
 /usr/sbin/keepalived:keepalived:the peer of interop tests and benchmarks
 /usr/lib/frr/vrrpd:frr:the other peer of interop tests, with vrrpd and bfdd
 /usr/sbin/haproxy:haproxy:the peer of the haproxy plugin
-/usr/sbin/nginx:nginx-light:web servers of the lab
+/usr/sbin/nginx:nginx-light:web servers of the lab, and the peer of the nginx plugin
 /usr/sbin/ipvsadm:ipvsadm:an independent look at the IPVS table
 /usr/bin/tcpdump:tcpdump:an independent look at the wire
 /usr/bin/ping:iputils-ping:reachability between namespaces
