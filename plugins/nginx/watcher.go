@@ -109,11 +109,17 @@ func (w *watcher) family(m *proc.Process, now time.Time, r *report) {
 	r.add(w.judgeDrain(&w.history, now, r))
 }
 
-// Watch implements sdk.Watcher: it tells of the end of the master at once.
+// Watch implements sdk.Watcher: it tells of the end of the master at once. After a binary
+// upgrade the pid file names the new master, and nothing has happened.
 func (w *watcher) Watch(ctx context.Context, changed func(sdk.Result)) error {
 	for {
 		m, p := w.open()
 		if m == nil {
+			if p.Status == sdk.Fail {
+				r := newReport()
+				w.processes(r)
+				changed(r.result())
+			}
 			return fmt.Errorf("there is no master to watch: %s", p.Detail)
 		}
 		err := m.Wait(ctx)
@@ -123,12 +129,6 @@ func (w *watcher) Watch(ctx context.Context, changed func(sdk.Result)) error {
 		}
 		if err != nil {
 			return err
-		}
-		r := newReport()
-		w.processes(r)
-		// After a binary upgrade the pid file names the new master, and nothing is wrong.
-		if res := r.result(); res.Status == sdk.Fail {
-			changed(res)
 		}
 	}
 }
