@@ -66,8 +66,8 @@ func (c *config) verify(m *proc.Process) sdk.Part {
 	title, err := proc.Title(m.PID)
 	exe, err2 := proc.Exe(m.PID)
 	switch {
-	case m.Ended():
-		return part(name, sdk.Fail, "DEAD", "master %d has just ended", m.PID)
+	case m.Ended(), err == nil && title == "": // a process that ends loses its title first
+		return part(name, sdk.Fail, "DEAD", "process %d has just ended", m.PID)
 	case err != nil:
 		return part(name, sdk.Unknown, "UNREADABLE", "%v", err)
 	case !strings.HasPrefix(title, masterTitle):
