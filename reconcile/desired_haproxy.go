@@ -30,7 +30,8 @@ func haproxies(c *spec.Cluster, node string) []managedHAProxy {
 // haproxy adds the managed file, the servers that a running worker is told of, maps, certificates,
 // and the sysctls that binds ask for.
 func (b *builder) haproxy(h managedHAProxy) {
-	b.add(resource.HAProxyFile{Path: h.file.Path, Text: h.file.Text, Structure: h.file.Structure}, h.Origin)
+	file := b.add(resource.HAProxyFile{Path: h.file.Path, Text: h.file.Text, Structure: h.file.Structure}, h.Origin)
+	b.t.Adopt[file] = h.Adopt
 	for _, f := range h.Frontends {
 		for _, bind := range f.Binds {
 			if bind.Nonlocal == "sysctl" {

@@ -93,7 +93,7 @@ func runParts(ctx context.Context, h *host, listener net.Listener, log *slog.Log
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
 	cfg := h.cfg
-	hs, err := handlers(cfg, h.runDir)
+	hs, err := handlers(cfg, h.runDir, h.proxies, log.With("kind", "haproxy"))
 	if err != nil {
 		return err
 	}
@@ -116,7 +116,7 @@ func runParts(ctx context.Context, h *host, listener net.Listener, log *slog.Log
 		Source:    compile.New(cfg, log.With("kind", "source")),
 		Store:     revision.NewStore(cfg.DataDir),
 		Drains:    drain.NewStore(filepath.Join(cfg.DataDir, "drains.json")),
-		SetChecks: checks.Set, SetTrackers: plugins.Set,
+		SetChecks: checks.Set, SetTrackers: plugins.Set, SetPlaces: h.proxies.follow,
 		Reports: func() map[string]control.Report { return trackerReports(plugins.Reports()) },
 		ReportCheck: func(ref reconcile.ServerRef, place int, v reconcile.Verdict, message string) {
 			checks.Report(ref, place, check.State(v), message)

@@ -29,7 +29,7 @@ func (h *host) applyAlone(ctx context.Context, f planfile.File, m *meter) (contr
 	if err := h.stillTrue(f); err != nil {
 		return res, err
 	}
-	hs, err := handlers(h.cfg, h.runDir)
+	hs, err := h.handlers()
 	if err != nil {
 		return res, err
 	}

@@ -27,9 +27,10 @@ const (
 
 // A host is this machine as agent.hcl describes it.
 type host struct {
-	cfg    spec.Agent
-	runDir string
-	log    *slog.Logger
+	cfg     spec.Agent
+	runDir  string
+	log     *slog.Logger
+	proxies *haproxies
 }
 
 // configFlag adds the flag that names agent.hcl.
@@ -51,7 +52,7 @@ func openHost(e *env, path string) (*host, error) {
 			NodeName: short, DataDir: "/var/lib/hareconcile", RepoPolicyDir: "policies",
 			Socket: "/run/hareconcile/agent.sock", VRRPSocket: "/run/hareconcile/vrrpd.sock",
 		}
-		return &host{cfg, filepath.Dir(cfg.Socket), log}, nil
+		return &host{cfg, filepath.Dir(cfg.Socket), log, &haproxies{node: cfg.NodeName}}, nil
 	}
 	if err != nil {
 		return nil, err
@@ -60,7 +61,7 @@ func openHost(e *env, path string) (*host, error) {
 	if err := e.diagnose(ds); err != nil {
 		return nil, err
 	}
-	return &host{*cfg, filepath.Dir(cfg.Socket), log}, nil
+	return &host{*cfg, filepath.Dir(cfg.Socket), log, &haproxies{node: cfg.NodeName}}, nil
 }
 
 // agent returns a client of this host's agent, or nil if none runs.

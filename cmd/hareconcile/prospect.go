@@ -93,7 +93,13 @@ func (h *host) prospect(ctx context.Context, e *env, q question) (*prospect, err
 		<-looked
 		return nil, err
 	}
-	return p, e.during("Looking at this host", func() error { return <-looked })
+	if err := e.during("Looking at this host", func() error { return <-looked }); err != nil {
+		return nil, err
+	}
+	if snap == nil && client == nil {
+		h.lookAtProxies(ctx, p)
+	}
+	return p, nil
 }
 
 // wanted fills in the cluster: the folder's, or the last good revision's.
@@ -156,7 +162,7 @@ func (h *host) observed(ctx context.Context, client *control.Client, p *prospect
 	if p.boot, err = bootID(); err != nil {
 		return err
 	}
-	if p.handlers, err = handlers(h.cfg, h.runDir); err != nil {
+	if p.handlers, err = handlers(h.cfg, h.runDir, h.proxies, h.log); err != nil {
 		return err
 	}
 	if client != nil {

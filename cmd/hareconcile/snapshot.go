@@ -54,7 +54,7 @@ func (h *host) snapshot(ctx context.Context, e *env) (control.Snapshot, error) {
 // look observes this host, and says which of the kinds that its last good revision needs
 // could not be looked at.
 func (h *host) look(ctx context.Context, e *env) (reconcile.Live, error) {
-	hs, err := handlers(h.cfg, h.runDir)
+	hs, err := h.handlers()
 	if err != nil {
 		return reconcile.Live{}, err
 	}

@@ -52,6 +52,9 @@ type Config struct {
 	Source   Source
 	Store    Store
 	Drains   DrainStore
+	// SetPlaces, if not nil, tells the Handlers of what definitions objects are looked at that
+	// are where the cluster file says. It must not block.
+	SetPlaces func(...*spec.Cluster)
 	// SetChecks and SetTrackers replace what is probed, and which plugins may do it; they must
 	// not block.
 	SetChecks   func([]checker.Job)

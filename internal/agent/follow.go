@@ -9,6 +9,7 @@ import (
 
 	"github.com/hareconcile/hareconcile/internal/control"
 	"github.com/hareconcile/hareconcile/internal/revision"
+	"github.com/hareconcile/hareconcile/internal/spec"
 	"github.com/hareconcile/hareconcile/reconcile"
 	"github.com/hareconcile/hareconcile/reconcile/resource"
 )
@@ -139,6 +140,8 @@ func (a *Agent) preview(ctx context.Context, rev *revision.Revision) (reconcile.
 	if err != nil {
 		return reconcile.Plan{}, 0, err
 	}
+	a.places(rev)
+	defer a.places(nil)
 	plan, err := a.observe(ctx, target)
 	if err != nil && a.rev == nil {
 		// The first revision may come before vrrpd does; the pass that follows says so and retries.
@@ -152,6 +155,20 @@ func (a *Agent) preview(ctx context.Context, rev *revision.Revision) (reconcile.
 		err = refusal(impossible(plan.Preflight(ctx, a.cfg.Handlers)))
 	}
 	return plan, len(a.live.Owned), err
+}
+
+// places has handlers look at what the revision in force and, if it is not nil, next have.
+func (a *Agent) places(next *revision.Revision) {
+	if a.cfg.SetPlaces == nil {
+		return
+	}
+	var cs []*spec.Cluster
+	for _, r := range []*revision.Revision{a.rev, next} {
+		if r != nil {
+			cs = append(cs, r.Cluster)
+		}
+	}
+	a.cfg.SetPlaces(cs...)
 }
 
 // impossible returns what this host can never do. What a module may bring that is loaded
@@ -191,6 +208,7 @@ func (a *Agent) install(ctx context.Context, rev *revision.Revision, findings []
 	}
 	a.rev, a.findings, a.saved, a.converged = rev, findings, false, time.Time{}
 	a.index, a.homes = nil, homes(rev.Cluster)
+	a.places(nil)
 	a.phase, a.message = control.Applying, "applying "+rev.Short()
 	a.move(rev.Cluster.Moved)
 	if first {

@@ -58,11 +58,14 @@ func Render(h spec.HAProxy, cluster string) File {
 	}
 	global := "global\n" + indent + join(socket) + "\n"
 	sum := sha256.Sum256([]byte(global + p.structure.String()))
-	f := File{Path: path.Join(h.ConfigDir, FileName), Structure: hex.EncodeToString(sum[:])}
+	f := File{Path: ManagedPath(h), Structure: hex.EncodeToString(sum[:])}
 	f.Text = Marker + "cluster=" + plain(cluster) + " name=" + plain(h.Name) + "\n" +
 		global + indent + "setenv " + StructureVariable + " " + f.Structure + "\n" + p.text.String()
 	return f
 }
+
+// ManagedPath returns the path of the file that h is.
+func ManagedPath(h spec.HAProxy) string { return path.Join(h.ConfigDir, FileName) }
 
 // Managed reports whether text is a file that Render made, whoever changed it since.
 func Managed(text string) bool { return strings.HasPrefix(text, Marker) }

@@ -33,7 +33,11 @@ func (p *printer) text(a reconcile.Action, name string, width int, t string) {
 }
 
 func (p *printer) line(a reconcile.Action, line string) {
-	p.printf("          %s %s\n", p.symbol(a), clean(strings.TrimRight(line, "\n")))
+	text := clean(strings.TrimRight(line, "\n"))
+	if text != "" {
+		text = " " + text
+	}
+	p.printf("          %s%s\n", p.symbol(a), text)
 }
 
 // textDifference writes the lines of a file that differ, with a few around them.

@@ -143,7 +143,7 @@ func runTracked(args []string) error {
 	}
 	host := pluginhost.New(spec.Plugins{Dir: filepath.Join(w.dir, "plugins"), User: "nobody"},
 		filepath.Join(w.dir, "run"), slog.New(slog.NewTextHandler(os.Stderr, nil)))
-	host.Set(trackers)
+	host.Set(trackers, nil)
 	kept := channel.NewKept(args[1])
 	defer func() { _ = kept.Close() }() // the process ends
 	g, ctx := errgroup.WithContext(ctx)
