@@ -49,13 +49,13 @@ func TestOrphansServe(t *testing.T) {
 	s.expect(w, sdk.Pass, "")
 	s.workers()
 	s.signal(s.process.Pid, unix.SIGKILL)
-	r := s.await(w, sdk.Fail, "ZOMBIE") // nobody has taken the zombie away
+	s.await(w, sdk.Fail, "ZOMBIE") // nobody has taken the zombie away
 	s.kill0()
 	s.reap()
 	if err := unix.Kill(s.process.Pid, 0); err == nil {
 		t.Error("kill -0 of a pid that is nobody's succeeds")
 	}
-	r = s.expect(w, sdk.Fail, "DEAD")
+	r := s.expect(w, sdk.Fail, "DEAD")
 	expectPart(t, r, "orphans", sdk.Fail, "ORPHANS")
 	expectPart(t, r, "listener", sdk.Pass, "")
 	expectPart(t, r, "http", sdk.Pass, "") // GET says that all is well

@@ -28,7 +28,6 @@ const hostEnv = "HARECONCILE_TEST_STORM_PLUGINS"
 var bad = []string{"hang", "crash", "spam", "print", "deaf"}
 
 const (
-	copies       = 10 // of each bad plugin, and of a good one for each ten of them
 	checkEvery   = time.Second
 	checkTimeout = 500 * time.Millisecond
 	memoryLimit  = 128 << 20
@@ -130,9 +129,12 @@ func rss(pid string) (n int64) {
 	return n
 }
 
-// TestFiftyBadPlugins hang, crash, flood, say garbage and never answer, all at once and beside
-// good ones and a pair of vrrpds.
-func TestFiftyBadPlugins(t *testing.T) {
+// copies is how many there are of each bad plugin; of the good one there are half as many.
+var copies = vrrpdtest.Trials(2, 10)
+
+// TestBadPlugins has plugins that hang, crash, flood, say garbage and never answer, fifty of
+// them in a soak, all at once and beside good ones and a pair of vrrpds.
+func TestBadPlugins(t *testing.T) {
 	nstest.Need(t, "root", "netns", "nsenter", "ip", "go")
 	dir, err := os.MkdirTemp("", "storm") // a socket's path has 108 bytes
 	if err != nil {
