@@ -4,8 +4,6 @@ import (
 	"os/exec"
 	"runtime"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/hareconcile/hareconcile/internal/spawn"
 )
 
@@ -23,17 +21,11 @@ type spawnRequest struct {
 
 func newSpawner() *spawner { return &spawner{requests: make(chan spawnRequest)} }
 
-// pluginNice is the priority of plugins: a third of what the host and vrrpd have.
-const pluginNice = 5
-
 // run serves until requests is closed. What it gives up is the thread's alone, and the
 // children's. The runtime starts no thread from a locked one, and the thread ends with run.
 func (s *spawner) run() {
 	runtime.LockOSThread()
 	err := spawn.Humble()
-	if err == nil {
-		err = unix.Setpriority(unix.PRIO_PROCESS, 0, pluginNice) // of this thread (setpriority(2), "C library/kernel differences")
-	}
 	for r := range s.requests {
 		if err != nil {
 			r.done <- err

@@ -1,6 +1,7 @@
 // Count runs `go test -json` with its arguments and counts the tests: a line for each
 // package, failures whole, what was skipped and why, and at the end one line
-// "N passed, N failed, N skipped".
+// "N passed, N failed, N skipped". Behind `--` come the arguments of another run, which
+// leaves out the packages that were tested before.
 package main
 
 import (
@@ -12,6 +13,8 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
+	"strings"
 )
 
 func main() {
@@ -26,28 +29,80 @@ func main() {
 
 // run tests what args say and reports whether everything passed.
 func run(args []string, out io.Writer) (bool, error) {
+	t := newTally(out)
+	seen := map[string]bool{}
+	for _, group := range groups(args) {
+		group, err := without(group, seen)
+		if err != nil {
+			return false, err
+		}
+		if err := once(group, t); err != nil {
+			return false, err
+		}
+	}
+	t.close()
+	fmt.Fprintln(out, t.summary())
+	return t.failed == 0, nil
+}
+
+// groups splits args at each "--".
+func groups(args []string) [][]string {
+	var out [][]string
+	for {
+		i := slices.Index(args, "--")
+		if i < 0 {
+			return append(out, args)
+		}
+		out = append(out, args[:i])
+		args = args[i+1:]
+	}
+}
+
+// without writes out the patterns of packages, which begin with "./", in the order in which
+// they are written, less the packages that were seen.
+func without(args []string, seen map[string]bool) ([]string, error) {
+	var out []string
+	for _, arg := range args {
+		if !strings.HasPrefix(arg, "./") {
+			out = append(out, arg)
+			continue
+		}
+		list, err := exec.Command("go", "list", arg).Output()
+		if err != nil {
+			return nil, fmt.Errorf("go list %s: %w", arg, err)
+		}
+		for _, p := range strings.Fields(string(list)) {
+			if !seen[p] {
+				seen[p] = true
+				out = append(out, p)
+			}
+		}
+	}
+	return out, nil
+}
+
+// once runs go test.
+func once(args []string, t *tally) error {
 	cmd := exec.Command("go", append([]string{"test", "-json"}, args...)...)
 	cmd.Stderr = os.Stderr
 	pipe, err := cmd.StdoutPipe()
 	if err != nil {
-		return false, err
+		return err
 	}
 	if err := cmd.Start(); err != nil {
-		return false, err
+		return err
 	}
-	t := newTally(out)
+	failed := t.failed
 	read(pipe, t)
 	err = cmd.Wait()
-	t.close()
 	var exit *exec.ExitError
-	if errors.As(err, &exit) && t.failed == 0 {
+	if !errors.As(err, &exit) {
+		return err
+	}
+	if t.failed == failed {
 		t.failed++ // go test itself had a reason, which it printed
 	}
-	fmt.Fprintln(out, t.summary())
-	if err != nil && !errors.As(err, &exit) {
-		return false, err
-	}
-	return t.failed == 0, nil
+	return nil
 }
 
 // read feeds the events of r to t. Lines that are no events are passed on.
