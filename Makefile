@@ -18,9 +18,14 @@ deps: ## what tests and demo need of Debian, where it is missing
 demo: deps build ## the reference lab, from a push to a failover, checked step by step
 	go run ./test/demo
 
-test: deps ## everything that CI runs, the longest package first; with the race detector where much goes on at once
+test: deps ## everything that CI runs, the longest package first; storms alone; with the race detector where much goes on at once
 	go run ./test/check
-	go run ./test/count -timeout 10m ./test/cluster ./test/faults ./test/interop ./hcl ./test/script ./test/... ./policies ./internal/compile ./internal/gitsource ./internal/jail ./internal/uml ./plugins/haproxy ./plugins/nginx ./plugins/exec ./plugins/sdk/... ./reconcile/planfile ./reconcile/kind/tunnel ./reconcile/kind/haproxy ./cmd/... -- -race -timeout 10m ./internal/vrrpd/... ./...
+	go run ./test/count \
+		-timeout 10m ./test/cluster ./test/faults ./test/interop ./hcl ./test/script ./test/arch ./test/bench/... ./test/conformance ./test/ipvs \
+			./policies ./internal/compile ./internal/gitsource ./internal/jail ./internal/uml ./plugins/haproxy ./plugins/nginx ./plugins/exec ./plugins/sdk/... \
+			./reconcile/planfile ./reconcile/kind/tunnel ./reconcile/kind/haproxy ./cmd/... \
+		-- -timeout 10m ./test/storm \
+		-- -race -timeout 10m ./internal/vrrpd/... ./...
 
 soak: deps ## the tests with full counts
 	HARECONCILE_SOAK=1 go run ./test/count -timeout 3h ./...
