@@ -63,7 +63,7 @@ func (a *Agent) Drain(ctx context.Context, r control.DrainRequest) (control.Drai
 		} else {
 			a.pass(ctx)
 		}
-		a.publish() // whoever hears of the order sees it in the status
+		a.publishNow() // whoever hears of the order sees it in the status
 		res.Drains = a.drains()
 	})
 	return res, e

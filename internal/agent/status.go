@@ -59,10 +59,16 @@ const statusShare = 20
 // next time has to wait, where a status is dear to make.
 func (a *Agent) publish() time.Duration {
 	a.offerTrack()
-	start := time.Now()
-	if wait := a.quiet.Sub(start); wait > 0 {
+	if wait := time.Until(a.quiet); wait > 0 {
 		return wait
 	}
+	a.publishNow()
+	return 0
+}
+
+// publishNow is publish for what somebody waits for, however dear a status is.
+func (a *Agent) publishNow() {
+	start := time.Now()
 	next, last := a.snapshotStatus(), a.status.Load()
 	counts := next.Checks
 	next.Checks = last.status.Checks // figures that always grow are no news
@@ -76,7 +82,6 @@ func (a *Agent) publish() time.Duration {
 	if cost := time.Since(start); cost > time.Millisecond {
 		a.quiet = time.Now().Add(statusShare * cost)
 	}
-	return 0
 }
 
 func (a *Agent) show(next control.Status) {
