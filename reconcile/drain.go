@@ -40,9 +40,15 @@ type Departure struct {
 	Drained     bool // it may go
 }
 
+// handshake is how long a server stays with weight 0 at least. ip_vs counts a connection as
+// active once it is established (ip_vs_proto_tcp.c): one whose SYN came just before is not
+// seen, and would hang for good if the server went. It covers one SYN or SYN-ACK sent again,
+// which is after 1 s (RFC 6298, section 2.1).
+const handshake = 2 * time.Second
+
 // Departures returns the servers in live that are on their way out of t, given those of the
-// last look. One that was seen before is drained when no connection is left or its time is
-// over.
+// last look. One that was seen before is drained when no connection is left, also none that
+// was being made, or when its time is over.
 func Departures(live Live, t Target, last map[resource.ID]Departure, now time.Time) map[resource.ID]Departure {
 	out := map[resource.ID]Departure{}
 	if slices.Contains(live.Unobserved, resource.KindIPVSServer) {
@@ -70,7 +76,8 @@ func Departures(live Live, t Target, last map[resource.ID]Departure, now time.Ti
 		}
 		d.Deadline = d.Since.Add(grace)
 		d.Connections = live.Connections[id]
-		d.Drained = d.Drained || seen && (d.Connections == 0 || !now.Before(d.Deadline))
+		idle := d.Connections == 0 && now.Sub(d.Since) >= handshake
+		d.Drained = d.Drained || seen && (idle || !now.Before(d.Deadline))
 		out[id] = d
 	}
 	return out

@@ -117,8 +117,12 @@ func TestDepartures(t *testing.T) {
 	if fresh[draining].Drained {
 		t.Error("a server is drained at the first look: a connection that is being made may not count yet")
 	}
-	if again := reconcile.Departures(live, want, fresh, start.Add(time.Second)); !again[draining].Drained {
-		t.Errorf("departures = %+v, want an idle server to be drained at the second look", again)
+	soon := reconcile.Departures(live, want, fresh, start.Add(time.Second))
+	if soon[draining].Drained {
+		t.Error("a server is drained after a second: a connection whose SYN was lost may yet be made")
+	}
+	if again := reconcile.Departures(live, want, soon, start.Add(2*time.Second)); !again[draining].Drained {
+		t.Errorf("departures = %+v, want an idle server to be drained after 2 s", again)
 	}
 	if back := reconcile.Departures(live, desired(t, lvsDR(), "ka1", f), seen, start); len(back) > 0 {
 		t.Errorf("departures = %+v after the server was wanted again, want none", back)

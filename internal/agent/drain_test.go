@@ -95,7 +95,11 @@ func TestADrainEndsAtItsDeadline(t *testing.T) {
 		if _, err := w.Drain(t.Context(), control.DrainRequest{Server: "web/rs1"}); err != nil {
 			t.Fatal(err)
 		}
-		after(3 * pollInterval)
+		after(time.Second)
+		if got := w.weight(); got != 0 {
+			t.Errorf("weight = %d a second after the drain, want 0: a connection may be being made", got)
+		}
+		after(2 * time.Second)
 		if d := w.Status().Drains; len(d) != 1 || d[0].State != control.Drained || d[0].Connections != 0 {
 			t.Errorf("drains = %+v, want rs1 drained again and nothing cut off", d)
 		}
