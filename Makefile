@@ -25,6 +25,7 @@ test: deps ## everything that CI runs, the longest package first; storms alone; 
 			./policies ./internal/compile ./internal/gitsource ./internal/jail ./internal/uml ./plugins/haproxy ./plugins/nginx ./plugins/exec ./plugins/sdk/... \
 			./reconcile/planfile ./reconcile/kind/tunnel ./reconcile/kind/haproxy ./cmd/... \
 		-- -timeout 10m ./test/storm \
+		-- -run 'TestSimulation$$|TestRandomWalkInAFake' ./internal/vrrpd ./internal/vrrpd/holding \
 		-- -race -timeout 10m ./internal/vrrpd/... ./...
 
 soak: deps ## the tests with full counts

@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/hareconcile/hareconcile/internal/nstest"
 )
 
 // TestSimulation runs the real loop on all hosts of simulated clusters, which live through
@@ -28,10 +30,7 @@ func TestSimulation(t *testing.T) {
 		}
 		return
 	}
-	first, count := rand.Uint64(), uint64(5_000)
-	if os.Getenv("HARECONCILE_SOAK") != "" {
-		count = 1_000_000
-	}
+	first, count := rand.Uint64(), uint64(nstest.Histories(5_000, 1_000_000))
 	t.Logf("%d schedules from seed %d", count, first)
 	var next, moves atomic.Uint64
 	var lived atomic.Int64

@@ -84,7 +84,7 @@ func quiet(t *testing.T, a, b *vrrpdtest.Node) func(what string) {
 func TestUpgradeIsNotNoticed(t *testing.T) {
 	a, b := upgradable(t, 100*time.Millisecond)
 	check := quiet(t, a, b)
-	n := vrrpdtest.Trials(5, 50)
+	n := nstest.Trials(5, 50)
 	for i := range n {
 		if i%2 == 0 {
 			a.UpgradeBySignal()
@@ -197,7 +197,7 @@ func TestUpgradeToABrokenProgramIsRefused(t *testing.T) {
 // TestStopDuringAnUpgradeResigns stops a MASTER at many phases of an upgrade.
 func TestStopDuringAnUpgradeResigns(t *testing.T) {
 	a, b := upgradable(t, 100*time.Millisecond)
-	for i := range vrrpdtest.Trials(4, 40) {
+	for i := range nstest.Trials(4, 40) {
 		phase := time.NewTimer(time.Duration(1+7*i%40) * time.Millisecond)
 		a.Signal(syscall.SIGUSR2)
 		<-phase.C

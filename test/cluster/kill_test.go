@@ -12,16 +12,9 @@ import (
 	"time"
 
 	"github.com/hareconcile/hareconcile/internal/lab"
+	"github.com/hareconcile/hareconcile/internal/nstest"
 	"github.com/hareconcile/hareconcile/reconcile"
 )
-
-// kills returns how often each program is killed: 50 times in make soak.
-func kills() int {
-	if os.Getenv("HARECONCILE_SOAK") != "" {
-		return 50
-	}
-	return 10
-}
 
 // killing kills agents, vrrpds and plugins at random moments under a client's load. Nothing
 // that the kernel and the web servers could serve may be lost, and nothing may move.
@@ -39,7 +32,7 @@ func killing(t *testing.T, s *story) {
 	load := s.Load(t.Context(), "client", "-address", vip+":80", "-rate", "10", "-for", "15m", "-timeout", "5s")
 	var victims []string
 	for _, v := range []string{"agent", "vrrpd", "plugin"} {
-		for range kills() {
+		for range nstest.Trials(10, 50) {
 			victims = append(victims, v)
 		}
 	}

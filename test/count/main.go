@@ -1,7 +1,8 @@
 // Count runs `go test -json` with its arguments and counts the tests: a line for each
 // package, failures whole, what was skipped and why, and at the end one line
 // "N passed, N failed, N skipped". Behind `--` come the arguments of another run, which
-// leaves out the packages that were tested before.
+// leaves out the packages that were tested before; one of single tests (-run) tests no
+// package and leaves out none.
 package main
 
 import (
@@ -61,6 +62,9 @@ func groups(args []string) [][]string {
 // without writes out the patterns of packages, which begin with "./", in the order in which
 // they are written, less the packages that were seen.
 func without(args []string, seen map[string]bool) ([]string, error) {
+	if slices.Contains(args, "-run") {
+		return args, nil
+	}
 	var out []string
 	for _, arg := range args {
 		if !strings.HasPrefix(arg, "./") {

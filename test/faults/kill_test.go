@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hareconcile/hareconcile/internal/nstest"
 	"github.com/hareconcile/hareconcile/internal/vrrpd/vrrpdtest"
 )
 
@@ -32,7 +33,7 @@ func TestKilledMasterIsNotMissed(t *testing.T) {
 			t.Parallel()
 			l := elected(t, tt.interval)
 			changes := l.a.WatchVIP()
-			trials := vrrpdtest.Trials(tt.trials, tt.soak)
+			trials := nstest.Trials(tt.trials, tt.soak)
 			moved, gone := uint64(0), 0
 			note := fair(t, trials, func() error {
 				l.settle(t)

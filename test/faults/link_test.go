@@ -7,7 +7,6 @@ import (
 
 	"github.com/hareconcile/hareconcile/internal/nstest"
 	"github.com/hareconcile/hareconcile/internal/vrrp"
-	"github.com/hareconcile/hareconcile/internal/vrrpd/vrrpdtest"
 )
 
 // TestInterfaceComesAndGoes deletes, recreates and renames the master's interface.
@@ -36,7 +35,7 @@ func TestInterfaceComesAndGoes(t *testing.T) {
 			t.Parallel()
 			l := elected(t, lanInterval)
 			var fault, taken, back []time.Duration
-			for range vrrpdtest.Trials(2, 50) {
+			for range nstest.Trials(2, 50) {
 				start := time.Now()
 				f.away(t, l)
 				l.a.WaitState("FAULT")
@@ -72,7 +71,7 @@ func TestCarrierFlap(t *testing.T) {
 	const interval = 200 * time.Millisecond
 	l := elected(t, interval)
 	mine, theirs := l.a.WatchVIP(), l.b.WatchVIP()
-	flaps := vrrpdtest.Trials(20, 300)
+	flaps := nstest.Trials(20, 300)
 	text := ""
 	note := fair(t, 1, func() error {
 		l.settle(t)

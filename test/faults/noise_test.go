@@ -11,6 +11,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"github.com/hareconcile/hareconcile/internal/nstest"
 	"github.com/hareconcile/hareconcile/internal/vrrpd/vrrpdtest"
 )
 
@@ -52,7 +53,7 @@ func listen(t *testing.T, l *lan, frames [][]byte) (string, error) {
 		used[i], heard[i] = processorTime(t, n), received(t, n)
 	}
 	start := time.Now()
-	d := time.Duration(vrrpdtest.Trials(2, 30)) * time.Second
+	d := time.Duration(nstest.Trials(2, 30)) * time.Second
 	var senders sync.WaitGroup
 	for _, port := range []string{"p0", "p1"} {
 		s := newSender(t, l.bridge, port)

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hareconcile/hareconcile/internal/nstest"
 	"github.com/hareconcile/hareconcile/internal/vrrpd/vrrpdtest"
 )
 
@@ -30,7 +31,7 @@ func TestOverrun(t *testing.T) {
 		lines.WriteString("addr flush dev other\n")
 	}
 	fmt.Fprintf(&lines, "addr del %s dev eth0\n", vrrpdtest.VIP)
-	trials := vrrpdtest.Trials(2, 20)
+	trials := nstest.Trials(2, 20)
 	var away []time.Duration
 	note := fair(t, trials, func() error {
 		l.settle(t)

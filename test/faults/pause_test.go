@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hareconcile/hareconcile/internal/nstest"
 	"github.com/hareconcile/hareconcile/internal/vrrp"
 	"github.com/hareconcile/hareconcile/internal/vrrpd/vrrpdtest"
 )
@@ -21,7 +22,7 @@ func TestPausedBackupDoesNotPromoteItself(t *testing.T) {
 	pauses := status(l.b).Pauses
 	promoted := l.b.WatchVIP()
 	patience := vrrp.DownInterval(pausedInterval, heir)
-	trials := vrrpdtest.Trials(15, 1000)
+	trials := nstest.Trials(15, 1000)
 	note := fair(t, trials, func() error {
 		before := l.transitions()
 		l.b.Signal(syscall.SIGSTOP)
@@ -49,7 +50,7 @@ func TestPausedMasterStepsDownWhenItWakes(t *testing.T) {
 	l := elected(t, pausedInterval)
 	mine, theirs := l.a.WatchVIP(), l.b.WatchVIP()
 	var dual, own []time.Duration
-	note := fair(t, vrrpdtest.Trials(5, 200), func() error {
+	note := fair(t, nstest.Trials(5, 200), func() error {
 		l.settle(t)
 		removals(mine)
 		removals(theirs)

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hareconcile/hareconcile/internal/nstest"
 	"github.com/hareconcile/hareconcile/internal/vrrpd/vrrpdtest"
 )
 
@@ -16,7 +17,7 @@ func TestDeletedAddressComesBack(t *testing.T) {
 	t.Parallel()
 	l := elected(t, time.Second)
 	changes := l.a.WatchVIP()
-	trials := vrrpdtest.Trials(10, 200)
+	trials := nstest.Trials(10, 200)
 	var away []time.Duration
 	note := fair(t, trials, func() error {
 		removals(changes)

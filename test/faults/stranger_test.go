@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hareconcile/hareconcile/internal/nstest"
 	"github.com/hareconcile/hareconcile/internal/vrrp"
-	"github.com/hareconcile/hareconcile/internal/vrrpd/vrrpdtest"
 )
 
 const lanInterval = 100 * time.Millisecond
@@ -58,7 +58,7 @@ func TestStrangersHaveNoEffect(t *testing.T) {
 	mine, theirs := l.a.WatchVIP(), l.b.WatchVIP()
 	s := newSender(t, l.stranger, "eth0")
 	packets := 0
-	rounds := vrrpdtest.Trials(3, 50)
+	rounds := nstest.Trials(3, 50)
 	note := fair(t, rounds, func() error {
 		l.settle(t)
 		before := l.transitions()
@@ -115,7 +115,7 @@ func TestForgedPeerCostsOneMasterDown(t *testing.T) {
 			s := newSender(t, l.stranger, "eth0")
 			var away []time.Duration
 			limit := vrrp.DownInterval(lanInterval, heir)
-			note := fair(t, vrrpdtest.Trials(2, 50), func() error {
+			note := fair(t, nstest.Trials(2, 50), func() error {
 				l.settle(t)
 				wait(t, lanInterval+phase(lanInterval))
 				removals(mine)

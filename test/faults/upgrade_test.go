@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/hareconcile/hareconcile/internal/nstest"
 	"github.com/hareconcile/hareconcile/internal/vrrpd/vrrpdtest"
 )
 
@@ -37,7 +38,7 @@ func TestUpgrade(t *testing.T) {
 			l.a.Start()
 			l.settle(t)
 			pid, mine := l.a.PID(), l.a.WatchVIP()
-			upgrades := vrrpdtest.Trials(5, 50)
+			upgrades := nstest.Trials(5, 50)
 			var all, lost int // of the client's packets
 			moved, n := uint64(0), 0
 			note := fair(t, upgrades, func() error {

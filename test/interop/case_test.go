@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hareconcile/hareconcile/internal/vrrpd/vrrpdtest"
+	"github.com/hareconcile/hareconcile/internal/nstest"
 	"github.com/hareconcile/hareconcile/reconcile/resource"
 )
 
@@ -194,7 +194,7 @@ var variants = []variant{
 
 // meets are the matches that v runs in.
 func (v variant) meets() []match {
-	return append(slices.Clone(v.matches), v.more[:vrrpdtest.Trials(0, len(v.more))]...)
+	return append(slices.Clone(v.matches), v.more[:nstest.Trials(0, len(v.more))]...)
 }
 
 // slowly makes a wait longer than any start.

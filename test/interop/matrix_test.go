@@ -12,7 +12,7 @@ import (
 
 	gocmp "github.com/google/go-cmp/cmp"
 
-	"github.com/hareconcile/hareconcile/internal/vrrpd/vrrpdtest"
+	"github.com/hareconcile/hareconcile/internal/nstest"
 )
 
 var update = flag.Bool("update", false, "write docs/reference/vrrp-interop.md")
@@ -149,7 +149,7 @@ func compare(t *testing.T) {
 	got := preface + tables() + epilogue
 	t.Logf("\n%s", tables())
 	punctual(t)
-	if strings.Contains(flag.Lookup("test.run").Value.String(), "/") || t.Failed() || vrrpdtest.Trials(0, 1) > 0 {
+	if strings.Contains(flag.Lookup("test.run").Value.String(), "/") || t.Failed() || nstest.Trials(0, 1) > 0 {
 		return // some of the cases, or more of them
 	}
 	if *update {

@@ -18,7 +18,6 @@ import (
 	"github.com/hareconcile/hareconcile/internal/pluginhost"
 	"github.com/hareconcile/hareconcile/internal/spawn"
 	"github.com/hareconcile/hareconcile/internal/spec"
-	"github.com/hareconcile/hareconcile/internal/vrrpd/vrrpdtest"
 )
 
 // hostEnv makes the test binary be a host of the plugins in the folder that it names.
@@ -130,7 +129,7 @@ func rss(pid string) (n int64) {
 }
 
 // copies is how many there are of each bad plugin; of the good one there are half as many.
-var copies = vrrpdtest.Trials(2, 10)
+var copies = nstest.Trials(2, 10)
 
 // TestBadPlugins has plugins that hang, crash, flood, say garbage and never answer, fifty of
 // them in a soak, all at once and beside good ones and a pair of vrrpds.
@@ -164,7 +163,7 @@ func TestBadPlugins(t *testing.T) {
 		}
 	}
 	p := newPair(t)
-	got, took := host(t, dir, time.Duration(vrrpdtest.Trials(20, 120))*time.Second)
+	got, took := host(t, dir, time.Duration(nstest.Trials(20, 120))*time.Second)
 	judge(t, got)
 	figure(t, "%d bad plugins: host %d MiB, the largest plugin %d MiB", copies*len(bad), got.RSS>>10, got.Plugin>>10)
 	p.unmoved(took)

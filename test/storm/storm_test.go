@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hareconcile/hareconcile/internal/nstest"
 	"github.com/hareconcile/hareconcile/internal/spec"
 	"github.com/hareconcile/hareconcile/internal/vrrpd/vrrpdtest"
 )
@@ -84,7 +85,7 @@ func vrrpd(t *testing.T) string {
 }
 
 // crowd is how many servers there are.
-func crowd() int { return vrrpdtest.Trials(300, 2000) }
+func crowd() int { return nstest.Trials(300, 2000) }
 
 // tcp is the check of most storms: one look a second, twice before it counts.
 func tcp() spec.Check {
@@ -118,7 +119,7 @@ func TestHalfTheServersFlap(t *testing.T) {
 	half := f.all()[:len(f.addrs)/2]
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
-	rounds := vrrpdtest.Trials(1, 15)
+	rounds := nstest.Trials(1, 15)
 	for range rounds {
 		f.close(half)
 		<-tick.C
@@ -158,7 +159,7 @@ func TestDescriptorsRunOut(t *testing.T) {
 	s.await("up", len(f.addrs))
 	s.say("hog")
 	before := s.ask().Stats
-	s.more(time.Duration(vrrpdtest.Trials(1500, 20_000)) * time.Millisecond)
+	s.more(time.Duration(nstest.Trials(1500, 20_000)) * time.Millisecond)
 	after := s.ask().Stats
 	if after.Unmeasured == before.Unmeasured {
 		t.Error("all could be measured without descriptors")
@@ -178,7 +179,7 @@ func TestDescriptorsRunOut(t *testing.T) {
 func TestAllStartAtOnce(t *testing.T) {
 	s := newStorm(t, 0)
 	f := newFarm(t, s.ns, 100)
-	n := vrrpdtest.Trials(2000, 10_000)
+	n := nstest.Trials(2000, 10_000)
 	check := tcp()
 	check.Interval, check.Rise = 2*time.Minute, 1
 	addrs := slices.Repeat(f.addrs, n/100)
@@ -195,7 +196,7 @@ func TestCheckerStops(t *testing.T) {
 	f := newFarm(t, s.ns, crowd())
 	s.watch(f.addrs, tcp())
 	s.await("up", len(f.addrs))
-	trials := vrrpdtest.Trials(1, 5)
+	trials := nstest.Trials(1, 5)
 	for range trials {
 		s.stop(5 * time.Second)
 		s.more(1500 * time.Millisecond)

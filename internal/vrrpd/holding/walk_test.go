@@ -4,31 +4,23 @@ import (
 	"fmt"
 	"maps"
 	"math/rand"
-	"os"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/hareconcile/hareconcile/internal/nstest"
 	"github.com/hareconcile/hareconcile/internal/vrrpd/rtnl"
 	"github.com/hareconcile/hareconcile/reconcile/resource"
 )
-
-// trials is how often a test tries its luck: the second number where make soak runs it.
-func trials(usual, soak int) int {
-	if os.Getenv("HARECONCILE_SOAK") != "" {
-		return soak
-	}
-	return usual
-}
 
 const walkSteps = 15
 
 func TestRandomWalkInAFake(t *testing.T) {
 	seed := rand.Int63()
 	t.Logf("seed %d", seed)
-	for i := range trials(500, 20000) {
+	for i := range nstest.Histories(500, 20000) {
 		takeWalk(t, newFakeWorld(), seed+int64(i))
 	}
 }
@@ -36,7 +28,7 @@ func TestRandomWalkInAFake(t *testing.T) {
 func TestRandomWalkInTheKernel(t *testing.T) {
 	seed := rand.Int63()
 	t.Logf("seed %d", seed)
-	for i := range trials(25, 1000) {
+	for i := range nstest.Trials(25, 1000) {
 		inKernel(t, func(t *testing.T, w world) { takeWalk(t, w, seed+int64(i)) })
 		if t.Failed() {
 			t.Fatalf("walk %d of seed %d", i, seed)

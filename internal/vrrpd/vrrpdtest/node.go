@@ -78,14 +78,6 @@ type Node struct {
 	log     *os.File
 }
 
-// Trials is how often a test tries its luck: the second number where make soak runs it.
-func Trials(usual, soak int) int {
-	if os.Getenv("HARECONCILE_SOAK") != "" {
-		return soak
-	}
-	return usual
-}
-
 // Pair returns two nodes on a bridge, whose port p0 is a's.
 func Pair(t testing.TB) (a, b *Node, bridge *nstest.NS) {
 	t.Helper()
