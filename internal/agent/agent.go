@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -83,12 +84,12 @@ type Agent struct {
 	// save has room for one revision, the newest wins; never closed.
 	save chan *revision.Revision
 	// fetch has room for one token: asking twice fetches once. Never closed.
-	fetch chan struct{}
-	// track has room for one set of states, the newest wins; never closed.
-	track  chan map[resource.TrackerKey]string
+	fetch  chan struct{}
+	track  *trackBook
 	status atomic.Pointer[published]
 	// storing has one place, for whoever writes the drains to disk; never closed.
 	storing chan struct{}
+	works   sync.WaitGroup
 
 	// The fields below belong to the loop's goroutine.
 
@@ -122,7 +123,7 @@ type Agent struct {
 	conflicts  []reconcile.Conflict
 	drift      control.Drift
 	vrrpRepair uint64 // the part of vrrpd's repair counter that is in drift already
-	told       map[resource.TrackerKey]string
+	work       *work  // that is under way beside the loop
 	outside    outside
 	raised     map[string][]reconcile.Alarm      // by virtual server
 	alarms     []reconcile.Alarm                 // each of them once, in order
@@ -148,7 +149,7 @@ func New(cfg Config) *Agent {
 		over:     make(chan struct{}),
 		save:     make(chan *revision.Revision, 1),
 		fetch:    make(chan struct{}, 1),
-		track:    make(chan map[resource.TrackerKey]string, 1),
+		track:    newTrackBook(),
 		storing:  make(chan struct{}, 1),
 		facts: reconcile.Facts{
 			Servers:  map[reconcile.ServerRef]reconcile.Verdict{},
@@ -185,6 +186,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	g.Go(func() error { return a.follow(ctx) })
 	g.Go(func() error { return a.keep(ctx) })
 	g.Go(func() error { return a.tell(ctx) })
+	defer a.works.Wait() // they end with ctx
 	return g.Wait()
 }
 

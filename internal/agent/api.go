@@ -20,7 +20,7 @@ func (a *Agent) Plan(ctx context.Context) (planfile.File, error) {
 		f   planfile.File
 		err error
 	)
-	if e := a.do(ctx, func(ctx context.Context) { f, _, _, err = a.plan(ctx) }); e != nil {
+	if e := a.doIdle(ctx, func(ctx context.Context) { f, _, _, err = a.plan(ctx) }); e != nil {
 		return planfile.File{}, e
 	}
 	return f, err
@@ -32,8 +32,20 @@ func (a *Agent) Apply(ctx context.Context, req control.ApplyRequest) (control.Ap
 		res control.ApplyResult
 		err error
 	)
-	if e := a.do(ctx, func(ctx context.Context) { res, err = a.applyApproved(ctx, req.Plan) }); e != nil {
+	var w *work
+	if e := a.doIdle(ctx, func(ctx context.Context) { res, w, err = a.applyApproved(ctx, req.Plan) }); e != nil {
 		return control.ApplyResult{}, e
+	}
+	if w != nil {
+		select {
+		case <-w.done:
+		case <-ctx.Done(): // it goes on all the same
+			return control.ApplyResult{}, ctx.Err()
+		}
+		for _, c := range w.made {
+			res.Made(c)
+		}
+		res.Fail(w.err)
 	}
 	return res, err
 }
@@ -58,28 +70,33 @@ func (a *Agent) plan(ctx context.Context) (planfile.File, reconcile.Plan, reconc
 	return f, plan, target, nil
 }
 
-func (a *Agent) applyApproved(ctx context.Context, approved planfile.File) (control.ApplyResult, error) {
+func (a *Agent) applyApproved(ctx context.Context, approved planfile.File) (control.ApplyResult, *work, error) {
 	now, plan, target, err := a.plan(ctx)
 	if err != nil {
-		return control.ApplyResult{}, err
+		return control.ApplyResult{}, nil, err
 	}
 	if approved.Node != a.cfg.Node {
-		return control.ApplyResult{}, &control.APIError{Code: "invalid",
+		return control.ApplyResult{}, nil, &control.APIError{Code: "invalid",
 			Message: fmt.Sprintf("the plan is for node %q and this is %q", approved.Node, a.cfg.Node)}
 	}
 	if now.Fingerprint() != approved.Fingerprint() {
-		return control.ApplyResult{}, &control.APIError{Code: "stale",
+		return control.ApplyResult{}, nil, &control.APIError{Code: "stale",
 			Message: "the plan is stale: the revision or the live state changed after it was made; plan again"}
 	}
 	if lines := now.ErrorLines(); len(lines) > 0 {
-		return control.ApplyResult{}, &control.APIError{Code: "invalid", Message: "the plan cannot work on this host: " + strings.Join(lines, "; ")}
+		return control.ApplyResult{}, nil, &control.APIError{Code: "invalid", Message: "the plan cannot work on this host: " + strings.Join(lines, "; ")}
 	}
 	a.conflicts = plan.Conflicts
 	res := control.ApplyResult{Applied: []string{}}
+	if long(plan) {
+		w := a.begin(ctx, plan, target)
+		a.settle(nil, nil)
+		return res, w, nil
+	}
 	err = a.carryOut(ctx, plan, target, res.Made)
 	res.Fail(err)
 	a.settle(nil, err)
-	return res, nil
+	return res, nil, nil
 }
 
 // Snapshot returns facts and live state, enough to plan for this node elsewhere.
@@ -89,7 +106,7 @@ func (a *Agent) Snapshot(ctx context.Context) (control.Snapshot, error) {
 		facts reconcile.Facts
 		err   error
 	)
-	e := a.do(ctx, func(ctx context.Context) {
+	e := a.doIdle(ctx, func(ctx context.Context) {
 		live, err = a.look(ctx, a.cfg.Handlers)
 		facts = a.copyFacts()
 	})

@@ -32,6 +32,7 @@ type host struct {
 	slow    time.Duration // Observe of IPVS services takes that long
 	hangs   resource.Kind // Observe of it ends with its context
 	busy    map[resource.ID]int
+	held    map[resource.Kind]chan struct{} // Apply waits for it
 }
 
 func newHost() *host {
@@ -92,7 +93,17 @@ func (k *kind) Observe(ctx context.Context) (reconcile.Live, error) {
 	return reconcile.Live{Owned: only(k.host.owned), Foreign: only(k.host.foreign), Connections: maps.Clone(k.host.busy)}, k.host.blind[k.kind]
 }
 
-func (k *kind) Apply(_ context.Context, c reconcile.Change) error {
+func (k *kind) Apply(ctx context.Context, c reconcile.Change) error {
+	k.host.mu.Lock()
+	held := k.host.held[k.kind]
+	k.host.mu.Unlock()
+	if held != nil {
+		select {
+		case <-held:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 	k.host.mu.Lock()
 	defer k.host.mu.Unlock()
 	k.host.applies++

@@ -93,7 +93,7 @@ func (a *Agent) revise(ctx context.Context, rev, prior *revision.Revision) error
 		managed int
 		planErr error
 	)
-	if err := a.do(ctx, func(ctx context.Context) { plan, managed, planErr = a.preview(ctx, rev) }); err != nil {
+	if err := a.doIdle(ctx, func(ctx context.Context) { plan, managed, planErr = a.preview(ctx, rev) }); err != nil {
 		return err
 	}
 	refuse := func(stage, reason string) error {
@@ -118,7 +118,7 @@ func (a *Agent) revise(ctx context.Context, rev, prior *revision.Revision) error
 			return refuse("policy", denial(f))
 		}
 	}
-	return a.do(ctx, func(ctx context.Context) {
+	return a.doIdle(ctx, func(ctx context.Context) {
 		a.install(ctx, rev, findings)
 		a.pass(ctx)
 	})

@@ -75,6 +75,7 @@ func (a *Agent) ServerVerdict(r checker.Result) {
 
 // TrackerVerdict reports what a plugin says.
 func (a *Agent) TrackerVerdict(name string, v reconcile.Verdict, message string) {
+	a.track.hear(name, v)
 	a.inbox.put(func(n *news) { n.trackers[name] = trackerState{v, message} })
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -117,7 +118,7 @@ func (a *Agent) pass(ctx context.Context) {
 	case a.tooEarly(plan):
 		a.settle(nil, errors.Join(observeErr, a.stuckErr))
 	default:
-		err := a.carryOut(ctx, plan, target, func(reconcile.Change) {})
+		err := a.enact(ctx, plan, target)
 		a.settle(nil, errors.Join(observeErr, err))
 	}
 }
@@ -126,11 +127,12 @@ func (a *Agent) pass(ctx context.Context) {
 // could be read even if err is not nil.
 func (a *Agent) observe(ctx context.Context, t reconcile.Target) (reconcile.Plan, error) {
 	start := time.Now()
-	live, err := a.look(ctx, a.cfg.Handlers)
+	live, err := a.look(ctx, a.handlers())
 	if err == nil { // waiting for what does not answer is no cost
 		a.cost[a.looks%costWindow] = time.Since(start)
 		a.looks++
 	}
+	a.lookAside(&live)
 	a.live = live
 	return reconcile.Diff(live, t), err
 }
@@ -177,12 +179,15 @@ func (a *Agent) mend(ctx context.Context) {
 	}
 	var quick []reconcile.Handler
 	var others []resource.Kind
-	for _, h := range a.cfg.Handlers {
+	for _, h := range a.handlers() {
 		if k := h.Kind(); k == resource.KindSysctl || k == resource.KindAddress {
 			quick = append(quick, h)
 		} else {
 			others = append(others, k)
 		}
+	}
+	if a.work != nil {
+		others = slices.AppendSeq(others, maps.Keys(a.work.kinds))
 	}
 	live, err := a.look(ctx, quick)
 	if err != nil {
@@ -205,8 +210,7 @@ func (b bounded) Observe(ctx context.Context) (reconcile.Live, error) {
 	return b.Handler.Observe(ctx)
 }
 
-// carryOut makes plan's changes, tells made of each, and keeps what could not be made for
-// later, ever more slowly.
+// carryOut makes plan's changes and tells made of each.
 func (a *Agent) carryOut(ctx context.Context, plan reconcile.Plan, t reconcile.Target, made func(reconcile.Change)) error {
 	done := map[resource.ID]bool{}
 	told := time.Now()
@@ -219,16 +223,31 @@ func (a *Agent) carryOut(ctx context.Context, plan reconcile.Plan, t reconcile.T
 			a.tellProgress(&control.Progress{Done: len(done), Total: len(plan.Changes), Kind: c.ID.Kind})
 		}
 	})
+	a.conclude(plan, done, t, err)
+	return err
+}
+
+// enact carries plan out, at once or beside the loop.
+func (a *Agent) enact(ctx context.Context, plan reconcile.Plan, t reconcile.Target) error {
+	if long(plan) {
+		a.begin(ctx, plan, t)
+		return nil
+	}
+	return a.carryOut(ctx, plan, t, func(reconcile.Change) {})
+}
+
+// conclude keeps what of plan could not be made for later, ever more slowly.
+func (a *Agent) conclude(plan reconcile.Plan, done map[resource.ID]bool, t reconcile.Target, err error) {
 	a.stuckErr = err
 	a.stuck = slices.DeleteFunc(slices.Clone(plan.Changes), func(c reconcile.Change) bool { return done[c.ID] })
-	if err == nil {
+	switch {
+	case err == nil && a.work == nil:
 		a.failures = 0
-	} else {
+	case err != nil:
 		a.failures++
 		a.retry = time.Now().Add(min(pollInterval<<min(a.failures, 10), retryMax))
 	}
 	a.noteRight(t)
-	return err
 }
 
 // tooEarly reports whether plan is just what failed a moment ago. Anything else to do, such
@@ -257,6 +276,8 @@ func (a *Agent) settle(pending, err error) {
 	switch {
 	case err != nil:
 		a.fail(err)
+	case a.work != nil:
+		a.atWork()
 	case pending != nil:
 		a.phase, a.message = control.Degraded, pending.Error()
 	case len(a.conflicts) > 0:

@@ -26,7 +26,7 @@ func (a *Agent) react(ctx context.Context, decide func() (reconcile.Target, erro
 	if len(plan.Changes) == 0 || a.tooEarly(plan) {
 		return
 	}
-	if err := a.carryOut(ctx, plan, target, func(reconcile.Change) {}); err != nil {
+	if err := a.enact(ctx, plan, target); err != nil {
 		a.fail(err)
 	}
 }

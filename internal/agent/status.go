@@ -58,7 +58,7 @@ const statusShare = 20
 // publish makes the loop's state visible, if it differs from what is. It returns how long the
 // next time has to wait, where a status is dear to make.
 func (a *Agent) publish() time.Duration {
-	a.offerTrack()
+	a.track.name(a.trackers)
 	if wait := time.Until(a.quiet); wait > 0 {
 		return wait
 	}
