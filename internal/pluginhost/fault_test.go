@@ -25,7 +25,7 @@ import (
 func TestPluginsThatCannotBeMeasured(t *testing.T) {
 	for _, tt := range []struct{ plugin, message string }{
 		{"crash", "exit status 3"},
-		{"hang", "timeout while waiting for plugin to start"},
+		{"hang", "timeout while waiting for the plugin to start: it did not in 1s"},
 		{"print", "Unrecognized remote plugin message: hello, I am a plugin"},
 		{"elsewhere", `it listens on unix "/run/elsewhere.sock", not on a socket in`},
 		{"mute", "no such file or directory"},

@@ -40,6 +40,7 @@ type Host struct {
 	results chan Result // never closed; unbuffered: the loop keeps what waits
 	wake    chan struct{}
 	timing  timing
+	key     func() (*hostKey, error) // made when the first plugin starts
 
 	mu       sync.Mutex
 	lock     *spec.Lock
@@ -51,7 +52,7 @@ type Host struct {
 
 // timing is how patient the host is.
 type timing struct {
-	start        time.Duration // until a process answers
+	start        time.Duration // until a process answers, while it can run
 	backoff      time.Duration // after a process ended, doubling
 	backoffLimit time.Duration
 	stable       time.Duration // a process that lived this long starts the back-off afresh
@@ -78,6 +79,7 @@ func New(cfg spec.Plugins, runDir string, log *slog.Logger) *Host {
 		results:  make(chan Result),
 		wake:     make(chan struct{}, 1), // one pending wake-up says all there is to say
 		timing:   patience,
+		key:      sync.OnceValues(newHostKey),
 		reports:  map[string]Report{},
 		starts:   newBucket(startRate, startBurst),
 		trackers: map[string][]spec.Tracker{},

@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hareconcile/hareconcile/internal/spawn"
 	"github.com/hareconcile/hareconcile/internal/spec"
 	"github.com/hareconcile/hareconcile/reconcile"
 )
@@ -21,9 +20,6 @@ import (
 var folder string
 
 func TestMain(m *testing.M) {
-	if len(os.Args) > 2 && os.Args[1] == "internal" && os.Args[2] == spawn.ExecStage {
-		os.Exit(spawn.Exec(os.Args[3:]))
-	}
 	if dir := os.Getenv(helperEnv); dir != "" {
 		helper(dir)
 		return

@@ -66,9 +66,9 @@ func connect(ctx context.Context, name string, client *plugin.Client, cfg *plugi
 	if err != nil {
 		return nil, nil, fmt.Errorf("start: %w", err)
 	}
-	proof := credentials.NewTLS(cfg.TLSConfig) // AutoMTLS has filled it in
-	if !cfg.AutoMTLS {
-		proof = insecure.NewCredentials()
+	proof := insecure.NewCredentials()
+	if cfg.TLSConfig != nil {
+		proof = credentials.NewTLS(cfg.TLSConfig) // Start has filled in the plugin's certificate
 	}
 	conn, err := grpc.NewClient("passthrough:///plugin",
 		grpc.WithTransportCredentials(proof),

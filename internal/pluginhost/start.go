@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -65,61 +66,74 @@ func (s *supervisor) start(ctx context.Context) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	var p *process
-	release := func() bool { return true }
-	defer func() { release() }()
-	cfg := s.config(!locked.there || locked.AutoMTLS)
-	cfg.RunnerFunc = func(_ hclog.Logger, cmd *exec.Cmd, sockets string) (runner.Runner, error) {
-		var err error
-		if p, err = newProcess(bin, s.host.cfg.MemoryLimit, cmd.Env, sockets, who, s.spawner); err != nil {
+	var key *hostKey
+	if !locked.there || locked.AutoMTLS {
+		if key, err = s.host.key(); err != nil {
 			return nil, err
 		}
-		release = context.AfterFunc(ctx, p.end) // Start knows no context
+	}
+	var p *process
+	limited, cancel := context.WithCancelCause(ctx)
+	var clock sync.WaitGroup
+	defer clock.Wait()
+	defer cancel(nil)
+	release := func() bool { return true }
+	defer func() { release() }()
+	cfg := s.config(key)
+	cfg.RunnerFunc = func(_ hclog.Logger, cmd *exec.Cmd, sockets string) (runner.Runner, error) {
+		var err error
+		if p, err = newProcess(bin, s.host.cfg.MemoryLimit, append(cmd.Env, key.env()...), sockets, who, s.spawner); err != nil {
+			return nil, err
+		}
+		release = context.AfterFunc(limited, p.end) // Start knows no context
+		clock.Go(func() { cancel(s.host.timing.startTime(limited, p.pid)) })
 		return p, os.Chown(sockets, who.UID, who.GID)
 	}
-	client := plugin.NewClient(cfg)
-
-	limited, cancel := context.WithTimeout(ctx, s.host.timing.start)
-	defer cancel()
-	// connect is bounded by StartTimeout and then by limited; both start now.
-	conn, info, err := connect(limited, s.name, client, cfg)
-	if err != nil {
-		if p != nil {
-			p.end()
-			_ = os.RemoveAll(p.sockets) // swept again at the next start
-			if how := p.how(); how != "" {
-				return nil, fmt.Errorf("%w (%s)", err, how)
-			}
-		}
-		return nil, err
+	conn, info, err := connect(limited, s.name, plugin.NewClient(cfg), cfg)
+	if err == nil && locked.there && clip(info.Version) != locked.Version {
+		err = errors.Join(fmt.Errorf("it is version %s, and the lock file says %s", clip(info.Version), clip(locked.Version)), conn.Close())
 	}
-	version := clip(info.Version)
-	if locked.there && version != locked.Version {
-		p.end()
-		_ = os.RemoveAll(p.sockets)
-		return nil, errors.Join(fmt.Errorf("it is version %s, and the lock file says %s", version, clip(locked.Version)), conn.Close())
+	if err != nil {
+		if slow := context.Cause(limited); errors.Is(slow, errSlow) {
+			err = slow
+		}
+		return nil, p.abandon(err)
 	}
 	ses := &session{
-		process: p, conn: conn, version: version, timing: s.host.timing, secrets: &s.sink.secrets,
+		process: p, conn: conn, version: clip(info.Version), timing: s.host.timing, secrets: &s.sink.secrets,
 		hung: make(chan struct{}), instances: map[string]string{}, answered: time.Now(),
-		host: s.host, want: want{bin.id, lockText(locked.LockedPlugin, locked.there)}, pushes: slices.Contains(info.Features, "watch"),
-		streams: map[string]*stream{},
+		host: s.host, want: want{bin.id, lockText(locked.LockedPlugin, locked.there)},
+		pushes: slices.Contains(info.Features, "watch"), streams: map[string]*stream{},
 	}
 	ses.output.Go(func() { drainOutput(ses.conn, s.sink) })
 	return ses, nil
 }
 
-// config is what go-plugin has to know, but for the process.
-func (s *supervisor) config(mtls bool) *plugin.ClientConfig {
+// abandon ends a process that could not be used, if there is one, and adds how it ended to err.
+func (p *process) abandon(err error) error {
+	if p == nil {
+		return err
+	}
+	p.end()
+	_ = os.RemoveAll(p.sockets) // swept again at the next start
+	if how := p.how(); how != "" {
+		return fmt.Errorf("%w (%s)", err, how)
+	}
+	return err
+}
+
+// config is what go-plugin has to know, but for the process. Without a key there are no
+// certificates; with one they are those of AutoMTLS.
+func (s *supervisor) config(key *hostKey) *plugin.ClientConfig {
 	return &plugin.ClientConfig{
 		HandshakeConfig: plugin.HandshakeConfig{
 			ProtocolVersion: proto.Version, MagicCookieKey: proto.CookieKey, MagicCookieValue: proto.CookieValue,
 		},
 		VersionedPlugins: map[int]plugin.PluginSet{proto.Version: {}},
 		AllowedProtocols: []plugin.Protocol{plugin.ProtocolGRPC},
-		AutoMTLS:         mtls,
+		TLSConfig:        key.config(),
 		SkipHostEnv:      true,
-		StartTimeout:     s.host.timing.start,
+		StartTimeout:     (longestStart + 1) * s.host.timing.start, // startTime ends it before
 		Logger:           s.sink.logger(),
 		UnixSocketConfig: &plugin.UnixSocketConfig{TempDir: s.host.sockets},
 	}

@@ -16,7 +16,6 @@ import (
 
 	"github.com/hareconcile/hareconcile/internal/nstest"
 	"github.com/hareconcile/hareconcile/internal/pluginhost"
-	"github.com/hareconcile/hareconcile/internal/spawn"
 	"github.com/hareconcile/hareconcile/internal/spec"
 )
 
@@ -42,9 +41,6 @@ type hosted struct {
 
 // hosting runs a host and does not return if a test has started this program for it.
 func hosting() {
-	if len(os.Args) > 2 && os.Args[1] == "internal" && os.Args[2] == spawn.ExecStage {
-		os.Exit(spawn.Exec(os.Args[3:]))
-	}
 	dir := os.Getenv(hostEnv)
 	if dir == "" {
 		return
