@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/hareconcile/hareconcile/internal/check"
+	"github.com/hareconcile/hareconcile/internal/check/watch"
 	"github.com/hareconcile/hareconcile/internal/rota"
 	"github.com/hareconcile/hareconcile/internal/spec"
 	"github.com/hareconcile/hareconcile/reconcile"
@@ -36,7 +37,7 @@ type Host struct {
 	cfg     spec.Plugins
 	sockets string // folder of the plugins' sockets
 	log     *slog.Logger
-	loop    *rota.Loop
+	loop    *rota.Loop[spec.Tracker]
 	results chan Result // never closed; unbuffered: the loop keeps what waits
 	wake    chan struct{}
 	timing  timing
@@ -71,11 +72,10 @@ const defaultMemory = 128 << 20
 // New returns a Host whose plugins put their sockets below runDir.
 func New(cfg spec.Plugins, runDir string, log *slog.Logger) *Host {
 	cfg.MemoryLimit = cmp.Or(cfg.MemoryLimit, defaultMemory)
-	return &Host{
+	h := &Host{
 		cfg:      cfg,
 		sockets:  filepath.Join(runDir, "plugins"),
 		log:      log,
-		loop:     rota.New(concurrency),
 		results:  make(chan Result),
 		wake:     make(chan struct{}, 1), // one pending wake-up says all there is to say
 		timing:   patience,
@@ -85,6 +85,8 @@ func New(cfg spec.Plugins, runDir string, log *slog.Logger) *Host {
 		trackers: map[string][]spec.Tracker{},
 		plugins:  map[string]*supervisor{},
 	}
+	h.loop = rota.New(concurrency, h.look)
+	return h
 }
 
 // Results returns the channel of verdicts. A reader that is late misses intermediate
@@ -96,22 +98,23 @@ func (h *Host) Results() <-chan Result { return h.results }
 // which binaries may run; nil is any. Set never blocks and may be called from any goroutine.
 func (h *Host) Set(ts []spec.Tracker, lock *spec.Lock) {
 	byPlugin := map[string][]spec.Tracker{}
-	var targets []rota.Target
+	var targets []watch.Target[spec.Tracker]
 	for _, t := range ts {
 		if t.Plugin == "" {
 			continue
 		}
 		byPlugin[t.Plugin] = append(byPlugin[t.Plugin], t)
-		targets = append(targets, rota.Target{
+		targets = append(targets, watch.Target[spec.Tracker]{
 			Key:     t.Name,
 			Subject: t.Plugin,
-			Checks: []rota.Check{{
+			Checks: []watch.Check[spec.Tracker]{{
 				Fingerprint: fingerprint(t),
 				Interval:    t.Interval,
 				Rules: check.Rules{
 					Rise: t.Rise, Fall: t.Fall, Hold: t.Hold, OnUnknown: check.State(t.OnUnknown),
 				},
-				Probe: func(ctx context.Context) (check.State, string) { return h.check(ctx, t) },
+				Together: t.Plugin + " " + t.Timeout.String(), // so that one call can ask of all
+				Probe:    t,
 			}},
 		})
 	}
@@ -144,23 +147,6 @@ func (h *Host) trackersOf(plugin string) []spec.Tracker {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.trackers[plugin]
-}
-
-// check makes one check of t, within its timeout.
-func (h *Host) check(ctx context.Context, t spec.Tracker) (check.State, string) {
-	h.mu.Lock()
-	s := h.plugins[t.Plugin]
-	h.mu.Unlock()
-	if s == nil {
-		return check.Unknown, "plugin " + t.Plugin + " is not started"
-	}
-	limited, cancel := context.WithTimeout(ctx, t.Timeout)
-	defer cancel()
-	r := s.check(limited, t)
-	if ctx.Err() == nil { // else nobody asks any more
-		h.record(t.Name, r)
-	}
-	return r.state(), r.Detail
 }
 
 // Run runs plugins and checks until ctx ends; then no process of a plugin is left.

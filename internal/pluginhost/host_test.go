@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hareconcile/hareconcile/internal/check"
+	"github.com/hareconcile/hareconcile/internal/rota"
 	"github.com/hareconcile/hareconcile/internal/spec"
 	"github.com/hareconcile/hareconcile/reconcile"
 )
@@ -252,4 +254,10 @@ func childrenOf(t *testing.T, parent int) (out []string) {
 		out = append(out, strings.Fields(string(b))...)
 	}
 	return out
+}
+
+// check makes one check.
+func (b *bench) check(ctx context.Context, t spec.Tracker) (s check.State, message string) {
+	b.look(ctx, []spec.Tracker{t}, func(as []rota.Answer) { s, message = as[0].State, as[0].Message })
+	return s, message
 }

@@ -43,6 +43,7 @@ type session struct {
 	host    *Host
 	want    want           // what it was started from
 	pushes  bool           // it serves Watch
+	asksAll bool           // it serves CheckAll
 	using   sync.WaitGroup // checks under way; added to under the supervisor's lock
 
 	mu        sync.Mutex
@@ -140,15 +141,11 @@ func (s *session) ask(ctx context.Context, t spec.Tracker) Report {
 
 // configure makes sure that the process has the instance for t, and returns its name.
 func (s *session) configure(ctx context.Context, t spec.Tracker) (id string, err error) {
-	config, secrets, err := resolve(secret.Dirs(), t.Config)
+	id, config, err := s.wanted(t)
 	if err != nil {
 		return "", err
 	}
-	s.secrets.learn(secrets)
-	id = instanceID(t.Name, config)
-	s.mu.Lock()
-	old := s.instances[t.Name]
-	s.mu.Unlock()
+	old := s.configured(t.Name)
 	if old == id {
 		return id, nil
 	}
@@ -174,6 +171,16 @@ func (s *session) configure(ctx context.Context, t spec.Tracker) (id string, err
 		s.heard(err)
 	}
 	return id, nil
+}
+
+// wanted returns the instance that a tracker should have, and its configuration with secrets.
+func (s *session) wanted(t spec.Tracker) (id string, config []byte, err error) {
+	config, secrets, err := resolve(secret.Dirs(), t.Config)
+	if err != nil {
+		return "", nil, err
+	}
+	s.secrets.learn(secrets)
+	return instanceID(t.Name, config), config, nil
 }
 
 // configured returns the instance of a tracker, or "".

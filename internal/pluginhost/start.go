@@ -103,7 +103,8 @@ func (s *supervisor) start(ctx context.Context) (*session, error) {
 		process: p, conn: conn, version: clip(info.Version), timing: s.host.timing, secrets: &s.sink.secrets,
 		hung: make(chan struct{}), instances: map[string]string{}, answered: time.Now(),
 		host: s.host, want: want{bin.id, lockText(locked.LockedPlugin, locked.there)},
-		pushes: slices.Contains(info.Features, "watch"), streams: map[string]*stream{},
+		pushes: slices.Contains(info.Features, proto.FeatureWatch), asksAll: slices.Contains(info.Features, proto.FeatureCheckAll),
+		streams: map[string]*stream{},
 	}
 	ses.output.Go(func() { drainOutput(ses.conn, s.sink) })
 	return ses, nil

@@ -93,8 +93,9 @@ func (s *supervisor) current() (ses *session, reason string) {
 	return s.session, s.reason
 }
 
-// check makes one check. Whatever goes wrong on the way to the plugin's verdict is unknown.
-func (s *supervisor) check(ctx context.Context, t spec.Tracker) Report {
+// check makes one check of each of ts and says what came of each. Whatever goes wrong on the
+// way to the plugin's verdict is unknown.
+func (s *supervisor) check(ctx context.Context, ts []spec.Tracker, say func(map[int]Report)) {
 	s.mu.Lock()
 	ses, reason, note := s.session, s.reason, s.note
 	if ses != nil {
@@ -102,15 +103,29 @@ func (s *supervisor) check(ctx context.Context, t spec.Tracker) Report {
 	}
 	s.mu.Unlock()
 	if ses == nil {
-		return silent("plugin " + s.name + " " + reason)
+		say(alike(len(ts), silent("plugin "+s.name+" "+reason)))
+		return
 	}
 	defer ses.using.Done()
-	r := ses.check(ctx, t)
-	r.Note = note
-	if id := ses.configured(t.Name); id != "" {
-		ses.watch(t, id)
+	ses.checkAll(ctx, ts, func(rs map[int]Report) {
+		for place, r := range rs {
+			r.Note = note
+			rs[place] = r
+			if id := ses.configured(ts[place].Name); id != "" {
+				ses.watch(ts[place], id)
+			}
+		}
+		say(rs)
+	})
+}
+
+// alike are n times the same report, by place.
+func alike(n int, r Report) map[int]Report {
+	out := make(map[int]Report, n)
+	for place := range n {
+		out[place] = r
 	}
-	return r
+	return out
 }
 
 // forgetOthers ends the instances of trackers that are not in ts.

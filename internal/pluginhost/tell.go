@@ -27,17 +27,19 @@ func (h *Host) report(tracker string) Report {
 	return h.reports[tracker]
 }
 
-// record keeps what was said of a tracker.
-func (h *Host) record(tracker string, r Report) {
+// record keeps what was said of trackers, by their places.
+func (h *Host) record(ts []spec.Tracker, rs map[int]Report) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.reports[tracker] = r
+	for place, r := range rs {
+		h.reports[ts[place].Name] = r
+	}
 }
 
 // push takes what a plugin said without being asked.
 func (h *Host) push(t spec.Tracker, r Report) {
 	r.Note = h.report(t.Name).Note
-	h.record(t.Name, r)
+	h.record([]spec.Tracker{t}, alike(1, r))
 	h.loop.Tell(t.Name, fingerprint(t), r.state(), r.Detail)
 }
 

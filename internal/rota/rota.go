@@ -1,5 +1,5 @@
-// Package rota runs checks on their schedule, each as a goroutine, and tells when a verdict
-// changes.
+// Package rota runs checks on their schedule, those that belong together as one goroutine, and
+// tells when a verdict changes.
 package rota
 
 import (
@@ -11,56 +11,68 @@ import (
 	"github.com/hareconcile/hareconcile/internal/check/watch"
 )
 
-// A Probe makes one sample. It must return soon after ctx ends.
-type Probe func(ctx context.Context) (s check.State, message string)
+// A Look makes one sample of each of ps, which are due at one moment and belong together, and
+// says once of each what was seen, from one goroutine. It must return soon after ctx ends.
+// What it did not speak of could not be measured.
+type Look[P any] func(ctx context.Context, ps []P, say func([]Answer))
 
-// What a Loop runs, and what it tells.
-type (
-	Check  = watch.Check[Probe]
-	Target = watch.Target[Probe]
-	Result = watch.Result
-	entry  = watch.Entry[Probe]
-)
+// An Answer is what was seen of one of several, by its place among them.
+type Answer struct {
+	Place   int
+	State   check.State
+	Message string
+}
+
+// What a Loop tells.
+type Result = watch.Result
 
 // A Loop runs the checks of a set of Targets. One goroutine, that of Run, owns its state.
-type Loop struct {
+type Loop[P any] struct {
 	limit   int
-	results chan Result // never closed; unbuffered: what waits is in outbox
-	done    chan sample // never closed; probes send, Run receives until none is left
+	look    Look[P]
+	results chan Result      // never closed; unbuffered: what waits is in outbox
+	done    chan []sample[P] // never closed; looks send, Run receives until none is left
 	wake    chan struct{}
 
 	mu   sync.Mutex
-	next []Target // what Set asked for, until Run takes it
+	next []watch.Target[P] // what Set asked for, until Run takes it
 	set  bool
 	told map[string]told // what Tell said, the last of each key, until Run takes it
 
 	// The rest belongs to Run.
 	start   time.Time
-	list    *watch.List[Probe]
-	running map[*entry]context.CancelFunc
-	ready   []*entry // due, waiting for one of the limit's places
+	list    *watch.List[P]
+	running map[*watch.Entry[P]]*batch
+	ready   []*watch.Entry[P] // due, waiting for one of the limit's places
 	outbox  watch.Outbox
 }
 
+// A batch is a look under way.
+type batch struct {
+	cancel context.CancelFunc
+	wanted int // samples that somebody wants
+}
+
 // New returns a Loop that makes at most limit samples at a time.
-func New(limit int) *Loop {
-	return &Loop{
+func New[P any](limit int, look Look[P]) *Loop[P] {
+	return &Loop[P]{
 		limit:   max(limit, 1),
+		look:    look,
 		results: make(chan Result),
-		done:    make(chan sample),
+		done:    make(chan []sample[P]),
 		wake:    make(chan struct{}, 1), // one pending wake-up says all there is to say
-		list:    watch.New[Probe](),
-		running: map[*entry]context.CancelFunc{},
+		list:    watch.New[P](),
+		running: map[*watch.Entry[P]]*batch{},
 	}
 }
 
 // Results returns the channel of verdicts. A reader that is late misses intermediate
 // verdicts of a Target, never its last one.
-func (l *Loop) Results() <-chan Result { return l.results }
+func (l *Loop[P]) Results() <-chan Result { return l.results }
 
 // Set replaces the Targets. Those that stayed the same keep their state and schedule.
 // It never blocks and may be called from any goroutine, also before Run.
-func (l *Loop) Set(ts []Target) {
+func (l *Loop[P]) Set(ts []watch.Target[P]) {
 	l.mu.Lock()
 	l.next, l.set = ts, true
 	l.mu.Unlock()
@@ -79,7 +91,7 @@ type told struct {
 
 // Tell takes what was seen to happen to a target's check without a sample: the last word on a
 // key before the loop gets to it counts. It never blocks and may be called from any goroutine.
-func (l *Loop) Tell(key, fingerprint string, s check.State, message string) {
+func (l *Loop[P]) Tell(key, fingerprint string, s check.State, message string) {
 	l.mu.Lock()
 	if l.told == nil {
 		l.told = map[string]told{}
@@ -93,7 +105,7 @@ func (l *Loop) Tell(key, fingerprint string, s check.State, message string) {
 }
 
 // hear takes in what Tell said.
-func (l *Loop) hear(all map[string]told) {
+func (l *Loop[P]) hear(all map[string]told) {
 	for key, t := range all {
 		if r, ok := l.list.Tell(key, t.fingerprint, watch.Sample{State: t.state, Message: t.message}, t.at); ok {
 			l.outbox.Put(r)
@@ -102,16 +114,16 @@ func (l *Loop) hear(all map[string]told) {
 }
 
 // Run makes samples until ctx ends and waits for those under way.
-func (l *Loop) Run(ctx context.Context) error {
+func (l *Loop[P]) Run(ctx context.Context) error {
 	l.start = time.Now()
-	probes, cancel := context.WithCancel(ctx)
+	looks, cancel := context.WithCancel(ctx)
 	defer l.drain()
 	defer cancel()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
 		l.take()
-		timer.Reset(l.begin(probes))
+		timer.Reset(l.begin(looks))
 		first, waiting := l.outbox.Head()
 		out := l.results
 		if !waiting {
@@ -122,23 +134,25 @@ func (l *Loop) Run(ctx context.Context) error {
 			return nil
 		case <-l.wake:
 		case <-timer.C:
-		case s := <-l.done:
-			l.finish(s)
+		case all := <-l.done:
+			l.finish(all)
 		case out <- first:
 			l.outbox.Sent(first)
 		}
 	}
 }
 
-// drain waits for the probes that are under way; their contexts have ended.
-func (l *Loop) drain() {
-	for range l.running {
-		<-l.done
+// drain waits for the looks that are under way; their contexts have ended.
+func (l *Loop[P]) drain() {
+	for len(l.running) > 0 {
+		for _, s := range <-l.done {
+			delete(l.running, s.entry)
+		}
 	}
 }
 
 // take puts the targets that Set asked for in force.
-func (l *Loop) take() {
+func (l *Loop[P]) take() {
 	l.mu.Lock()
 	next, set, told := l.next, l.set, l.told
 	l.next, l.set, l.told = nil, false, nil
@@ -152,8 +166,8 @@ func (l *Loop) take() {
 		if !l.list.Has(e.Key()) {
 			l.outbox.Forget(e.Key())
 		}
-		if cancel := l.running[e]; cancel != nil {
-			cancel()
+		if b := l.running[e]; b != nil {
+			b.forgo()
 		}
 	}
 	for _, r := range news {
@@ -163,41 +177,96 @@ func (l *Loop) take() {
 
 // begin starts the samples that are due, as far as there are places, and returns how long
 // there is nothing more to start. Set wakes the loop, so it need not be exact about never.
-func (l *Loop) begin(ctx context.Context) time.Duration {
+func (l *Loop[P]) begin(ctx context.Context) time.Duration {
 	now := time.Since(l.start)
 	for e := l.list.Next(now); e != nil; e = l.list.Next(now) {
 		l.ready = append(l.ready, e)
 	}
 	for len(l.ready) > 0 && len(l.running) < l.limit {
-		e := l.ready[0]
-		l.ready[0] = nil
-		l.ready = l.ready[1:]
-		if e.Gone() {
-			continue
+		if es := l.together(); len(es) > 0 {
+			l.send(ctx, es)
 		}
-		c, cancel := context.WithCancel(ctx)
-		l.running[e] = cancel
-		go func() {
-			defer cancel()
-			s, message := e.Probe(c)
-			l.done <- sample{e, s, message, time.Now()}
-		}()
 	}
 	return l.list.Wait(now, time.Hour)
 }
 
-// A sample is what a probe saw.
-type sample struct {
-	entry   *entry
-	state   check.State
-	message string
-	at      time.Time
+// together takes out of ready what is looked at with the first one, as far as there are places.
+func (l *Loop[P]) together() (es []*watch.Entry[P]) {
+	first := l.ready[0]
+	rest := l.ready[:0]
+	for _, e := range l.ready {
+		switch {
+		case e.Gone():
+		case e == first, e.Together != "" && e.Together == first.Together && len(l.running)+len(es) < l.limit:
+			es = append(es, e)
+		default:
+			rest = append(rest, e)
+		}
+	}
+	clear(l.ready[len(rest):])
+	l.ready = rest
+	return es
 }
 
-func (l *Loop) finish(s sample) {
-	delete(l.running, s.entry)
-	seen := watch.Sample{State: s.state, Message: s.message}
-	if r, ok := l.list.Finish(s.entry, seen, time.Since(l.start), s.at); ok {
-		l.outbox.Put(r)
+// send starts a look at es.
+func (l *Loop[P]) send(ctx context.Context, es []*watch.Entry[P]) {
+	ctx, cancel := context.WithCancel(ctx)
+	b := &batch{cancel, len(es)}
+	ps := make([]P, len(es))
+	for i, e := range es {
+		ps[i] = e.Probe
+		l.running[e] = b
+	}
+	go func() {
+		defer cancel()
+		said := make([]bool, len(es))
+		l.look(ctx, ps, func(as []Answer) {
+			out := make([]sample[P], 0, len(as))
+			for _, a := range as {
+				if !said[a.Place] {
+					said[a.Place] = true
+					out = append(out, sample[P]{es[a.Place], a, time.Now()})
+				}
+			}
+			if len(out) > 0 {
+				l.done <- out
+			}
+		})
+		var rest []sample[P]
+		for i, e := range es {
+			if !said[i] {
+				rest = append(rest, sample[P]{e, Answer{i, check.Unknown, "nothing was measured"}, time.Now()})
+			}
+		}
+		if len(rest) > 0 {
+			l.done <- rest
+		}
+	}()
+}
+
+// forgo ends a look that nobody wants any more.
+func (b *batch) forgo() {
+	if b.wanted--; b.wanted == 0 {
+		b.cancel()
+	}
+}
+
+// A sample is what a look saw.
+type sample[P any] struct {
+	entry  *watch.Entry[P]
+	answer Answer
+	at     time.Time
+}
+
+func (l *Loop[P]) finish(all []sample[P]) {
+	for _, s := range all {
+		if !s.entry.Gone() { // else it was forgone
+			l.running[s.entry].forgo()
+		}
+		delete(l.running, s.entry)
+		seen := watch.Sample{State: s.answer.State, Message: s.answer.Message}
+		if r, ok := l.list.Finish(s.entry, seen, time.Since(l.start), s.at); ok {
+			l.outbox.Put(r)
+		}
 	}
 }

@@ -3,6 +3,7 @@ package rota
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -11,7 +12,26 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/hareconcile/hareconcile/internal/check"
+	"github.com/hareconcile/hareconcile/internal/check/watch"
 )
+
+// A probe looks at one thing.
+type probe func(ctx context.Context) (check.State, string)
+
+type (
+	Check  = watch.Check[probe]
+	Target = watch.Target[probe]
+)
+
+// newLoop returns a loop whose probes that belong together run one after the other.
+func newLoop(limit int) *Loop[probe] {
+	return New(limit, func(ctx context.Context, ps []probe, say func([]Answer)) {
+		for place, p := range ps {
+			s, message := p(ctx)
+			say([]Answer{{place, s, message}})
+		}
+	})
+}
 
 // A subject is something that can be up, down or beyond measuring.
 type subject struct {
@@ -47,7 +67,7 @@ func (s *subject) check() Check {
 }
 
 // run runs a loop in the test's bubble and returns a function that takes what was reported.
-func run(t *testing.T, l *Loop) (read func() []string) {
+func run(t *testing.T, l *Loop[probe]) (read func() []string) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
@@ -85,7 +105,7 @@ func want(t *testing.T, got []string, want ...string) {
 func TestVerdictsFollowTheSubject(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSubject(check.Up)
-		l := New(4)
+		l := newLoop(4)
 		l.Set([]Target{{Key: "a", Checks: []Check{s.check()}}})
 		read := run(t, l)
 		want(t, read())
@@ -107,7 +127,7 @@ func TestVerdictsFollowTheSubject(t *testing.T) {
 func TestInitialVerdictIsConfirmedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSubject(check.Up)
-		l := New(4)
+		l := newLoop(4)
 		l.Set([]Target{{Key: "a", Checks: []Check{s.check()}, Initial: check.Up}})
 		read := run(t, l)
 		pass(10 * time.Second)
@@ -120,7 +140,7 @@ func TestAllChecksMustPass(t *testing.T) {
 		one, two := newSubject(check.Up), newSubject(check.Up)
 		c2 := two.check()
 		c2.Fingerprint = "other"
-		l := New(4)
+		l := newLoop(4)
 		l.Set([]Target{{Key: "a", Checks: []Check{one.check(), c2}}})
 		read := run(t, l)
 		pass(4 * time.Second)
@@ -143,7 +163,7 @@ func TestSetKeepsWhatStayedTheSame(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSubject(check.Up)
 		a := Target{Key: "a", Subject: "192.0.2.1", Checks: []Check{s.check()}}
-		l := New(4)
+		l := newLoop(4)
 		l.Set([]Target{a})
 		read := run(t, l)
 		pass(2 * time.Second)
@@ -171,7 +191,7 @@ func TestAnotherSubjectIsUnknown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSubject(check.Up)
 		a := Target{Key: "a", Subject: "192.0.2.1", Checks: []Check{s.check()}}
-		l := New(4)
+		l := newLoop(4)
 		l.Set([]Target{a})
 		read := run(t, l)
 		pass(2 * time.Second)
@@ -188,7 +208,7 @@ func TestRemovedTargetsAreCancelled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSubject(check.Up)
 		s.took = time.Hour
-		l := New(4)
+		l := newLoop(4)
 		l.Set([]Target{{Key: "a", Checks: []Check{s.check()}, Initial: check.Up}})
 		read := run(t, l)
 		pass(time.Second)
@@ -207,7 +227,7 @@ func TestRemovedTargetsAreCancelled(t *testing.T) {
 func TestConcurrencyIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var now, most atomic.Int64
-		probe := func(ctx context.Context) (check.State, string) {
+		look := func(ctx context.Context) (check.State, string) {
 			most.Store(max(most.Load(), now.Add(1)))
 			defer now.Add(-1)
 			select {
@@ -218,9 +238,9 @@ func TestConcurrencyIsBounded(t *testing.T) {
 		}
 		var ts []Target
 		for i := range 200 {
-			ts = append(ts, Target{Key: fmt.Sprint(i), Checks: []Check{{Interval: time.Second, Probe: probe}}})
+			ts = append(ts, Target{Key: fmt.Sprint(i), Checks: []Check{{Interval: time.Second, Probe: look}}})
 		}
-		l := New(7)
+		l := newLoop(7)
 		l.Set(ts)
 		read := run(t, l)
 		pass(10 * time.Second)
@@ -238,7 +258,7 @@ func TestManyTargetsAreSpreadOverTheInterval(t *testing.T) {
 		const n, interval = 2000, 10 * time.Second
 		var bySecond [30]atomic.Int64
 		begin := time.Now()
-		probe := func(context.Context) (check.State, string) {
+		look := func(context.Context) (check.State, string) {
 			if i := int(time.Since(begin) / time.Second); i < len(bySecond) {
 				bySecond[i].Add(1)
 			}
@@ -248,10 +268,10 @@ func TestManyTargetsAreSpreadOverTheInterval(t *testing.T) {
 		for i := range n {
 			ts = append(ts, Target{
 				Key: fmt.Sprintf("web/rs%d", i), Initial: check.Up,
-				Checks: []Check{{Interval: interval, Rules: check.Rules{Rise: 1, Fall: 1}, Probe: probe}},
+				Checks: []Check{{Interval: interval, Rules: check.Rules{Rise: 1, Fall: 1}, Probe: look}},
 			})
 		}
-		l := New(n)
+		l := newLoop(n)
 		l.Set(ts)
 		read := run(t, l)
 		pass(time.Duration(len(bySecond)) * time.Second)
@@ -275,7 +295,7 @@ func TestManyTargetsAreSpreadOverTheInterval(t *testing.T) {
 func TestReaderThatIsLateSeesTheLastVerdict(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSubject(check.Up)
-		l := New(4)
+		l := newLoop(4)
 		l.Set([]Target{{Key: "a", Checks: []Check{s.check()}}})
 		read := run(t, l)
 		for _, v := range []check.State{check.Down, check.Up, check.Down} {
@@ -284,5 +304,58 @@ func TestReaderThatIsLateSeesTheLastVerdict(t *testing.T) {
 		}
 		pass(3 * time.Second)
 		want(t, read(), `a "down" is down`)
+	})
+}
+
+// TestWhatBelongsTogetherIsLookedAtTogether: at one moment, in one look, which may leave some
+// out; the places of the limit bound it.
+func TestWhatBelongsTogetherIsLookedAtTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sizes := map[int]int{}
+		var moments []time.Duration
+		began := time.Now()
+		l := New(6, func(ctx context.Context, ps []probe, say func([]Answer)) {
+			sizes[len(ps)]++
+			moments = append(moments, time.Since(began)%time.Second)
+			var all []Answer
+			for place := range ps[1:] {
+				all = append(all, Answer{place, check.Up, "is up"}, Answer{place, check.Down, "said twice"})
+			}
+			say(all)
+		})
+		var ts []Target
+		for i := range 8 {
+			c := Check{Interval: time.Second, Rules: check.Rules{Rise: 1, Fall: 1}, Together: "a"}
+			ts = append(ts, Target{Key: fmt.Sprint(i), Checks: []Check{c}})
+		}
+		l.Set(ts)
+		read := run(t, l)
+		pass(time.Second - 1)
+		up := 0
+		for _, r := range read() {
+			if strings.Contains(r, `"up" is up`) {
+				up++
+			}
+		}
+		if up != 6 {
+			t.Errorf("%d are up, want the six that were spoken of", up)
+		}
+		pass(9 * time.Second)
+		if sizes[6] != 10 || sizes[2] != 10 || len(sizes) != 2 {
+			t.Errorf("looks by their size: %v, want ten of six and of two", sizes)
+		}
+		for _, m := range moments {
+			if m != moments[0] {
+				t.Errorf("looks at %v, want one moment", moments)
+			}
+		}
+		read()
+		l.Set(ts[:1])
+		pass(2 * time.Second)
+		l.Set(nil)
+		pass(time.Second)
+		if len(l.running) != 0 {
+			t.Errorf("%d samples are under way", len(l.running))
+		}
 	})
 }

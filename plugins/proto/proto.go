@@ -16,6 +16,12 @@ const (
 	BinaryPrefix = "hareconcile-plugin-"
 )
 
+// What a plugin may serve beside what it has to, as its Info names it.
+const (
+	FeatureWatch    = "watch"
+	FeatureCheckAll = "check_all"
+)
+
 // ReattachKey is the environment variable that says where plugins are that were started
 // with -debug: a JSON object of Reattach by plugin. The agent ignores it.
 const ReattachKey = "HARECONCILE_REATTACH_PLUGINS"

@@ -9,7 +9,6 @@ import (
 	"runtime/debug"
 	"strings"
 	"sync/atomic"
-	"time"
 )
 
 // A diagnostic is one mistake in a configuration.
@@ -54,37 +53,10 @@ type instance struct {
 	busy atomic.Bool
 }
 
-// defaultTimeout bounds a check of a host that named no deadline.
-const defaultTimeout = 10 * time.Second
-
-// check makes one check. Of the time until ctx ends the plugin's code may use 80 %; if it
-// has not returned after 90 %, it is left behind and the answer is Unknown, so that a
-// stuck check never looks like a dead plugin.
-func (i *instance) check(ctx context.Context) Result {
-	left := defaultTimeout
-	if d, ok := ctx.Deadline(); ok {
-		left = time.Until(d)
-	}
-	if !i.busy.CompareAndSwap(false, true) {
-		return Result{Status: Unknown, Code: CodeBusy, Detail: "the previous check has not returned"}
-	}
-	inner, cancel := context.WithTimeout(ctx, left*8/10)
-	done := make(chan Result, 1) // the result of a check that was left behind is dropped
-	go func() {
-		defer i.busy.Store(false)
-		defer cancel()
-		done <- i.once(inner)
-	}()
-	late := time.NewTimer(left * 9 / 10)
-	defer late.Stop()
-	select {
-	case r := <-done:
-		return r
-	case <-late.C:
-		return Result{Status: Unknown, Code: CodeDeadline, Detail: fmt.Sprintf("no result within %v", (left * 9 / 10).Round(time.Millisecond))}
-	case <-ctx.Done():
-		return Result{Status: Unknown, Code: CodeCancelled, Detail: "the check was cancelled"}
-	}
+// check makes one check.
+func (i *instance) check(ctx context.Context) (r Result) {
+	checkAll(ctx, []*instance{i}, 0, func(ready []answer) { r = ready[0].result })
+	return r
 }
 
 func (i *instance) once(ctx context.Context) (r Result) {

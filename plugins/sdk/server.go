@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/go-plugin"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	googleproto "google.golang.org/protobuf/proto"
 
 	"github.com/hareconcile/hareconcile/plugins/proto"
 	pluginv1 "github.com/hareconcile/hareconcile/plugins/proto/hareconcile/plugin/v1"
@@ -79,7 +81,8 @@ type server struct {
 // Info implements pluginv1.PluginServer.
 func (s *server) Info(context.Context, *pluginv1.InfoRequest) (*pluginv1.InfoResponse, error) {
 	return &pluginv1.InfoResponse{
-		Name: s.config.Name, Version: s.config.Version, Types: []string{"track"}, Features: []string{"watch"},
+		Name: s.config.Name, Version: s.config.Version, Types: []string{"track"},
+		Features: []string{proto.FeatureWatch, proto.FeatureCheckAll},
 	}, nil
 }
 
@@ -140,6 +143,48 @@ func (s *server) Check(ctx context.Context, r *pluginv1.CheckRequest) (*pluginv1
 		return nil, err
 	}
 	return message(i.check(ctx)), nil
+}
+
+// What CheckAll sends at a time: what is ready within gather of each other, and not much more
+// than fullMessage, of which a host takes the double.
+const (
+	gather      = 3 * time.Millisecond
+	fullMessage = 32 << 10 // bytes
+)
+
+// CheckAll implements pluginv1.TrackServer.
+func (s *server) CheckAll(r *pluginv1.CheckAllRequest, stream grpc.ServerStreamingServer[pluginv1.CheckAllResponse]) (err error) {
+	var all []*instance
+	var places []uint32 // of all in the request
+	out := &pluginv1.CheckAllResponse{}
+	for place, name := range r.Instances[:min(len(r.Instances), maxInstances)] {
+		if i, err := s.instance(name); err == nil {
+			all, places = append(all, i), append(places, uint32(place))
+		} else {
+			out.Answers = append(out.Answers, &pluginv1.Answer{Place: uint32(place)})
+		}
+	}
+	size := 0
+	send := func() {
+		if err == nil && len(out.Answers) > 0 {
+			err = stream.Send(out)
+		}
+		out, size = &pluginv1.CheckAllResponse{}, 0
+	}
+	checkAll(stream.Context(), all, gather, func(ready []answer) {
+		for _, a := range ready {
+			m := message(a.result)
+			more := googleproto.Size(m)
+			if size > 0 && size+more > fullMessage {
+				send()
+			}
+			size += more
+			out.Answers = append(out.Answers, &pluginv1.Answer{Place: places[a.place], Response: m})
+		}
+		send()
+	})
+	send()
+	return err
 }
 
 // Watch implements pluginv1.TrackServer.

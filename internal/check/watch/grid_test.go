@@ -176,3 +176,31 @@ func TestPushedChecksHaveNoBeat(t *testing.T) {
 		t.Errorf("the grid has %d beats, want 100", n)
 	}
 }
+
+// TestWhatBelongsTogetherHasOneBeat, whoever comes and goes, and takes one place in the grid.
+func TestWhatBelongsTogetherHasOneBeat(t *testing.T) {
+	l := New[string]()
+	ts := crowd(20, one("a"))
+	for i := range ts {
+		ts[i].Checks[0].Together = "plugin"
+	}
+	now, beat := time.Duration(0), time.Duration(-1)
+	for _, some := range [][]Target[string]{ts[:10], ts[5:], ts[:1], ts} {
+		l.Set(some, now, time.Time{})
+		for key, at := range beats(l, now, now+time.Second-1, always('u', 0)) {
+			if beat < 0 {
+				beat = at[0]
+			}
+			if len(at) != 1 || at[0]%time.Second != beat {
+				t.Errorf("%s of %d has its sample at %v, want one at %v", key, len(some), at, beat)
+			}
+		}
+		if n := l.grids[time.Second].Len(); n != 1 {
+			t.Errorf("%d of them take %d places in the grid, want 1", len(some), n)
+		}
+		now += time.Second
+	}
+	if l.Set(nil, now, time.Time{}); len(l.grids)+len(l.common) != 0 {
+		t.Errorf("%d grids and %d beats are kept for nobody", len(l.grids), len(l.common))
+	}
+}

@@ -12,12 +12,25 @@ type List[P any] struct {
 	targets map[string]*target[P]
 	queue   due.Queue[*Entry[P]]
 	grids   map[time.Duration]*check.Grid // by interval
+	common  map[common]*shared
 	skipped uint64
+}
+
+// A common is what checks have that share their beats.
+type common struct {
+	together string
+	interval time.Duration
+}
+
+// A shared is a beat in a grid that several entries have.
+type shared struct {
+	beat check.Schedule
+	n    int
 }
 
 // New returns a List without Targets.
 func New[P any]() *List[P] {
-	return &List[P]{targets: map[string]*target[P]{}, grids: map[time.Duration]*check.Grid{}}
+	return &List[P]{targets: map[string]*target[P]{}, grids: map[time.Duration]*check.Grid{}, common: map[common]*shared{}}
 }
 
 // Skipped returns how many samples were passed over since they were far too late.
@@ -93,23 +106,48 @@ func (l *List[P]) place(e *Entry[P], now time.Duration) {
 
 // takeBeat lays the beats of an entry into the grid of its interval.
 func (l *List[P]) takeBeat(e *Entry[P]) {
-	g := l.grids[e.Interval]
-	if g == nil {
-		g = check.NewGrid(e.Interval)
-		l.grids[e.Interval] = g
-	}
 	key := e.target.Key + " " + e.Fingerprint
-	e.beat = g.Take(key).Wandering(e.Jitter)
+	if e.Together != "" {
+		key = e.Together
+	}
+	e.beat = l.share(e, key).Wandering(e.Jitter)
 	e.first = e.beat
 	if e.offBeat = e.Interval > soon; e.offBeat {
 		e.first = check.NewSchedule(key, soon)
 	}
 }
 
-// giveBeat takes them out.
+// share returns the beat of an entry in the grid of its interval: one of its own, or the one
+// that others have already.
+func (l *List[P]) share(e *Entry[P], key string) check.Schedule {
+	g := l.grids[e.Interval]
+	if g == nil {
+		g = check.NewGrid(e.Interval)
+		l.grids[e.Interval] = g
+	}
+	if e.Together == "" {
+		return g.Take(key)
+	}
+	s := l.common[common{e.Together, e.Interval}]
+	if s == nil {
+		s = &shared{beat: g.Take(key)}
+		l.common[common{e.Together, e.Interval}] = s
+	}
+	s.n++
+	return s.beat
+}
+
+// giveBeat takes them out, if they are nobody else's.
 func (l *List[P]) giveBeat(e *Entry[P]) {
 	if !e.placed {
 		return
+	}
+	if e.Together != "" {
+		c := common{e.Together, e.Interval}
+		if l.common[c].n--; l.common[c].n > 0 {
+			return
+		}
+		delete(l.common, c)
 	}
 	g := l.grids[e.Interval]
 	if g.Give(e.beat); g.Len() == 0 {

@@ -21,6 +21,9 @@ type Check[P any] struct {
 	Retry  time.Duration
 	Jitter int // percent of Interval by which beats wander
 	Rules  check.Rules
+	// Together, if not empty, is a word that checks have in common whose beats are the same, if
+	// their intervals are: it is cheaper to make their samples at one moment.
+	Together string
 	// Pushed means that samples come by Report alone: the check is never due.
 	Pushed bool
 	Probe  P
@@ -29,7 +32,7 @@ type Check[P any] struct {
 // same reports whether a's samples and their count go on for b.
 func same[P any](a, b Check[P]) bool {
 	return a.Fingerprint == b.Fingerprint && a.Interval == b.Interval && a.Retry == b.Retry &&
-		a.Jitter == b.Jitter && a.Rules == b.Rules && a.Pushed == b.Pushed
+		a.Jitter == b.Jitter && a.Rules == b.Rules && a.Together == b.Together && a.Pushed == b.Pushed
 }
 
 // A Target is what one verdict is about: it is up while all of its checks are up and down

@@ -168,6 +168,150 @@ func (x *WatchRequest) GetInstance() string {
 	return ""
 }
 
+type CheckAllRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Instances that Configure made, each once.
+	Instances     []string `protobuf:"bytes,1,rep,name=instances,proto3" json:"instances,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CheckAllRequest) Reset() {
+	*x = CheckAllRequest{}
+	mi := &file_hareconcile_plugin_v1_track_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CheckAllRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CheckAllRequest) ProtoMessage() {}
+
+func (x *CheckAllRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hareconcile_plugin_v1_track_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CheckAllRequest.ProtoReflect.Descriptor instead.
+func (*CheckAllRequest) Descriptor() ([]byte, []int) {
+	return file_hareconcile_plugin_v1_track_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *CheckAllRequest) GetInstances() []string {
+	if x != nil {
+		return x.Instances
+	}
+	return nil
+}
+
+type CheckAllResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Answers       []*Answer              `protobuf:"bytes,1,rep,name=answers,proto3" json:"answers,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CheckAllResponse) Reset() {
+	*x = CheckAllResponse{}
+	mi := &file_hareconcile_plugin_v1_track_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CheckAllResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CheckAllResponse) ProtoMessage() {}
+
+func (x *CheckAllResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hareconcile_plugin_v1_track_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CheckAllResponse.ProtoReflect.Descriptor instead.
+func (*CheckAllResponse) Descriptor() ([]byte, []int) {
+	return file_hareconcile_plugin_v1_track_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *CheckAllResponse) GetAnswers() []*Answer {
+	if x != nil {
+		return x.Answers
+	}
+	return nil
+}
+
+// Answer is what CheckAll says of one instance.
+type Answer struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its place in CheckAllRequest.instances, from 0.
+	Place uint32 `protobuf:"varint,1,opt,name=place,proto3" json:"place,omitempty"`
+	// Missing if there is no such instance.
+	Response      *CheckResponse `protobuf:"bytes,2,opt,name=response,proto3" json:"response,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Answer) Reset() {
+	*x = Answer{}
+	mi := &file_hareconcile_plugin_v1_track_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Answer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Answer) ProtoMessage() {}
+
+func (x *Answer) ProtoReflect() protoreflect.Message {
+	mi := &file_hareconcile_plugin_v1_track_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Answer.ProtoReflect.Descriptor instead.
+func (*Answer) Descriptor() ([]byte, []int) {
+	return file_hareconcile_plugin_v1_track_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Answer) GetPlace() uint32 {
+	if x != nil {
+		return x.Place
+	}
+	return 0
+}
+
+func (x *Answer) GetResponse() *CheckResponse {
+	if x != nil {
+		return x.Response
+	}
+	return nil
+}
+
 type CheckResponse struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Status Status                 `protobuf:"varint,1,opt,name=status,proto3,enum=hareconcile.plugin.v1.Status" json:"status,omitempty"`
@@ -189,7 +333,7 @@ type CheckResponse struct {
 
 func (x *CheckResponse) Reset() {
 	*x = CheckResponse{}
-	mi := &file_hareconcile_plugin_v1_track_proto_msgTypes[2]
+	mi := &file_hareconcile_plugin_v1_track_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -201,7 +345,7 @@ func (x *CheckResponse) String() string {
 func (*CheckResponse) ProtoMessage() {}
 
 func (x *CheckResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hareconcile_plugin_v1_track_proto_msgTypes[2]
+	mi := &file_hareconcile_plugin_v1_track_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -214,7 +358,7 @@ func (x *CheckResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckResponse.ProtoReflect.Descriptor instead.
 func (*CheckResponse) Descriptor() ([]byte, []int) {
-	return file_hareconcile_plugin_v1_track_proto_rawDescGZIP(), []int{2}
+	return file_hareconcile_plugin_v1_track_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *CheckResponse) GetStatus() Status {
@@ -274,7 +418,7 @@ type Part struct {
 
 func (x *Part) Reset() {
 	*x = Part{}
-	mi := &file_hareconcile_plugin_v1_track_proto_msgTypes[3]
+	mi := &file_hareconcile_plugin_v1_track_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -286,7 +430,7 @@ func (x *Part) String() string {
 func (*Part) ProtoMessage() {}
 
 func (x *Part) ProtoReflect() protoreflect.Message {
-	mi := &file_hareconcile_plugin_v1_track_proto_msgTypes[3]
+	mi := &file_hareconcile_plugin_v1_track_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -299,7 +443,7 @@ func (x *Part) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Part.ProtoReflect.Descriptor instead.
 func (*Part) Descriptor() ([]byte, []int) {
-	return file_hareconcile_plugin_v1_track_proto_rawDescGZIP(), []int{3}
+	return file_hareconcile_plugin_v1_track_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Part) GetName() string {
@@ -338,7 +482,14 @@ const file_hareconcile_plugin_v1_track_proto_rawDesc = "" +
 	"\fCheckRequest\x12\x1a\n" +
 	"\binstance\x18\x01 \x01(\tR\binstance\"*\n" +
 	"\fWatchRequest\x12\x1a\n" +
-	"\binstance\x18\x01 \x01(\tR\binstance\"\xaf\x03\n" +
+	"\binstance\x18\x01 \x01(\tR\binstance\"/\n" +
+	"\x0fCheckAllRequest\x12\x1c\n" +
+	"\tinstances\x18\x01 \x03(\tR\tinstances\"K\n" +
+	"\x10CheckAllResponse\x127\n" +
+	"\aanswers\x18\x01 \x03(\v2\x1d.hareconcile.plugin.v1.AnswerR\aanswers\"`\n" +
+	"\x06Answer\x12\x14\n" +
+	"\x05place\x18\x01 \x01(\rR\x05place\x12@\n" +
+	"\bresponse\x18\x02 \x01(\v2$.hareconcile.plugin.v1.CheckResponseR\bresponse\"\xaf\x03\n" +
 	"\rCheckResponse\x125\n" +
 	"\x06status\x18\x01 \x01(\x0e2\x1d.hareconcile.plugin.v1.StatusR\x06status\x12\x16\n" +
 	"\x06detail\x18\x02 \x01(\tR\x06detail\x12\x12\n" +
@@ -362,10 +513,11 @@ const file_hareconcile_plugin_v1_track_proto_rawDesc = "" +
 	"\x0eSTATUS_UNKNOWN\x10\x00\x12\x0f\n" +
 	"\vSTATUS_PASS\x10\x01\x12\x0f\n" +
 	"\vSTATUS_WARN\x10\x02\x12\x0f\n" +
-	"\vSTATUS_FAIL\x10\x032\xb1\x01\n" +
+	"\vSTATUS_FAIL\x10\x032\x90\x02\n" +
 	"\x05Track\x12R\n" +
 	"\x05Check\x12#.hareconcile.plugin.v1.CheckRequest\x1a$.hareconcile.plugin.v1.CheckResponse\x12T\n" +
-	"\x05Watch\x12#.hareconcile.plugin.v1.WatchRequest\x1a$.hareconcile.plugin.v1.CheckResponse0\x01BQZOgithub.com/hareconcile/hareconcile/plugins/proto/hareconcile/plugin/v1;pluginv1b\x06proto3"
+	"\x05Watch\x12#.hareconcile.plugin.v1.WatchRequest\x1a$.hareconcile.plugin.v1.CheckResponse0\x01\x12]\n" +
+	"\bCheckAll\x12&.hareconcile.plugin.v1.CheckAllRequest\x1a'.hareconcile.plugin.v1.CheckAllResponse0\x01BQZOgithub.com/hareconcile/hareconcile/plugins/proto/hareconcile/plugin/v1;pluginv1b\x06proto3"
 
 var (
 	file_hareconcile_plugin_v1_track_proto_rawDescOnce sync.Once
@@ -380,31 +532,38 @@ func file_hareconcile_plugin_v1_track_proto_rawDescGZIP() []byte {
 }
 
 var file_hareconcile_plugin_v1_track_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_hareconcile_plugin_v1_track_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_hareconcile_plugin_v1_track_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_hareconcile_plugin_v1_track_proto_goTypes = []any{
-	(Status)(0),           // 0: hareconcile.plugin.v1.Status
-	(*CheckRequest)(nil),  // 1: hareconcile.plugin.v1.CheckRequest
-	(*WatchRequest)(nil),  // 2: hareconcile.plugin.v1.WatchRequest
-	(*CheckResponse)(nil), // 3: hareconcile.plugin.v1.CheckResponse
-	(*Part)(nil),          // 4: hareconcile.plugin.v1.Part
-	nil,                   // 5: hareconcile.plugin.v1.CheckResponse.MetricsEntry
-	nil,                   // 6: hareconcile.plugin.v1.CheckResponse.FactsEntry
+	(Status)(0),              // 0: hareconcile.plugin.v1.Status
+	(*CheckRequest)(nil),     // 1: hareconcile.plugin.v1.CheckRequest
+	(*WatchRequest)(nil),     // 2: hareconcile.plugin.v1.WatchRequest
+	(*CheckAllRequest)(nil),  // 3: hareconcile.plugin.v1.CheckAllRequest
+	(*CheckAllResponse)(nil), // 4: hareconcile.plugin.v1.CheckAllResponse
+	(*Answer)(nil),           // 5: hareconcile.plugin.v1.Answer
+	(*CheckResponse)(nil),    // 6: hareconcile.plugin.v1.CheckResponse
+	(*Part)(nil),             // 7: hareconcile.plugin.v1.Part
+	nil,                      // 8: hareconcile.plugin.v1.CheckResponse.MetricsEntry
+	nil,                      // 9: hareconcile.plugin.v1.CheckResponse.FactsEntry
 }
 var file_hareconcile_plugin_v1_track_proto_depIdxs = []int32{
-	0, // 0: hareconcile.plugin.v1.CheckResponse.status:type_name -> hareconcile.plugin.v1.Status
-	4, // 1: hareconcile.plugin.v1.CheckResponse.parts:type_name -> hareconcile.plugin.v1.Part
-	5, // 2: hareconcile.plugin.v1.CheckResponse.metrics:type_name -> hareconcile.plugin.v1.CheckResponse.MetricsEntry
-	6, // 3: hareconcile.plugin.v1.CheckResponse.facts:type_name -> hareconcile.plugin.v1.CheckResponse.FactsEntry
-	0, // 4: hareconcile.plugin.v1.Part.status:type_name -> hareconcile.plugin.v1.Status
-	1, // 5: hareconcile.plugin.v1.Track.Check:input_type -> hareconcile.plugin.v1.CheckRequest
-	2, // 6: hareconcile.plugin.v1.Track.Watch:input_type -> hareconcile.plugin.v1.WatchRequest
-	3, // 7: hareconcile.plugin.v1.Track.Check:output_type -> hareconcile.plugin.v1.CheckResponse
-	3, // 8: hareconcile.plugin.v1.Track.Watch:output_type -> hareconcile.plugin.v1.CheckResponse
-	7, // [7:9] is the sub-list for method output_type
-	5, // [5:7] is the sub-list for method input_type
-	5, // [5:5] is the sub-list for extension type_name
-	5, // [5:5] is the sub-list for extension extendee
-	0, // [0:5] is the sub-list for field type_name
+	5,  // 0: hareconcile.plugin.v1.CheckAllResponse.answers:type_name -> hareconcile.plugin.v1.Answer
+	6,  // 1: hareconcile.plugin.v1.Answer.response:type_name -> hareconcile.plugin.v1.CheckResponse
+	0,  // 2: hareconcile.plugin.v1.CheckResponse.status:type_name -> hareconcile.plugin.v1.Status
+	7,  // 3: hareconcile.plugin.v1.CheckResponse.parts:type_name -> hareconcile.plugin.v1.Part
+	8,  // 4: hareconcile.plugin.v1.CheckResponse.metrics:type_name -> hareconcile.plugin.v1.CheckResponse.MetricsEntry
+	9,  // 5: hareconcile.plugin.v1.CheckResponse.facts:type_name -> hareconcile.plugin.v1.CheckResponse.FactsEntry
+	0,  // 6: hareconcile.plugin.v1.Part.status:type_name -> hareconcile.plugin.v1.Status
+	1,  // 7: hareconcile.plugin.v1.Track.Check:input_type -> hareconcile.plugin.v1.CheckRequest
+	2,  // 8: hareconcile.plugin.v1.Track.Watch:input_type -> hareconcile.plugin.v1.WatchRequest
+	3,  // 9: hareconcile.plugin.v1.Track.CheckAll:input_type -> hareconcile.plugin.v1.CheckAllRequest
+	6,  // 10: hareconcile.plugin.v1.Track.Check:output_type -> hareconcile.plugin.v1.CheckResponse
+	6,  // 11: hareconcile.plugin.v1.Track.Watch:output_type -> hareconcile.plugin.v1.CheckResponse
+	4,  // 12: hareconcile.plugin.v1.Track.CheckAll:output_type -> hareconcile.plugin.v1.CheckAllResponse
+	10, // [10:13] is the sub-list for method output_type
+	7,  // [7:10] is the sub-list for method input_type
+	7,  // [7:7] is the sub-list for extension type_name
+	7,  // [7:7] is the sub-list for extension extendee
+	0,  // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_hareconcile_plugin_v1_track_proto_init() }
@@ -418,7 +577,7 @@ func file_hareconcile_plugin_v1_track_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hareconcile_plugin_v1_track_proto_rawDesc), len(file_hareconcile_plugin_v1_track_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   6,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

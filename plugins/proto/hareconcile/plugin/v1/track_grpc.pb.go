@@ -19,8 +19,9 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	Track_Check_FullMethodName = "/hareconcile.plugin.v1.Track/Check"
-	Track_Watch_FullMethodName = "/hareconcile.plugin.v1.Track/Watch"
+	Track_Check_FullMethodName    = "/hareconcile.plugin.v1.Track/Check"
+	Track_Watch_FullMethodName    = "/hareconcile.plugin.v1.Track/Watch"
+	Track_CheckAll_FullMethodName = "/hareconcile.plugin.v1.Track/CheckAll"
 )
 
 // TrackClient is the client API for Track service.
@@ -36,6 +37,10 @@ type TrackClient interface {
 	// (FAILED_PRECONDITION). What it sends is what Check would answer at that moment; the host
 	// goes on asking Check meanwhile.
 	Watch(ctx context.Context, in *WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[CheckResponse], error)
+	// CheckAll is Check of several instances at the same time, each within the call's deadline.
+	// It answers once about each, as soon as that is known, in few messages. A plugin that serves
+	// it has "check_all" among its features; others are asked by Check.
+	CheckAll(ctx context.Context, in *CheckAllRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[CheckAllResponse], error)
 }
 
 type trackClient struct {
@@ -75,6 +80,25 @@ func (c *trackClient) Watch(ctx context.Context, in *WatchRequest, opts ...grpc.
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Track_WatchClient = grpc.ServerStreamingClient[CheckResponse]
 
+func (c *trackClient) CheckAll(ctx context.Context, in *CheckAllRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[CheckAllResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Track_ServiceDesc.Streams[1], Track_CheckAll_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[CheckAllRequest, CheckAllResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Track_CheckAllClient = grpc.ServerStreamingClient[CheckAllResponse]
+
 // TrackServer is the server API for Track service.
 // All implementations must embed UnimplementedTrackServer
 // for forward compatibility.
@@ -88,6 +112,10 @@ type TrackServer interface {
 	// (FAILED_PRECONDITION). What it sends is what Check would answer at that moment; the host
 	// goes on asking Check meanwhile.
 	Watch(*WatchRequest, grpc.ServerStreamingServer[CheckResponse]) error
+	// CheckAll is Check of several instances at the same time, each within the call's deadline.
+	// It answers once about each, as soon as that is known, in few messages. A plugin that serves
+	// it has "check_all" among its features; others are asked by Check.
+	CheckAll(*CheckAllRequest, grpc.ServerStreamingServer[CheckAllResponse]) error
 	mustEmbedUnimplementedTrackServer()
 }
 
@@ -103,6 +131,9 @@ func (UnimplementedTrackServer) Check(context.Context, *CheckRequest) (*CheckRes
 }
 func (UnimplementedTrackServer) Watch(*WatchRequest, grpc.ServerStreamingServer[CheckResponse]) error {
 	return status.Error(codes.Unimplemented, "method Watch not implemented")
+}
+func (UnimplementedTrackServer) CheckAll(*CheckAllRequest, grpc.ServerStreamingServer[CheckAllResponse]) error {
+	return status.Error(codes.Unimplemented, "method CheckAll not implemented")
 }
 func (UnimplementedTrackServer) mustEmbedUnimplementedTrackServer() {}
 func (UnimplementedTrackServer) testEmbeddedByValue()               {}
@@ -154,6 +185,17 @@ func _Track_Watch_Handler(srv interface{}, stream grpc.ServerStream) error {
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Track_WatchServer = grpc.ServerStreamingServer[CheckResponse]
 
+func _Track_CheckAll_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(CheckAllRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(TrackServer).CheckAll(m, &grpc.GenericServerStream[CheckAllRequest, CheckAllResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Track_CheckAllServer = grpc.ServerStreamingServer[CheckAllResponse]
+
 // Track_ServiceDesc is the grpc.ServiceDesc for Track service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -170,6 +212,11 @@ var Track_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "Watch",
 			Handler:       _Track_Watch_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "CheckAll",
+			Handler:       _Track_CheckAll_Handler,
 			ServerStreams: true,
 		},
 	},
