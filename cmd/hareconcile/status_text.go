@@ -167,7 +167,9 @@ func writeTrackers(w io.Writer, s control.Status) {
 	for _, tr := range s.Trackers {
 		verdict, message := cmp.Or(string(tr.Verdict), "unknown"), tr.Message
 		if r := tr.Report; r != nil && r.Status != "pass" {
-			verdict += " (" + strings.ToUpper(r.Status) + ")"
+			if r.Status != verdict {
+				verdict += " (" + strings.ToUpper(r.Status) + ")"
+			}
 			message = strings.TrimPrefix(r.Code+": "+cmp.Or(r.Detail, message), ": ")
 		}
 		if r := tr.Report; r != nil && r.Note != "" {

@@ -177,12 +177,27 @@ func (a *Agent) clusterStatus(s *control.Status, c *spec.Cluster) {
 		}
 	}
 	a.servicesStatus(s, c)
+	a.trackersStatus(s, c)
+}
+
+// trackersStatus adds the trackers that somebody looks at on this node.
+func (a *Agent) trackersStatus(s *control.Status, c *spec.Cluster) {
 	reports := a.headlines()
+	asked := pluginTrackers(c, a.cfg.Node)
 	for _, t := range c.Trackers {
-		if st, ok := a.trackers[t.Name]; ok {
+		st, said := a.trackers[t.Name]
+		told, watched := a.vrrpTracker(t)
+		switch {
+		case said:
 			s.Trackers = append(s.Trackers, control.Tracker{Name: t.Name, Verdict: st.verdict, Message: st.message, Report: reports[t.Name]})
-		} else if st, ok := a.vrrpTracker(t); ok {
-			s.Trackers = append(s.Trackers, control.Tracker{Name: t.Name, Verdict: st.verdict, Message: st.message})
+		case slices.ContainsFunc(asked, func(p spec.Tracker) bool { return p.Name == t.Name }):
+			// vrrpd goes by what the agent before this one has told it.
+			s.Trackers = append(s.Trackers, control.Tracker{
+				Name: t.Name, Verdict: told.verdict, Message: "no verdict since the agent's start",
+				Report: cmp.Or(reports[t.Name], &control.Report{Status: "unknown"}),
+			})
+		case watched && t.Plugin == "":
+			s.Trackers = append(s.Trackers, control.Tracker{Name: t.Name, Verdict: told.verdict, Message: told.message})
 		}
 	}
 }
@@ -193,9 +208,9 @@ func (a *Agent) vrrpSilent() bool {
 	return slices.Contains(a.live.Unobserved, resource.KindVRRPInstance)
 }
 
-// vrrpTracker returns what vrrpd says of a tracker of its own.
+// vrrpTracker returns what vrrpd says of a tracker.
 func (a *Agent) vrrpTracker(t spec.Tracker) (trackerState, bool) {
-	if a.vrrp == nil || t.Plugin != "" {
+	if a.vrrp == nil {
 		return trackerState{}, false
 	}
 	kind, target := t.Watches()

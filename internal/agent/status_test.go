@@ -7,6 +7,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/hareconcile/hareconcile/internal/channel"
 	"github.com/hareconcile/hareconcile/internal/control"
 	"github.com/hareconcile/hareconcile/internal/spec"
@@ -95,6 +97,37 @@ func TestWhatVRRPDSaysOfATracker(t *testing.T) {
 		a := &Agent{vrrp: &channel.Status{Trackers: []channel.TrackerStatus{tt.said}}, vrrpErr: tt.err}
 		if got, ok := a.vrrpTracker(file); !ok || got != tt.want {
 			t.Errorf("%s: %+v, want %+v", tt.name, got, tt.want)
+		}
+	}
+}
+
+// TestAPluginsTrackerIsShownBeforeItsFirstVerdict: what cannot be measured after a restart of
+// the agent has none for as long as the tracker's hold, and somebody asks why.
+func TestAPluginsTrackerIsShownBeforeItsFirstVerdict(t *testing.T) {
+	c := &spec.Cluster{
+		Trackers:  []spec.Tracker{{Name: "gate", Plugin: "p"}, {Name: "elsewhere", Plugin: "p"}},
+		Instances: []spec.VRRPInstance{{Priority: map[string]uint8{"ka1": 100}, Gates: []string{"gate"}}, {Priority: map[string]uint8{"ka2": 100}, Gates: []string{"elsewhere"}}},
+	}
+	a := &Agent{cfg: Config{Node: "ka1"}}
+	for _, tt := range []struct {
+		name    string
+		vrrp    *channel.Status
+		reports map[string]control.Report
+		want    control.Tracker
+	}{
+		{"nobody has said anything", nil, nil, control.Tracker{Report: &control.Report{Status: "unknown"}}},
+		{
+			"vrrpd was told by the agent before", &channel.Status{Trackers: []channel.TrackerStatus{{Key: "plugin/gate", State: "up"}}},
+			map[string]control.Report{"gate": {Status: "unknown", Code: "PLUGIN"}},
+			control.Tracker{Verdict: reconcile.Up, Report: &control.Report{Status: "unknown", Code: "PLUGIN"}},
+		},
+	} {
+		a.vrrp, a.cfg.Reports = tt.vrrp, func() map[string]control.Report { return tt.reports }
+		tt.want.Name, tt.want.Message = "gate", "no verdict since the agent's start"
+		var s control.Status
+		a.trackersStatus(&s, c)
+		if d := cmp.Diff([]control.Tracker{tt.want}, s.Trackers); d != "" {
+			t.Errorf("%s (-want +got):\n%s", tt.name, d)
 		}
 	}
 }

@@ -142,7 +142,7 @@ func (s *story) proxyUp(ctx context.Context, node string) error {
 		return err
 	}
 	for _, k := range st.Trackers {
-		if k.Name == "proxy" && k.Verdict == reconcile.Up {
+		if k.Name == "proxy" && k.Verdict == reconcile.Up && k.Report != nil && k.Report.Status == "pass" {
 			return nil
 		}
 	}
