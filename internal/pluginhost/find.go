@@ -103,14 +103,16 @@ const platform = runtime.GOOS + "_" + runtime.GOARCH
 func (b *binary) matches(p spec.LockedPlugin) error {
 	want, ok := p.Hashes[platform]
 	if !ok {
-		return fmt.Errorf("the lock file lists no hash of it for %s", platform)
+		return fmt.Errorf("the lock file lists no hash of it for %s: run hareconcile plugin lock on such a host and commit", platform)
 	}
 	sum := sha256.New()
 	if _, err := io.Copy(sum, io.NewSectionReader(b.file, 0, b.id.size)); err != nil {
 		return fmt.Errorf("hash: %w", err)
 	}
 	if got := "sha256:" + hex.EncodeToString(sum.Sum(nil)); got != want {
-		return fmt.Errorf("binary %s is %s and not the one in the lock file, %s", b.path, got, want)
+		// Shortened, because a report keeps 300 bytes, and what to do stands at the end.
+		return fmt.Errorf("binary %s (%.19s) is not the one in the lock file (%.19s): "+
+			"if the change is meant, run hareconcile plugin lock and commit; if not, install the locked one", b.path, got, want)
 	}
 	return nil
 }
