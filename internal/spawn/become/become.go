@@ -38,6 +38,10 @@ func Args(name string, limits []Limit) []string {
 // done here. Of those that are ready the one whose path comes first is next (Go specification,
 // "Program initialization"): this package imports little (not even
 // strings, with the tables of unicode), and so it comes before them.
+//
+// It also has to be in an init function, which runs on the main thread: the death signal that
+// the parent has asked for belongs to a thread, and a program that another one becomes has none
+// (prctl(2), PR_SET_PDEATHSIG). main may run on any.
 func init() {
 	if len(os.Args) < 3 || os.Args[1] != "internal" || os.Args[2] != Stage {
 		return
