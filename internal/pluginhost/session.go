@@ -68,6 +68,9 @@ func connect(ctx context.Context, name string, client *plugin.Client, cfg *plugi
 		return nil, nil, fmt.Errorf("start: %w", err)
 	}
 	proof := insecure.NewCredentials()
+	if cfg.TLSConfig != nil && cfg.TLSConfig.ClientCAs == nil {
+		return nil, nil, errors.New("it has no certificate; for a plugin that cannot have one, the lock file says automtls = false")
+	}
 	if cfg.TLSConfig != nil {
 		proof = credentials.NewTLS(cfg.TLSConfig) // Start has filled in the plugin's certificate
 	}

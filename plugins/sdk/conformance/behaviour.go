@@ -33,6 +33,9 @@ func (c *Client) accept(ctx context.Context, instance, config string) error {
 	wrong, err := within(ctx, patience, func(ctx context.Context) ([]Mistake, error) { return c.Configure(ctx, instance, config) })
 	if err == nil && len(wrong) > 0 {
 		err = fmt.Errorf("configuration %.200s is refused: %s: %s", config, wrong[0].Attribute, wrong[0].Message)
+		if config == "{}" {
+			err = fmt.Errorf("%w; give one that it accepts (-config)", err)
+		}
 	}
 	return err
 }

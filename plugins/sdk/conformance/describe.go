@@ -94,3 +94,13 @@ func (b *bounded) quoted() string {
 	}
 	return fmt.Sprintf(": %.300q", s)
 }
+
+// lastLine is the end of what was written, which tells most in a stack of calls, as the end of
+// a sentence.
+func (b *bounded) lastLine() string {
+	lines := strings.Split(strings.TrimSpace(strings.ToValidUTF8(b.text.String(), "?")), "\n")
+	if last := lines[len(lines)-1]; last != "" {
+		return fmt.Sprintf("; the last line of its errors: %.300s", last)
+	}
+	return ""
+}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -109,10 +110,12 @@ func Start(o Options) (*Process, error) {
 		StartTimeout:     patience,
 		Logger:           hclog.NewNullLogger(),
 	}
+	said := &bounded{most: 64 << 10}
+	cfg.Stderr = said
 	p.client = plugin.NewClient(cfg)
 	if err := p.connect(o, cfg); err != nil {
-		p.Close()
-		return nil, err
+		p.Close() // and with it what is written to said
+		return nil, fmt.Errorf("%w%s", err, said.lastLine())
 	}
 	return p, nil
 }
@@ -121,7 +124,12 @@ func (p *Process) connect(o Options, cfg *plugin.ClientConfig) error {
 	var addr net.Addr
 	err := o.launch(func() (err error) { addr, err = p.client.Start(); return })
 	if err != nil {
-		return fmt.Errorf("start: %w", err)
+		// go-plugin adds a page of guesses to what was wrong.
+		what, _, _ := strings.Cut(err.Error(), "\nThis usually means")
+		return fmt.Errorf("start: %s", strings.Join(strings.Fields(what), " "))
+	}
+	if cfg.AutoMTLS && cfg.TLSConfig.ClientCAs == nil { // Start puts the plugin's certificate there
+		return errors.New("it has no certificate; one that cannot have any is asked without (-plain), and the lock file says automtls = false")
 	}
 	if path := addr.String(); addr.Network() != "unix" || filepath.Dir(path) != p.sockets {
 		return fmt.Errorf("it listens on %s %q, not on a socket in the folder that PLUGIN_UNIX_SOCKET_DIR names", addr.Network(), path)

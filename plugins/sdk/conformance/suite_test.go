@@ -113,3 +113,25 @@ func TestDescribeIsBounded(t *testing.T) {
 		})
 	}
 }
+
+func TestStartSaysWhatIsWrong(t *testing.T) {
+	dir := t.TempDir()
+	for name, tt := range map[string]struct{ script, want string }{
+		"naked":  {`echo "1|1|unix|$PLUGIN_UNIX_SOCKET_DIR/x|grpc"; exec sleep 60`, "it has no certificate"},
+		"stacks": {"echo calls >&2; echo No module named x >&2; exit 1", "the last line of its errors: No module named x"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(dir, proto.BinaryPrefix+name)
+			if err := os.WriteFile(path, []byte("#!/bin/sh\n"+tt.script+"\n"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			p, err := Start(Options{Binary: path})
+			if err == nil {
+				p.Close()
+			}
+			if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "\n") {
+				t.Errorf("Start = %v, want one line with %q", err, tt.want)
+			}
+		})
+	}
+}
