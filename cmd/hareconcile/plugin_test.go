@@ -182,7 +182,11 @@ func TestPluginInPython(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	args := append([]string{"-I", "../../plugins/proto", "--python_out=" + dir}, files...)
+	lib := binary + ".lib"
+	if err := os.Mkdir(lib, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	args := append([]string{"-I", "../../plugins/proto", "--python_out=" + lib}, files...)
 	if out, err := exec.Command("protoc", args...).CombinedOutput(); err != nil {
 		t.Fatalf("protoc: %v\n%s", err, out)
 	}
