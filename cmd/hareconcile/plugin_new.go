@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"embed"
 	"errors"
@@ -15,6 +16,7 @@ import (
 	"text/template"
 
 	"github.com/hareconcile/hareconcile/internal/build"
+	"github.com/hareconcile/hareconcile/internal/lab"
 	"github.com/hareconcile/hareconcile/plugins/proto"
 )
 
@@ -35,7 +37,7 @@ var modulePath = regexp.MustCompile(`^[A-Za-z0-9._~/-]{1,200}$`)
 func pluginNew(_ context.Context, e *env, flags *flag.FlagSet, args []string) error {
 	module := flags.String("module", "", "the `PATH` of the Go module (default example.com/hareconcile-plugin-NAME)")
 	dir := flags.String("dir", "", "the `DIR` to write to, which has to be new or empty (default hareconcile-plugin-NAME)")
-	sdk := flags.String("sdk", "", "the `DIR` of hareconcile's source, to build with that instead of a release")
+	sdk := flags.String("sdk", "", "the `DIR` of hareconcile's source, to build with that instead of a release (default for a program in the bin of its source: that)")
 	if err := pluginArgs(e, flags, args, 1); err != nil {
 		return err
 	}
@@ -49,28 +51,61 @@ func pluginNew(_ context.Context, e *env, flags *flag.FlagSet, args []string) er
 	if !modulePath.MatchString(s.Module) {
 		return fmt.Errorf("%q is no path of a Go module", clean(s.Module))
 	}
-	if !strings.Contains(build.Version, "-") {
-		s.Release = "v" + strings.TrimPrefix(build.Version, "v")
+	if err := s.source(*sdk); err != nil {
+		return err
 	}
-	if *sdk != "" {
-		abs, err := filepath.Abs(*sdk)
-		if err != nil {
-			return err
-		}
-		if _, err := os.Stat(filepath.Join(abs, "plugins", "sdk", "sdk.go")); err != nil {
-			return fmt.Errorf("-sdk: %s is not hareconcile's source: %w", abs, err)
-		}
-		s.SDK = abs
-	}
-	target := *dir
-	if target == "" {
-		target = s.Binary
-	}
+	target := cmp.Or(*dir, s.Binary)
 	if err := writeScaffold(target, s); err != nil {
 		return err
 	}
-	fmt.Fprintf(e.stdout, "Wrote %s. Next:\n\n  cd %[1]s\n  go mod tidy\n  go test ./...\n  go build -o %s .\n  hareconcile plugin verify ./%[2]s\n", target, s.Binary)
+	fmt.Fprintf(e.stdout, "Wrote %s.%s Next:\n\n", target, s.against())
+	fmt.Fprintf(e.stdout, "  cd %s\n  go mod tidy\n  go test ./...\n  go build -trimpath -o %s .\n", lab.Quote(target), s.Binary)
+	fmt.Fprintf(e.stdout, "  hareconcile plugin verify -config '{\"address\": \"127.0.0.1:80\"}' ./%s\n\nREADME.md there says how it gets to the agents.\n", s.Binary)
 	return nil
+}
+
+// source finds what the plugin is built with: the source in dir, the release that this
+// program is, or the source that it was built in.
+func (s *scaffolded) source(dir string) error {
+	switch {
+	case dir != "":
+		abs, err := filepath.Abs(dir)
+		if err != nil {
+			return err
+		}
+		if err := hasSDK(abs); err != nil {
+			return fmt.Errorf("-sdk: %s is not hareconcile's source: %w", abs, err)
+		}
+		s.SDK = abs
+	case !strings.Contains(build.Version, "-"):
+		s.Release = "v" + strings.TrimPrefix(build.Version, "v")
+	default:
+		exe, err := os.Executable()
+		if err != nil {
+			return err
+		}
+		// make puts it into bin.
+		if root := filepath.Dir(filepath.Dir(exe)); hasSDK(root) == nil {
+			s.SDK = root
+		}
+	}
+	return nil
+}
+
+func hasSDK(dir string) error {
+	_, err := os.Stat(filepath.Join(dir, "plugins", "sdk", "sdk.go"))
+	return err
+}
+
+// against says what the plugin is built with, where that is not what people expect.
+func (s *scaffolded) against() string {
+	switch {
+	case s.SDK != "":
+		return " It is built with the source in " + s.SDK + "."
+	case s.Release == "":
+		return " This program is no release, so it is built with the newest one;\nto build with a checkout of hareconcile, write it anew with -sdk DIR."
+	}
+	return ""
 }
 
 // writeScaffold writes the files, or nothing if the folder has any.
