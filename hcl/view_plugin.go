@@ -78,7 +78,7 @@ func (v *view) checkConfig(got cty.Value, plugin string, at hcl2.Range) (cty.Val
 	b, ok := v.ev.schemas[plugin]
 	if !ok {
 		v.ev.report.add(Warning, at, "The plugin's configuration was not checked",
-			fmt.Sprintf("There is no %s.schema.json beside cluster.hcl, so only the plugin itself can say whether it is right.", plugin))
+			fmt.Sprintf("There is no %s.schema.json beside cluster.hcl, so only the plugin itself can say whether it is right. It is written by: hareconcile plugin lock", plugin))
 		return got, true
 	}
 	var schema pluginSchema
