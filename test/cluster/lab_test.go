@@ -82,12 +82,7 @@ func tell(t *testing.T) *story {
 			t.Fatal(err)
 		}
 	}
-	// Plugins run as a user of their own.
-	for dir := bin; dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
-		if err := os.Chmod(dir, 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
+	passable(t, bin)
 	s := &story{dir: dir}
 	for _, name := range []string{"cluster.hcl", "lab.hcl"} {
 		b, err := os.ReadFile(filepath.Join("../../examples/lvs-dr", name))
@@ -124,6 +119,16 @@ func tell(t *testing.T) *story {
 		}
 	}
 	return s
+}
+
+// passable lets everybody into a test's folder: plugins run as a user of their own.
+func passable(t *testing.T, dir string) {
+	t.Helper()
+	for ; dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
+		if err := os.Chmod(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // logs prints the end of what every program said.
