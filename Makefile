@@ -11,6 +11,7 @@ build: ## the programs, in bin/
 	go build -ldflags '$(LDFLAGS)' -o bin/hareconcile-plugin-haproxy ./plugins/haproxy
 	go build -ldflags '$(LDFLAGS)' -o bin/hareconcile-plugin-exec ./plugins/exec
 	go build -ldflags '$(LDFLAGS)' -o bin/hareconcile-plugin-nginx ./plugins/nginx
+	go build -ldflags '$(LDFLAGS)' -o bin/hareconcile-plugin-systemd ./plugins/systemd
 
 deps: ## what tests and demo need of Debian, where it is missing
 	@SUDO='$(SUDO)' sh test/deps.sh
@@ -22,7 +23,7 @@ test: deps ## everything that CI runs, the longest package first; storms alone; 
 	go run ./test/check
 	go run ./test/count \
 		-timeout 10m ./test/cluster ./test/faults ./test/interop ./hcl ./test/script ./test/arch ./test/bench/... ./test/conformance ./test/ipvs \
-			./policies ./internal/compile ./internal/gitsource ./internal/jail ./internal/uml ./plugins/haproxy ./plugins/nginx ./plugins/exec ./plugins/sdk/... \
+			./policies ./internal/compile ./internal/gitsource ./internal/jail ./internal/uml ./plugins/haproxy ./plugins/nginx ./plugins/exec ./plugins/systemd ./plugins/sdk/... \
 			./reconcile/planfile ./reconcile/kind/tunnel ./reconcile/kind/haproxy ./cmd/... \
 		-- -timeout 10m ./test/storm \
 		-- -run 'TestSimulation$$|TestRandomWalkInAFake' ./internal/vrrpd ./internal/vrrpd/holding \

@@ -18,6 +18,9 @@ needs='
 /usr/sbin/haproxy:haproxy:the peer of the haproxy plugin
 /usr/sbin/nginx:nginx-light:web servers of the lab, and the peer of the nginx plugin
 /usr/sbin/ipvsadm:ipvsadm:an independent look at the IPVS table
+/usr/bin/systemctl:systemd:the peer of the systemd plugin
+/usr/bin/dbus-daemon:dbus-daemon:the bus of that systemd
+/usr/share/dbus-1/system.conf:dbus-system-bus-common:and who may ask what on it
 /usr/bin/tcpdump:tcpdump:an independent look at the wire
 /usr/bin/ping:iputils-ping:reachability between namespaces
 /usr/bin/pgrep:procps:processes that a test left
