@@ -53,7 +53,26 @@ func TestProgram(t *testing.T) {
 	if err := os.Symlink(good, filepath.Join(open, "back")); err != nil {
 		t.Fatal(err)
 	}
+	script := func(name, head string) string {
+		path := program(t, dir, name, 0o755)
+		if err := os.WriteFile(path, []byte(head), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	deep := good
+	for _, name := range strings.Fields("one two three four five six") {
+		deep = script(name, "#!"+deep+"\n")
+	}
 	for _, tt := range []struct{ name, path, resolved, err string }{
+		{"with an interpreter that is a script", script("by-script", "#! "+good+" -x\n"), filepath.Join(dir, "by-script"), ""},
+		{"of an interpreter in a folder of everybody", script("by-open", "#!"+inOpen+"\n"), "", "by-open: " + open + " can be written"},
+		{"of an interpreter behind such a script", script("by-by-open", "#!"+dir+"/by-open\n"), "", "by-open: " + open + " can be written"},
+		{"of one that is not there", script("by-none", "#!/none/sh\n"), "", "the interpreter of " + dir + "/by-none: lstat /none"},
+		{"of one that depends on the folder", script("by-relative", "#!bin/sh\n"), "", "bin/sh is no absolute path"},
+		{"of none", script("by-nothing", "#!\n/bin/sh"), "", "#! is no absolute path"},
+		{"of more interpreters than the kernel takes", deep, "", "is the interpreter of too many scripts"},
+		{"neither a script nor anything", script("empty", ""), filepath.Join(dir, "empty"), ""},
 		{"a program of ours", good, good, ""},
 		{"behind a link", link("link", "good"), good, ""},
 		{"behind a folder that is a link", filepath.Join(link("here", dir), "good"), good, ""},
@@ -92,6 +111,63 @@ func TestProgram(t *testing.T) {
 			t.Errorf("Program(%s) = %v, want a refusal: somebody else can lead it elsewhere", path, err)
 		}
 	}
+}
+
+// TestOpenProgram: what was judged is what runs, also when something else is at its path.
+func TestOpenProgram(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "program")
+	put := func(from string) {
+		b, err := os.ReadFile(from)
+		if err == nil {
+			err = os.WriteFile(path+".new", b, 0o700)
+		}
+		if err == nil {
+			err = os.Chmod(path+".new", 0o711) // others may run it and not read it
+		}
+		if err == nil {
+			err = os.Rename(path+".new", path)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("/bin/true")
+	p, err := OpenProgram(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.File.Close()
+	if p.Script || p.Path != path {
+		t.Errorf("OpenProgram(%s) = %+v, want no script", path, p)
+	}
+	put("/bin/false")
+	cmd := exec.Command("/proc/self/fd/3")
+	cmd.ExtraFiles = []*os.File{p.File}
+	if err := cmd.Run(); err != nil {
+		t.Errorf("run what was judged: %v; the other program fails", err)
+	}
+	if _, err := p.File.Read(make([]byte, 1)); err == nil {
+		t.Error("the program that runs can read the file that it was given")
+	}
+}
+
+func FuzzParseInterpreter(f *testing.F) {
+	for head, want := range map[string]string{
+		"#!/bin/sh\n": "/bin/sh", "#! /bin/sh -e\n": "/bin/sh", "#!\t/usr/bin/env\tpython3": "/usr/bin/env",
+		"#!/bin/sh\x00x": "/bin/sh", "#!\n/bin/sh": "#!", "#!": "#!", "": "", "#": "", " #!/bin/sh": "", "\x7fELF": "",
+	} {
+		if got := parseInterpreter([]byte(head)); got != want {
+			f.Errorf("parseInterpreter(%q) = %q, want %q", head, got, want)
+		}
+		f.Add([]byte(head))
+	}
+	f.Fuzz(func(t *testing.T, head []byte) {
+		got := parseInterpreter(head)
+		if (got != "") != strings.HasPrefix(string(head), "#!") || strings.ContainsAny(got, " \t\n\x00") || !strings.Contains(string(head), got) {
+			t.Errorf("parseInterpreter(%q) = %q", head, got)
+		}
+	})
 }
 
 func TestOnOwnThread(t *testing.T) {

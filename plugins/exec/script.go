@@ -48,10 +48,6 @@ type ran struct {
 // Check runs the program. Only its exit status, or its taking too long, is a verdict;
 // a program that may not or cannot be run says nothing about the node.
 func (s *script) Check(ctx context.Context) (sdk.Result, error) {
-	path, err := spawn.Program(s.command[0])
-	if err != nil {
-		return sdk.Result{}, err
-	}
 	if !take(ctx, s.turn) {
 		if s.life.Err() != nil {
 			return sdk.Result{}, errors.New("the tracker was removed")
@@ -66,7 +62,7 @@ func (s *script) Check(ctx context.Context) (sdk.Result, error) {
 	done := make(chan ran, 1) // how a run ended that nobody waits for is dropped
 	go func() {
 		defer func() { cancel(); <-s.slots; <-s.turn }()
-		done <- s.run(limited, path)
+		done <- s.run(limited)
 	}()
 	select {
 	case r := <-done:
@@ -102,15 +98,28 @@ func take(ctx context.Context, room chan struct{}) bool {
 	}
 }
 
-// run runs the program in its own process group, without the agent's environment.
-func (s *script) run(ctx context.Context, path string) ran {
-	cmd := exec.Command(path, s.command[1:]...)
+// run runs the program in its own process group, without the agent's environment. What is
+// judged now is what runs, whatever is at its path a moment later; only a script has to be
+// found again by its interpreter, and nobody but those who may can have changed the way to it.
+func (s *script) run(ctx context.Context) ran {
+	program, err := spawn.OpenProgram(s.command[0])
+	if err != nil {
+		return ran{err: err}
+	}
+	defer func() { _ = program.File.Close() }() // nothing was written
+	cmd := exec.Command(program.Path, s.command[1:]...)
+	if !program.Script {
+		cmd.Path, cmd.ExtraFiles = "/proc/self/fd/3", []*os.File{program.File}
+	}
 	cmd.Args[0] = s.command[0] // some programs are what they are called, as busybox is
 	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
 	cmd.Dir = "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	begin := time.Now()
 	said, err := spawn.Run(ctx, cmd, answer.MaxLine+1, grace)
+	if cmd.ProcessState == nil && err != nil {
+		err = fmt.Errorf("%s: %w", s.command[0], err)
+	}
 	return ran{cmd.ProcessState, answer.Line(said), time.Since(begin), err}
 }
 
