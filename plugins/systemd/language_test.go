@@ -1,0 +1,69 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/hareconcile/hareconcile/hcl"
+)
+
+// buildPlugin builds the plugin.
+func buildPlugin(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(openDir(t), "hareconcile-plugin-systemd")
+	if out, err := exec.Command("go", "build", "-o", path, ".").CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
+	}
+	return path
+}
+
+// TestLanguage puts the page's example through the language, with the schema that the lock
+// command would write.
+func TestLanguage(t *testing.T) {
+	schema, err := exec.Command(buildPlugin(t), "-describe").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile("../../docs/plugins.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	example := regexp.MustCompile("(?s)```hcl\n([^`]*plugin = \"systemd\".*?)```").FindSubmatch(page)
+	if example == nil {
+		t.Fatal("the page has no example")
+	}
+	const cluster = `
+cluster "lab" {
+  node "a" { address = "192.0.2.10" }
+  node "b" { address = "192.0.2.20" }
+}
+
+vrrp_instance "db" {
+  interface         = "eth0"
+  virtual_router_id = 7
+  priority          = { a = 150, b = 100 }
+  addresses         = ["192.0.2.100/24"]
+  gates             = [tracker.database]
+}
+
+`
+	compile := func(text string) string {
+		_, ds := hcl.Compile(hcl.Tree{"cluster.hcl": []byte(text), "systemd.schema.json": schema}, hcl.Options{})
+		var said []string
+		for _, d := range ds {
+			said = append(said, d.Summary+": "+d.Detail)
+		}
+		return strings.Join(said, "\n")
+	}
+	good := cluster + string(example[1])
+	if said := compile(good); said != "" {
+		t.Errorf("the example is refused: %s", said)
+	}
+	if said := compile(strings.Replace(good, "restart_grace", "restart_grave", 1)); !strings.Contains(said, "restart_grave") {
+		t.Errorf("a mistyped attribute: %q, want a word on it", said)
+	}
+}
