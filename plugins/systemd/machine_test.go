@@ -27,13 +27,16 @@ type machine struct {
 }
 
 // outer makes a control group for systemd and takes it away at the end. systemd sees this
-// machine's files, but has a /run of its own, its group for the root of all groups, no network,
-// no right to the clock or to modules, and kernel settings that cannot be written.
+// machine's files, but cannot write them or the kernel's settings. It has a /run and an identity
+// of its own, its group for the root of all groups, no network, and no right to the clock or to
+// modules.
 const outer = `
 dir=$1
 mount --make-rprivate /
 mount -t cgroup2 none "$dir/cgroup"
-group=$dir/cgroup$(sed -n 's/^0:://p' /proc/self/cgroup)/hareconcile-test-$$
+own=$(sed -n 's/^0:://p' /proc/self/cgroup)
+case $own in */..*) own=/ ;; esac # in a container that sees less than there is
+group=$dir/cgroup$own/hareconcile-test-$$
 mkdir "$group"
 sh -euc 'echo 0 >"$1/cgroup.procs"
 	exec unshare --cgroup --pid --uts --ipc --net --mount-proc --fork --kill-child=KILL sh -euc "$3" sh "$2"' sh "$group" "$dir" "$2" &
@@ -54,6 +57,9 @@ dir=$1
 mount -t cgroup2 none /sys/fs/cgroup
 mount -t tmpfs none /run
 mount -o bind,ro /proc/sys /proc/sys
+mount --bind "$dir" "$dir"
+mount --bind "$dir/machine-id" /etc/machine-id
+mount -o remount,bind,ro /
 export DBUS_SYSTEM_BUS_ADDRESS="unix:path=$dir/bus" container=test SYSTEMD_UNIT_PATH="$dir/units" SYSTEMD_GENERATOR_PATH="$dir/none" SYSTEMD_ENVIRONMENT_GENERATOR_PATH="$dir/none"
 exec setpriv --bounding-set=-sys_time,-sys_module,-sys_boot,-sys_rawio,-syslog \
 	/lib/systemd/systemd --system --unit=default.target --log-target=null --show-status=no </dev/null
@@ -76,6 +82,7 @@ func boot(t *testing.T, units map[string]string) *machine {
 			t.Fatal(err)
 		}
 	}
+	m.file("machine-id", strings.Repeat("0123456789abcdef", 2)+"\n")
 	m.file("bus.conf", "<busconfig><include>/usr/share/dbus-1/system.conf</include></busconfig>\n")
 	for name, text := range base {
 		m.unit(name, text)

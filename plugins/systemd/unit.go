@@ -100,7 +100,8 @@ func (u *unit) look(ctx context.Context, l *line) (state, error) {
 	return s, errors.Join(property(l, result, &s.result), property(l, code, &s.code), property(l, status, &s.status))
 }
 
-// lookTime is how long a look may take that Watch makes.
+// lookTime is how long a look may take that Watch makes, and how long after one that came to
+// nothing it makes the next.
 const lookTime = 2 * time.Second
 
 // Watch implements sdk.Watcher: it tells at once of what systemd tells, and of the failure
@@ -120,10 +121,10 @@ func (u *unit) Watch(ctx context.Context, changed func(sdk.Result)) error {
 		changed(r)
 	}
 	word <- struct{}{} // it may have changed before it was watched
-	for last := r; ; {
+	for last, wait := r, time.Duration(0); ; {
 		var overdue <-chan time.Time
-		if last.Status == sdk.Unknown { // nobody tells when the grace ends
-			overdue = time.After(u.grace)
+		if wait > 0 {
+			overdue = time.After(wait)
 		}
 		select {
 		case <-ctx.Done():
@@ -134,12 +135,17 @@ func (u *unit) Watch(ctx context.Context, changed func(sdk.Result)) error {
 		case <-word:
 		}
 		r, err := u.again(ctx, l)
+		wait = 0
 		switch {
 		case ctx.Err() != nil:
 			return nil
-		case err != nil:
-			return err
-		case r.Status != last.Status || r.Code != last.Code:
+		case err != nil: // systemd executes itself again, for instance
+			wait = lookTime
+			continue
+		case r.Status == sdk.Unknown: // nobody tells when the grace ends
+			wait = u.grace
+		}
+		if r.Status != last.Status || r.Code != last.Code {
 			changed(r)
 		}
 		last = r
