@@ -354,4 +354,33 @@ func TestBinary(t *testing.T) {
 		t.Fatalf("build: %v\n%s", err, out)
 	}
 	sdktest.Verify(t, binary, `{"command": ["/bin/true"]}`)
+	if os.Geteuid() == 0 {
+		t.Run("as a user without rights", func(t *testing.T) { unprivileged(t, binary) })
+	}
+}
+
+// unprivileged runs what root has made and others may run, and may not read or may not change.
+func unprivileged(t *testing.T, binary string) {
+	dir := filepath.Dir(binary)
+	echo, err := os.ReadFile("/bin/echo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	hidden, theirs := filepath.Join(dir, "hidden"), write(t, dir, "theirs", "exit 0")
+	err = errors.Join(os.Chmod(dir, 0o755), os.WriteFile(hidden, echo, 0o711), os.Chown(theirs, 12345, -1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct{ command, want string }{
+		{write(t, dir, "plain", "id -u"), "pass: 65534"},
+		{hidden, "pass: exit status 0"},
+		{theirs, "unknown: " + theirs + " belongs to user 12345, want root"},
+	} {
+		cmd := exec.Command(binary, "-check", `{"command": ["`+tt.command+`"]}`)
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+		out, err := cmd.CombinedOutput()
+		if !strings.HasPrefix(string(out), tt.want+"\n") {
+			t.Errorf("%s: %v\n%s, want %q", tt.command, err, out, tt.want)
+		}
+	}
 }
