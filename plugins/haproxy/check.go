@@ -14,9 +14,12 @@ import (
 
 // A watcher watches one haproxy.
 type watcher struct {
-	socket, master string // paths
-	pidfile, unit  string
-	cgroups        string // where systemd keeps what belongs to a unit
+	desk          *desk
+	socket        *counter // of the runtime socket
+	master        *counter // of the master's, or nil
+	commands      []string // what the runtime socket is asked
+	pidfile, unit string
+	cgroups       string // where systemd keeps what belongs to a unit
 
 	frontends  []string
 	listen     []netip.AddrPort
@@ -37,7 +40,9 @@ type watcher struct {
 	retarget chan struct{} // says that held is another; never closed
 
 	mu     sync.Mutex // guards what follows; never held while asking
+	last   moments    // of what it knows
 	held   *proc.Process
+	closed bool
 	named  bool                 // held is what the pidfile, the unit or the master named
 	worker int                  // the pid that last answered
 	paused map[string]paused    // what does not listen, by the part's name
@@ -85,12 +90,32 @@ func (w *watcher) Check(ctx context.Context) (sdk.Result, error) {
 func (w *watcher) Close() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.closed {
+		return nil
+	}
+	w.closed = true
+	w.leave()
 	if w.held == nil {
 		return nil
 	}
 	err := w.held.Close()
 	w.held = nil
 	return err
+}
+
+// enter takes the watcher's places at the desk.
+func (w *watcher) enter(socket, master string) {
+	w.socket = w.desk.open(socket, w.commands)
+	if master != "" {
+		w.master = w.desk.open(master, nil)
+	}
+}
+
+func (w *watcher) leave() {
+	w.desk.leave(w.socket, w.commands)
+	if w.master != nil {
+		w.desk.leave(w.master, nil)
+	}
 }
 
 // judge gives every part its verdict, and the whole.

@@ -47,7 +47,7 @@ backend be_empty
 `
 
 // start starts Debian's haproxy; it ends with the test. With -W it is a master and a worker.
-func start(t *testing.T, config string, args ...string) *server {
+func start(t testing.TB, config string, args ...string) *server {
 	t.Helper()
 	nstest.Need(t, "haproxy")
 	dir := shortDir(t)
@@ -97,12 +97,12 @@ func start(t *testing.T, config string, args ...string) *server {
 }
 
 // pair starts a master with a worker.
-func pair(t *testing.T, config string) *server {
+func pair(t testing.TB, config string) *server {
 	t.Helper()
 	return start(t, config, "-W", "-S", "MASTER", "-p", "PIDFILE")
 }
 
-func (h *server) write(t *testing.T, config string) {
+func (h *server) write(t testing.TB, config string) {
 	t.Helper()
 	if err := os.WriteFile(h.file, []byte(h.text(config)), 0o600); err != nil {
 		t.Fatal(err)
@@ -110,7 +110,7 @@ func (h *server) write(t *testing.T, config string) {
 }
 
 // shortDir is t.TempDir with a path short enough for a socket.
-func shortDir(t *testing.T) string {
+func shortDir(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "haproxy")
 	if err != nil {
@@ -120,7 +120,7 @@ func shortDir(t *testing.T) string {
 	return dir
 }
 
-func freePort(t *testing.T) int {
+func freePort(t testing.TB) int {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -130,14 +130,20 @@ func freePort(t *testing.T) int {
 	return l.Addr().(*net.TCPAddr).Port
 }
 
-// watcher makes a watcher as the agent does.
-func (h *server) watcher(t *testing.T, config string) *watcher {
+// watcher makes a watcher as the agent does; it shares answers with no other.
+func (h *server) watcher(t testing.TB, config string) *watcher {
 	t.Helper()
-	v, err := sdk.ParseValue(tracker{}.Schema(), []byte(h.text(config)))
+	return h.another(t, newTracker(), config)
+}
+
+// another makes a watcher that asks together with others of the tracker.
+func (h *server) another(t testing.TB, tr tracker, config string) *watcher {
+	t.Helper()
+	v, err := sdk.ParseValue(tr.Schema(), []byte(h.text(config)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	i, err := tracker{}.New(t.Context(), v)
+	i, err := tr.New(t.Context(), v)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,7 +152,7 @@ func (h *server) watcher(t *testing.T, config string) *watcher {
 	return w
 }
 
-func look(t *testing.T, w *watcher, timeout time.Duration) sdk.Result {
+func look(t testing.TB, w *watcher, timeout time.Duration) sdk.Result {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), timeout)
 	defer cancel()
@@ -158,7 +164,7 @@ func look(t *testing.T, w *watcher, timeout time.Duration) sdk.Result {
 }
 
 // await looks until the verdict is as wanted.
-func (h *server) await(t *testing.T, w *watcher, want sdk.Status, code string) sdk.Result {
+func (h *server) await(t testing.TB, w *watcher, want sdk.Status, code string) sdk.Result {
 	t.Helper()
 	deadline := time.After(15 * time.Second)
 	tick := time.NewTicker(20 * time.Millisecond)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -24,23 +23,35 @@ var errOld = errors.New("a worker of an earlier configuration answered")
 func (w *watcher) look(ctx context.Context) *seen {
 	s := &seen{}
 	share := 85
-	if w.master != "" {
+	if w.master != nil {
 		share = 60
 	}
 	runtime, cancel := context.WithTimeout(ctx, left(ctx)*time.Duration(share)/100)
 	defer cancel()
+	since := w.since()
 	var wg sync.WaitGroup
-	if w.master != "" {
-		wg.Go(func() { s.procs, s.procsErr = askProcs(runtime, w.master) })
+	if w.master != nil {
+		wg.Go(func() {
+			a := w.master.askProcs(runtime, since.procs)
+			s.procs, s.procsErr, since.procs = a.Value, a.Err, a.Asked
+		})
 	}
 	if w.http != nil {
 		wg.Go(func() { s.reply = w.http.send(runtime) })
 	}
 	if len(w.listen) > 0 {
-		wg.Go(func() { s.sockets, s.listenErr = listening.TCP() })
+		wg.Go(func() {
+			a := w.desk.listening.Ask(runtime, since.sockets, func(context.Context) ([]listening.Socket, error) { return listening.TCP() })
+			s.sockets, s.listenErr, since.sockets = a.Value, a.Err, a.Asked
+		})
 	}
-	s.info, s.stats, s.garbled, s.err = w.ask(runtime)
+	a := w.socket.ask(runtime, since.runtime, w.commands)
+	s.err, since.runtime = a.Err, a.Asked
+	if a.Value != nil {
+		s.info, s.stats, s.garbled, s.clients = a.Value.info, a.Value.stats, a.Value.garbled, a.Value.clients
+	}
 	wg.Wait()
+	w.asked(since)
 	if s.info != nil && s.procs != nil && slices.ContainsFunc(s.procs.Old, func(p haproxy.Proc) bool { return int64(p.PID) == s.info.Number("Pid") }) {
 		s.info, s.stats, s.err = nil, nil, errOld
 	}
@@ -62,54 +73,38 @@ func left(ctx context.Context) time.Duration {
 	return time.Second
 }
 
-// ask asks on the runtime socket.
-func (w *watcher) ask(ctx context.Context) (info haproxy.Info, stats []haproxy.Stat, garbled, err error) {
-	reply, err := socket.Ask(ctx, w.socket, w.commands()...)
-	if err != nil {
-		return nil, nil, nil, err
+// Moments are when what one knows was asked for.
+type moments struct{ runtime, procs, sockets time.Time }
+
+// since returns after which moments an answer is news. That of a process which has ended is
+// none, however fresh.
+func (w *watcher) since() moments {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.held != nil && w.held.Ended() {
+		now := time.Now()
+		return moments{now, now, now}
 	}
-	if info, err = haproxy.ParseInfo(reply); err != nil {
-		return nil, nil, nil, err
-	}
-	stats, garbled = parseStats(reply)
-	return info, stats, garbled, nil
+	return w.last
 }
 
-// parseStats reads what follows on `show info`. A proxy that does not exist is told in words.
-func parseStats(reply string) ([]haproxy.Stat, error) {
-	_, tables, ok := strings.Cut(reply, "\n# ")
-	if !ok {
-		return nil, nil
-	}
-	return haproxy.ParseStats(strings.ReplaceAll("# "+tables, "No such proxy.\n", ""))
-}
-
-func askProcs(ctx context.Context, master string) (*haproxy.Procs, error) {
-	reply, err := socket.Ask(ctx, master, "show proc")
-	if err != nil {
-		return nil, err
-	}
-	p, err := haproxy.ParseProcs(reply)
-	if err != nil {
-		return nil, err
-	}
-	return &p, nil
+func (w *watcher) asked(m moments) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.last = m
 }
 
 // lookCloser finds out why the runtime socket did not answer. The master passes questions on to
 // the worker by a connection of its own, one command at a time.
 func (w *watcher) lookCloser(ctx context.Context, s *seen) {
 	s.stopped = w.stoppedProcess(s)
-	if silent(s.err) {
-		s.clients, _, _ = listening.Clients(w.socket) // without, silence is all that is known
-	}
-	if w.master == "" || s.procs == nil || s.stopped != 0 {
+	if w.master == nil || s.procs == nil || s.stopped != 0 {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, left(ctx)*9/10)
 	defer cancel()
-	for k, command := range w.commands() {
-		reply, err := socket.Ask(ctx, w.master, "@1 "+command)
+	for k, command := range w.commands {
+		reply, err := socket.Ask(ctx, w.master.path, "@1 "+command)
 		if err != nil {
 			return
 		}
@@ -179,19 +174,19 @@ func (w *watcher) runtimePart(s *seen) sdk.Part {
 	case silent(err) && s.stopped != 0:
 		return bad(sdk.Fail, "FROZEN", "haproxy accepts connections and does not answer: process %d is stopped", s.stopped)
 	case silent(err) && s.clients >= slots:
-		return bad(sdk.Unknown, "CLI_FULL", "%d clients keep %s busy: haproxy serves no more, whether it works or not", s.clients, w.socket)
+		return bad(sdk.Unknown, "CLI_FULL", "%d clients keep %s busy: haproxy serves no more, whether it works or not", s.clients, w.socket.path)
 	case silent(err):
 		return bad(sdk.Fail, "SILENT", "%v", socket.ErrSilent)
 	case errors.Is(err, socket.ErrEmpty), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return bad(sdk.Fail, "EMPTY_REPLY", "%v", socket.ErrEmpty)
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return bad(sdk.Fail, "REFUSED", "nobody listens on %s", w.socket)
+		return bad(sdk.Fail, "REFUSED", "nobody listens on %s", w.socket.path)
 	case errors.Is(err, syscall.ENOENT):
-		return bad(sdk.Fail, "NO_SOCKET", "there is no socket %s", w.socket)
+		return bad(sdk.Fail, "NO_SOCKET", "there is no socket %s", w.socket.path)
 	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM):
-		return bad(sdk.Unknown, "NO_PERMISSION", "this user may not connect to %s", w.socket)
+		return bad(sdk.Unknown, "NO_PERMISSION", "this user may not connect to %s", w.socket.path)
 	case errors.Is(err, haproxy.ErrReply):
-		return bad(sdk.Fail, "NOT_HAPROXY", "what answers on %s is not haproxy", w.socket)
+		return bad(sdk.Fail, "NOT_HAPROXY", "what answers on %s is not haproxy", w.socket.path)
 	default:
 		return bad(sdk.Unknown, "ERROR", "%v", err)
 	}

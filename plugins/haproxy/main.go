@@ -12,5 +12,5 @@ import (
 )
 
 func main() {
-	sdk.Serve(&sdk.Config{Name: "haproxy", Version: build.Version, Track: tracker{}})
+	sdk.Serve(&sdk.Config{Name: "haproxy", Version: build.Version, Track: newTracker()})
 }

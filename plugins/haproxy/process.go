@@ -138,6 +138,10 @@ func (w *watcher) lookAtProcess(s *seen) sdk.Part {
 	if w.held != nil {
 		_ = w.held.Close()
 	}
+	if w.closed { // and nobody would let go of it
+		_ = p.Close()
+		return part("process", sdk.Pass, "", "process %d runs", pid)
+	}
 	w.held, w.named = p, named
 	select {
 	case w.retarget <- struct{}{}:

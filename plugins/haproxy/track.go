@@ -11,10 +11,12 @@ import (
 	"github.com/hareconcile/hareconcile/plugins/sdk"
 )
 
-// A tracker makes watchers.
-type tracker struct{}
+// A tracker makes watchers, and has them ask together.
+type tracker struct{ desk *desk }
 
 var _ sdk.Tracker = tracker{}
+
+func newTracker() tracker { return tracker{newDesk()} }
 
 // Schema implements sdk.Tracker.
 func (tracker) Schema() sdk.Schema {
@@ -59,10 +61,10 @@ var (
 )
 
 // New implements sdk.Tracker.
-func (tracker) New(_ context.Context, v sdk.Value) (sdk.Instance, error) {
+func (t tracker) New(_ context.Context, v sdk.Value) (sdk.Instance, error) {
 	r := reader{v: v}
 	w := &watcher{
-		socket: r.path("socket"), master: r.path("master_socket"),
+		desk:    t.desk,
 		pidfile: r.path("pidfile"), unit: v.String("unit"), cgroups: cgroups,
 		frontends: v.Strings("frontends"), listen: r.addresses("listen"), pauseGrace: r.duration("pause_grace", pauseGrace),
 		backends: v.Strings("backends"), minUp: int(r.whole("min_up", 1)), minUpRatio: r.share("min_up_ratio", 0),
@@ -91,10 +93,16 @@ func (tracker) New(_ context.Context, v sdk.Value) (sdk.Instance, error) {
 	r.names("frontends", w.frontends, proxyName)
 	r.names("backends", w.backends, proxyName)
 	r.names("certs", w.certs, certName)
-	if len(strings.Join(w.commands(), ";")) > maxNames {
+	w.commands = commands(w.frontends, w.backends)
+	if len(strings.Join(w.commands, ";")) > maxNames {
 		r.mistake("frontends", "and backends have more than %d bytes in their names", maxNames)
 	}
-	return w, errors.Join(r.errs...)
+	socket, master := r.path("socket"), r.path("master_socket")
+	if err := errors.Join(r.errs...); err != nil {
+		return nil, err
+	}
+	w.enter(socket, master)
+	return w, nil
 }
 
 // names finds the mistakes in a list of names.
@@ -118,14 +126,17 @@ func (r *reader) path(attribute string) string {
 	return p
 }
 
+// showInfo is the command that every watcher wants to have sent.
+const showInfo = "show info"
+
 // commands asks for what is judged, on one line. `show stat` takes a proxy, a set of types (1
 // for frontends, 2 for backends, 4 for servers) and a server.
-func (w *watcher) commands() []string {
-	c := []string{"show info"}
-	for _, name := range w.frontends {
+func commands(frontends, backends []string) []string {
+	c := []string{showInfo}
+	for _, name := range frontends {
 		c = append(c, fmt.Sprintf("show stat %s 1 -1", name))
 	}
-	for _, name := range w.backends {
+	for _, name := range backends {
 		c = append(c, fmt.Sprintf("show stat %s 6 -1", name))
 	}
 	return c

@@ -103,7 +103,7 @@ func endless(text string, pause time.Duration) func(net.Conn) {
 
 func TestConfiguration(t *testing.T) {
 	good := fake(t, say(info))
-	sdktest.Run(t, tracker{}, []sdktest.Case{
+	sdktest.Run(t, newTracker(), []sdktest.Case{
 		{Name: "the socket alone will do", Config: fmt.Sprintf(`{"socket": %q}`, good), Want: sdk.Pass, Detail: "haproxy 9.9"},
 		{Name: "a socket is required", Config: `{}`, Mistakes: []string{"socket"}},
 		{Name: "a relative path is refused", Config: `{"socket": "a.sock"}`, Mistakes: []string{"socket"}},

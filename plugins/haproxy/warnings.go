@@ -77,11 +77,11 @@ func (w *watcher) saturated(s *seen) bool {
 // reloadPart warns of reloads that failed and of workers that do not end.
 func (w *watcher) reloadPart(r *report, s *seen) {
 	switch p := s.procs; {
-	case w.master == "":
+	case w.master == nil:
 	case errors.Is(s.procsErr, syscall.EACCES), errors.Is(s.procsErr, syscall.EPERM):
-		r.add(part("reload", sdk.Unknown, "NO_PERMISSION", "this user may not connect to %s", w.master), warns)
+		r.add(part("reload", sdk.Unknown, "NO_PERMISSION", "this user may not connect to %s", w.master.path), warns)
 	case s.procsErr != nil:
-		r.add(part("reload", sdk.Unknown, "NO_MASTER", "%s: %v", w.master, s.procsErr), warns)
+		r.add(part("reload", sdk.Unknown, "NO_MASTER", "%s: %v", w.master.path, s.procsErr), warns)
 	case p.Master.Failed > 0:
 		r.add(part("reload", sdk.Warn, "RELOAD_FAILED", "the last %d reloads failed; the configuration before them is in force", p.Master.Failed), warns)
 	case len(p.Old) > w.maxOld:
@@ -112,7 +112,7 @@ func (w *watcher) lookAtCerts(ctx context.Context) map[string]certState {
 	defer cancel()
 	fresh := make(map[string]certState, len(w.certs))
 	for _, file := range w.certs {
-		reply, err := socket.Ask(ctx, w.socket, "show ssl cert "+file)
+		reply, err := socket.Ask(ctx, w.socket.path, "show ssl cert "+file)
 		if err != nil {
 			return known // the next check asks again
 		}
