@@ -2,8 +2,10 @@ package haproxy
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // A Proc is one process in the reply to `show proc`.
@@ -12,6 +14,7 @@ type Proc struct {
 	Reloads int // how many reloads ago it was started; of the master, how many there were
 	// Failed is how many reloads in a row have failed; of the master alone.
 	Failed int
+	Uptime time.Duration // since its start, in whole seconds
 }
 
 // Procs is the reply to `show proc`, which the master gives.
@@ -19,6 +22,18 @@ type Procs struct {
 	Master  Proc
 	Workers []Proc // that serve
 	Old     []Proc // that end once their connections have
+}
+
+// Replaced returns how long ago a worker was replaced: that is for how long those who came next
+// have run.
+func (p Procs) Replaced(old Proc) time.Duration {
+	var out time.Duration
+	for _, later := range slices.Concat(p.Workers, p.Old) {
+		if later.Reloads < old.Reloads {
+			out = max(out, later.Uptime)
+		}
+	}
+	return out
 }
 
 // ParseProcs reads the reply to `show proc`.
@@ -45,7 +60,7 @@ func ParseProcs(reply string) (Procs, error) {
 		if err != nil || err2 != nil {
 			return Procs{}, fmt.Errorf("show proc: %w: %.80q", ErrReply, line)
 		}
-		p := Proc{PID: pid, Reloads: reloads}
+		p := Proc{PID: pid, Reloads: reloads, Uptime: uptime(f)}
 		switch {
 		case f[1] == "master":
 			if _, failed, ok := strings.Cut(line, "[failed: "); ok {
@@ -63,6 +78,19 @@ func ParseProcs(reply string) (Procs, error) {
 		return Procs{}, fmt.Errorf("show proc: %w", ErrReply)
 	}
 	return out, nil
+}
+
+// uptime finds the column with the time since the start, as in 0d00h01m02s. It is 0 where there
+// is none.
+func uptime(columns []string) time.Duration {
+	for _, c := range columns[3:] {
+		days, rest, ok := strings.Cut(c, "d")
+		n, err := strconv.ParseUint(days, 10, 16)
+		if d, err2 := time.ParseDuration(rest); ok && err == nil && err2 == nil && d >= 0 {
+			return time.Duration(n)*24*time.Hour + d
+		}
+	}
+	return 0
 }
 
 // ParseReload reads the reply to `reload`. Before 2.7 the master says nothing; since then it

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -38,12 +39,35 @@ func TestParseServers(t *testing.T) {
 
 func TestParseProcs(t *testing.T) {
 	got, err := ParseProcs(procs)
-	want := Procs{Master: Proc{7140, 3, 1}, Workers: []Proc{{PID: 7286}}, Old: []Proc{{PID: 7142, Reloads: 2}}}
+	want := Procs{
+		Master:  Proc{PID: 7140, Reloads: 3, Failed: 1, Uptime: time.Second},
+		Workers: []Proc{{PID: 7286, Uptime: time.Second}}, Old: []Proc{{PID: 7142, Reloads: 2, Uptime: 9 * time.Second}},
+	}
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Errorf("processes (-want +got), %v:\n%s", err, diff)
 	}
 	if _, err := ParseProcs("\n"); !errors.Is(err, ErrReply) {
 		t.Errorf("ParseProcs of nothing = %v", err)
+	}
+}
+
+func TestReplaced(t *testing.T) {
+	p := Procs{
+		Workers: []Proc{{PID: 4, Uptime: 5 * time.Second}},
+		Old:     []Proc{{PID: 3, Reloads: 1, Uptime: time.Minute}, {PID: 2, Reloads: 3, Uptime: 50 * time.Hour}},
+	}
+	if got := p.Replaced(p.Old[0]); got != 5*time.Second {
+		t.Errorf("the last to be replaced was so %v ago, want 5s", got)
+	}
+	if got := p.Replaced(p.Old[1]); got != time.Minute {
+		t.Errorf("the first to be replaced was so %v ago, want 1m0s", got)
+	}
+	for text, want := range map[string]time.Duration{
+		"2d03h00m01s": 51*time.Hour + time.Second, "0d00h00m00s": 0, "d": 0, "1d": 0, "-1d00h": 0, "99999999d01h": 0, "2.6.12-1+deb12u4": 0,
+	} {
+		if got := uptime([]string{"1", "worker", "0", text}); got != want {
+			t.Errorf("uptime of %q = %v, want %v", text, got, want)
+		}
 	}
 }
 

@@ -21,18 +21,22 @@ type watcher struct {
 	pidfile, unit string
 	cgroups       string // where systemd keeps what belongs to a unit
 
-	frontends  []string
-	listen     []netip.AddrPort
-	pauseGrace time.Duration
+	frontends    []string
+	listen       []netip.AddrPort
+	pauseGrace   time.Duration
+	restartGrace time.Duration
 
-	backends     []string
-	minUp        int
-	minUpRatio   float64
-	countBackup  bool
-	startupGrace time.Duration
+	backends       []string
+	minUp          int
+	minUpRatio     float64
+	minWeightRatio float64
+	countBackup    bool
+	startupGrace   time.Duration
 
 	warn, crit         float64
 	maxOld             int
+	maxOldAge          time.Duration
+	managed            string // path of the file that hareconcile manages, or none
 	certs              []string
 	certWarn, certCrit float64 // days
 	http               *request
@@ -43,9 +47,11 @@ type watcher struct {
 	last   moments    // of what it knows
 	held   *proc.Process
 	closed bool
-	named  bool                 // held is what the pidfile, the unit or the master named
-	worker int                  // the pid that last answered
-	paused map[string]paused    // what does not listen, by the part's name
+	named  bool // held is what the pidfile, the unit or the master named
+	worker int  // the pid that last answered
+	naming naming
+	paused map[string]paused    // what is not there and may come back, by its name
+	loaded structure            // what is known of managed
 	expiry map[string]certState // what was said of certs at expiryAt
 	readAt time.Time
 }
@@ -66,6 +72,7 @@ type seen struct {
 	procsErr error
 
 	process   sdk.Part
+	structure sdk.Part // none without managed
 	sockets   []listening.Socket
 	listenErr error
 	certs     map[string]certState
@@ -122,7 +129,8 @@ func (w *watcher) leave() {
 func (w *watcher) judge(s *seen, now time.Time) sdk.Result {
 	r := &report{metrics: map[string]float64{}, facts: map[string]string{}}
 	runtime := w.runtimePart(s)
-	r.add(settle(s.process, runtime), moves)
+	process, runtime := w.restart(settle(s.process, runtime), runtime, now)
+	r.add(process, moves)
 	r.add(runtime, moves)
 	if s.info != nil {
 		r.stoppingPart(s.info)
@@ -132,6 +140,7 @@ func (w *watcher) judge(s *seen, now time.Time) sdk.Result {
 	}
 	w.listenParts(r, s, now)
 	w.reloadPart(r, s)
+	r.add(s.structure, warns)
 	w.certParts(r, s, now)
 	w.httpPart(r, s)
 	return r.result(s)

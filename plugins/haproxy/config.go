@@ -16,6 +16,9 @@ const (
 	// about two seconds, then resumes.
 	pauseGrace   = 3 * time.Second
 	startupGrace = 10 * time.Second
+	// maxOldAge is when it is odd that a worker still has connections; haproxy sets no end
+	// without hard-stop-after.
+	maxOldAge = 24 * time.Hour
 )
 
 // A reader takes a configuration apart and collects the mistakes in it.
@@ -28,13 +31,13 @@ func (r *reader) mistake(attribute, format string, args ...any) {
 	r.errs = append(r.errs, sdk.AttributeErrorf(attribute, format, args...))
 }
 
-func (r *reader) duration(attribute string, otherwise time.Duration) time.Duration {
+func (r *reader) duration(attribute string, otherwise, most time.Duration) time.Duration {
 	if !r.v.Has(attribute) {
 		return otherwise
 	}
 	d, err := time.ParseDuration(r.v.String(attribute))
-	if err != nil || d < 0 || d > time.Hour {
-		r.mistake(attribute, "%q is no duration, such as 3s, of at most an hour", r.v.String(attribute))
+	if err != nil || d < 0 || d > most {
+		r.mistake(attribute, "%q is no duration, such as 3s, of at most %.0f h", r.v.String(attribute), most.Hours())
 	}
 	return d
 }

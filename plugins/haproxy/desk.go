@@ -23,14 +23,16 @@ const fresh = 250 * time.Millisecond
 // and one that asks again and again on the same connection is served by the same worker after
 // a reload too, which would never end for it.
 type desk struct {
+	fresh     time.Duration
 	listening joint.Question[[]listening.Socket]
 
 	mu       sync.Mutex
 	counters map[string]*counter // by the path of the socket
 }
 
-func newDesk() *desk {
+func newDesk(fresh time.Duration) *desk {
 	return &desk{
+		fresh:     fresh,
 		listening: joint.Question[[]listening.Socket]{Fresh: fresh},
 		counters:  map[string]*counter{},
 	}
@@ -66,7 +68,7 @@ func (d *desk) open(path string, commands []string) *counter {
 	if c == nil {
 		c = &counter{
 			path: path, wanted: map[string]int{},
-			runtime: joint.Question[*answer]{Fresh: fresh}, procs: joint.Question[*haproxy.Procs]{Fresh: fresh},
+			runtime: joint.Question[*answer]{Fresh: d.fresh}, procs: joint.Question[*haproxy.Procs]{Fresh: d.fresh},
 		}
 		d.counters[path] = c
 	}

@@ -39,11 +39,9 @@ func (w *watcher) look(ctx context.Context) *seen {
 	if w.http != nil {
 		wg.Go(func() { s.reply = w.http.send(runtime) })
 	}
-	if len(w.listen) > 0 {
-		wg.Go(func() {
-			a := w.desk.listening.Ask(runtime, since.sockets, func(context.Context) ([]listening.Socket, error) { return listening.TCP() })
-			s.sockets, s.listenErr, since.sockets = a.Value, a.Err, a.Asked
-		})
+	if len(w.listen) > 0 { // which the kernel answers at once
+		a := w.desk.listening.Ask(runtime, since.sockets, func(context.Context) ([]listening.Socket, error) { return listening.TCP() })
+		s.sockets, s.listenErr, since.sockets = a.Value, a.Err, a.Asked
 	}
 	a := w.socket.ask(runtime, since.runtime, w.commands)
 	s.err, since.runtime = a.Err, a.Asked
@@ -61,6 +59,9 @@ func (w *watcher) look(ctx context.Context) *seen {
 	s.process = w.lookAtProcess(s)
 	if s.info != nil && !s.through && s.err == nil && len(w.certs) > 0 {
 		s.certs = w.lookAtCerts(ctx)
+	}
+	if w.managed != "" {
+		s.structure = w.lookAtStructure(ctx, s)
 	}
 	return s
 }

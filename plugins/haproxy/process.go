@@ -6,17 +6,14 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/hareconcile/hareconcile/internal/proc"
 	"github.com/hareconcile/hareconcile/plugins/sdk"
 )
-
-// cgroups is where the kernel shows control groups; anybody may read who is in one.
-const cgroups = "/sys/fs/cgroup"
 
 // maxPids bounds what is read of a file with pids.
 const maxPids = 64 << 10
@@ -28,27 +25,59 @@ var errNoPid = errors.New("names no process")
 // the program nor more than the name may be read.
 func isHaproxy(s proc.Stat) bool { return strings.HasPrefix(s.Comm, "haproxy") }
 
+// A naming is what the pidfile or the unit said last.
+type naming struct {
+	pid  int
+	err  error
+	file fs.FileInfo // of the pidfile then, or nil
+	at   time.Time
+}
+
+// unitEvery is how often a unit's processes are looked through while its master runs.
+const unitEvery = 10 * time.Second
+
 // wanted returns the pid of the process to watch, who named it, and whether it was named as the
-// one for good: a worker, which only names itself, ends after a reload.
-func (w *watcher) wanted(s *seen) (pid int, by string, named bool, err error) {
+// one for good: a worker, which only names itself, ends after a reload. What was held before
+// may have ended.
+func (w *watcher) wanted(s *seen, ended bool) (pid int, by string, named bool, err error) {
 	w.mu.Lock()
 	held, heldNamed := w.held, w.held != nil && w.named
+	n := w.naming
 	w.mu.Unlock()
 	switch {
 	case w.pidfile != "":
-		pid, err = readPidfile(w.pidfile)
-		return pid, w.pidfile, true, err
+		n = w.readPidfile(n)
+		by = w.pidfile
 	case w.unit != "":
-		pid, err = w.readUnit()
-		return pid, w.unit, true, err
+		if ended || n.pid == 0 || held == nil || held.PID != n.pid || time.Since(n.at) > unitEvery {
+			n = naming{at: time.Now()}
+			n.pid, n.err = proc.Unit(w.cgroups, w.unit, isHaproxy)
+		}
+		by = w.unit
 	case s.procs != nil:
 		return s.procs.Master.PID, "the master's socket", true, nil
 	case s.info != nil && !heldNamed: // of a master that is known already, one look less says nothing
 		return int(s.info.Number("Pid")), "haproxy itself", false, nil
 	case held != nil:
 		return held.PID, "an earlier answer", heldNamed, nil
+	default:
+		return 0, "", false, nil
 	}
-	return 0, "", false, nil
+	w.mu.Lock()
+	w.naming = n
+	w.mu.Unlock()
+	return n.pid, by, true, n.err
+}
+
+// readPidfile reads the pidfile, unless it is the one that was read before.
+func (w *watcher) readPidfile(before naming) naming {
+	now, err := os.Stat(w.pidfile)
+	if err == nil && before.err == nil && sameFile(now, before.file) {
+		return before
+	}
+	n := naming{file: now}
+	n.pid, n.err = readPidfile(w.pidfile)
+	return n
 }
 
 func readPidfile(path string) (int, error) {
@@ -69,37 +98,13 @@ func readPidfile(path string) (int, error) {
 	return pid, nil
 }
 
-// readUnit finds the master in the unit's control group: the haproxy whose parent is not in
-// it too. That takes neither D-Bus nor privileges.
-func (w *watcher) readUnit() (int, error) {
-	var b []byte
-	err := fs.ErrNotExist
-	for _, hierarchy := range []string{"", "unified", "systemd"} {
-		if b, err = os.ReadFile(filepath.Join(w.cgroups, hierarchy, "system.slice", w.unit, "cgroup.procs")); err == nil {
-			break
-		}
-	}
-	if err != nil {
-		return 0, fmt.Errorf("read the processes of %s: %w", w.unit, err)
-	}
-	pids := strings.Fields(string(b[:min(len(b), maxPids)]))
-	for _, text := range pids {
-		pid, err := strconv.Atoi(text)
-		if err != nil || pid <= 0 {
-			continue
-		}
-		p, err := proc.Look(pid)
-		if err == nil && isHaproxy(p) && !slices.Contains(pids, strconv.Itoa(p.Parent)) {
-			return pid, nil
-		}
-	}
-	return 0, fmt.Errorf("%s %w that is haproxy", w.unit, errNoPid)
-}
-
 // lookAtProcess finds the process, holds on to it, and judges it. Unknown stands for what
 // settle decides.
 func (w *watcher) lookAtProcess(s *seen) sdk.Part {
-	pid, by, named, err := w.wanted(s)
+	w.mu.Lock()
+	over := w.held != nil && w.held.Ended()
+	w.mu.Unlock()
+	pid, by, named, err := w.wanted(s, over)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if s.info != nil && s.info.Number("Pid") > 0 {
@@ -193,4 +198,26 @@ func settle(p, runtime sdk.Part) sdk.Part {
 		}
 	}
 	return p
+}
+
+// restart makes unknown what is gone and may come back within restart_grace, as when the
+// service manager starts it again.
+func (w *watcher) restart(process, runtime sdk.Part, now time.Time) (sdk.Part, sdk.Part) {
+	if w.restartGrace == 0 {
+		return process, runtime
+	}
+	gone := func(p sdk.Part) bool {
+		return p.Status == sdk.Fail && slices.Contains([]string{"GONE", "ZOMBIE", "REFUSED", "NO_SOCKET", "EMPTY_REPLY"}, p.Code)
+	}
+	if !gone(process) && !gone(runtime) {
+		w.resume(part("restart", sdk.Pass, "", ""))
+		return process, runtime
+	}
+	status := w.pause(part("restart", sdk.Fail, "", ""), now, w.restartGrace).Status
+	for _, p := range []*sdk.Part{&process, &runtime} {
+		if gone(*p) {
+			p.Status = status
+		}
+	}
+	return process, runtime
 }

@@ -119,6 +119,32 @@ func TestAsNobody(t *testing.T) {
 	}
 }
 
+// TestRestartGrace: what the service manager starts again within the grace was never down.
+func TestRestartGrace(t *testing.T) {
+	h := pair(t, config)
+	w := h.watcher(t, `{"socket": "SOCKET", "pidfile": "PIDFILE", "restart_grace": "1h"}`)
+	h.await(t, w, sdk.Pass, "")
+	h.reap()
+	r := h.await(t, w, sdk.Unknown, "GONE")
+	if p := the(t, r, "runtime"); p.Status != sdk.Unknown {
+		t.Errorf("meanwhile the socket is %+v, want unknown", p)
+	}
+	again := exec.Command("/usr/sbin/haproxy", "-W", "-S", h.master, "-p", h.pidfile, "-f", h.file)
+	if err := again.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = again.Process.Kill(); _ = again.Wait() })
+	for r.Status != sdk.Pass {
+		if r = look(t, w, time.Second); r.Status == sdk.Fail {
+			t.Fatalf("while it starts: %s %s", r.Status, r.Detail)
+		}
+	}
+	short := h.watcher(t, `{"socket": "SOCKET", "pidfile": "PIDFILE", "restart_grace": "50ms"}`)
+	h.await(t, short, sdk.Pass, "")
+	_ = again.Process.Kill()
+	h.await(t, short, sdk.Fail, "")
+}
+
 // TestUnit finds the master by what systemd's control group would say.
 func TestUnit(t *testing.T) {
 	h := pair(t, config)

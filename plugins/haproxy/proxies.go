@@ -16,9 +16,10 @@ type paused struct{ since, last time.Time }
 // forgiven is how long no check may have seen a pause for it to count as a new one.
 const forgiven = 10 * time.Second
 
-// pause judges what does not listen. While a reload fails to bind, haproxy pauses what
-// listens for about two seconds, and nothing is gained by leaving for that.
-func (w *watcher) pause(p sdk.Part, now time.Time) sdk.Part {
+// pause judges what is not there and may come back within a grace. While a reload fails to
+// bind, haproxy pauses what listens for about two seconds, and nothing is gained by leaving for
+// that.
+func (w *watcher) pause(p sdk.Part, now time.Time, grace time.Duration) sdk.Part {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	old := w.paused[p.Name]
@@ -26,7 +27,7 @@ func (w *watcher) pause(p sdk.Part, now time.Time) sdk.Part {
 		old.since = now
 	}
 	w.paused[p.Name] = paused{old.since, now}
-	if now.Sub(old.since) < w.pauseGrace {
+	if now.Sub(old.since) < grace {
 		p.Status = sdk.Unknown
 	}
 	return p
@@ -56,7 +57,7 @@ func (w *watcher) frontendParts(r *report, s *seen, now time.Time) {
 			open = 1
 			r.add(w.resume(part(label, sdk.Pass, "", "frontend %s is %s", name, status)), moves)
 		case status == "PAUSED":
-			r.add(w.pause(part(label, sdk.Fail, "PAUSED", "frontend %s is PAUSED", name), now), moves)
+			r.add(w.pause(part(label, sdk.Fail, "PAUSED", "frontend %s is PAUSED", name), now, w.pauseGrace), moves)
 		default:
 			r.add(part(label, sdk.Fail, "STOPPED", "frontend %s is %s", name, status), moves)
 		}
@@ -77,7 +78,7 @@ func (w *watcher) listenParts(r *report, s *seen, now time.Time) {
 			found = found || l.Serves(a)
 		}
 		if !found {
-			r.add(w.pause(part(label, sdk.Fail, "NOT_LISTENING", "nobody listens on %s", a), now), moves)
+			r.add(w.pause(part(label, sdk.Fail, "NOT_LISTENING", "nobody listens on %s", a), now, max(w.pauseGrace, w.restartGrace)), moves)
 			continue
 		}
 		r.add(w.resume(part(label, sdk.Pass, "", "%s listens", a)), moves)
@@ -99,6 +100,15 @@ type census struct {
 	up, unknown, all int     // of those that nobody took out on purpose
 	unchecked        int     // of up, those that have no check
 	weight, total    float64 // of those that are up, and of all
+	unknownWeight    float64
+}
+
+// share is how much of the weight is up; where there is none, nothing is missing.
+func (c census) share() float64 {
+	if c.total == 0 {
+		return 1
+	}
+	return c.weight / c.total
 }
 
 // count counts. A server in MAINT or DRAIN was taken out on purpose, NOLB took itself out, and
@@ -128,6 +138,7 @@ func (w *watcher) count(stats []haproxy.Stat, backend string, young bool) census
 			continue
 		case young && strings.TrimPrefix(s["check_status"], "* ") == "INI":
 			c.unknown++
+			c.unknownWeight += weight
 			continue
 		}
 		c.up++
@@ -154,6 +165,10 @@ func (w *watcher) backendParts(r *report, s *seen) {
 		switch {
 		case c.up >= want && c.unchecked > 0 && c.unchecked == c.up:
 			r.add(part(label, sdk.Warn, "NO_CHECK", "%s, which nobody checks", says), moves)
+		case c.up >= want && c.share() < w.minWeightRatio && c.weight+c.unknownWeight >= w.minWeightRatio*c.total:
+			r.add(part(label, sdk.Unknown, "UNCHECKED_YET", "%s with %.0f %% of the weight, and %d not checked yet, want %.0f %%", says, 100*c.share(), c.unknown, 100*w.minWeightRatio), moves)
+		case c.up >= want && c.share() < w.minWeightRatio:
+			r.add(part(label, sdk.Fail, "TOO_LIGHT", "%s with %.0f %% of the weight, want %.0f %%", says, 100*c.share(), 100*w.minWeightRatio), moves)
 		case c.up >= want:
 			r.add(part(label, sdk.Pass, "", "%s", says), moves)
 		case c.up+c.unknown >= want:
@@ -163,7 +178,7 @@ func (w *watcher) backendParts(r *report, s *seen) {
 		}
 		r.metrics["backend_up{"+name+"}"] = float64(c.up)
 		if c.total > 0 {
-			r.metrics["backend_weight_ratio{"+name+"}"] = c.weight / c.total
+			r.metrics["backend_weight_ratio{"+name+"}"] = c.share()
 		}
 		if b := find(s.stats, name, haproxy.Backend); b.Number("qcur") >= 0 {
 			r.metrics["backend_queue{"+name+"}"] = float64(b.Number("qcur"))

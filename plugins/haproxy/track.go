@@ -7,7 +7,9 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"time"
 
+	"github.com/hareconcile/hareconcile/internal/proc"
 	"github.com/hareconcile/hareconcile/plugins/sdk"
 )
 
@@ -16,32 +18,36 @@ type tracker struct{ desk *desk }
 
 var _ sdk.Tracker = tracker{}
 
-func newTracker() tracker { return tracker{newDesk()} }
+func newTracker() tracker { return tracker{newDesk(fresh)} }
 
 // Schema implements sdk.Tracker.
 func (tracker) Schema() sdk.Schema {
 	return sdk.Schema{
-		"socket":          {Type: sdk.String, Required: true, Description: "path of haproxy's runtime socket (stats socket)"},
-		"master_socket":   {Type: sdk.String, Description: "path of the master's socket (haproxy -S), for reloads and where the runtime socket does not answer"},
-		"pidfile":         {Type: sdk.String, Description: "file with the master's pid (haproxy -p)"},
-		"unit":            {Type: sdk.String, Description: "systemd unit that runs haproxy, such as haproxy.service"},
-		"frontends":       {Type: sdk.ListString, Description: "frontends that must be open"},
-		"listen":          {Type: sdk.ListString, Description: "addresses with ports on which the kernel must listen"},
-		"pause_grace":     {Type: sdk.String, Description: "how long a frontend may be paused, as it is while a reload fails (default 3s)"},
-		"backends":        {Type: sdk.ListString, Description: "backends that must have min_up servers"},
-		"min_up":          {Type: sdk.Number, Description: "servers that must be up in each of backends (default 1)"},
-		"min_up_ratio":    {Type: sdk.Number, Description: "share of the servers that must be up in each of backends, from 0 to 1"},
-		"count_backup":    {Type: sdk.Bool, Description: "whether backup servers count (default true)"},
-		"startup_grace":   {Type: sdk.String, Description: "how long after its start a worker's unchecked servers count as unknown (default 10s)"},
-		"warn_capacity":   {Type: sdk.Number, Description: "share of a limit in use that warns (default 0.8)"},
-		"crit_capacity":   {Type: sdk.Number, Description: "share of a limit in use that warns of saturation (default 0.95)"},
-		"max_old_workers": {Type: sdk.Number, Description: "workers of earlier configurations that may still run (default 5)"},
-		"certs":           {Type: sdk.ListString, Description: "certificates by the names that haproxy loaded them under; asking takes level operator"},
-		"cert_warn_days":  {Type: sdk.Number, Description: "days before a certificate's end that warn (default 21)"},
-		"cert_crit_days":  {Type: sdk.Number, Description: "days before a certificate's end that are urgent (default 3)"},
-		"http_url":        {Type: sdk.String, Description: "http URL at an IP address of this node that must answer, such as a monitor-uri"},
-		"http_host":       {Type: sdk.String, Description: "Host header of that request"},
-		"http_expect":     {Type: sdk.String, Description: "status that must come, such as 200 or 2xx (default 200)"},
+		"socket":           {Type: sdk.String, Required: true, Description: "path of haproxy's runtime socket (stats socket)"},
+		"master_socket":    {Type: sdk.String, Description: "path of the master's socket (haproxy -S), for reloads and where the runtime socket does not answer"},
+		"pidfile":          {Type: sdk.String, Description: "file with the master's pid (haproxy -p)"},
+		"unit":             {Type: sdk.String, Description: "systemd unit that runs haproxy, such as haproxy.service"},
+		"frontends":        {Type: sdk.ListString, Description: "frontends that must be open"},
+		"listen":           {Type: sdk.ListString, Description: "addresses with ports on which the kernel must listen"},
+		"pause_grace":      {Type: sdk.String, Description: "how long a frontend may be paused, as it is while a reload fails (default 3s)"},
+		"restart_grace":    {Type: sdk.String, Description: "how long after its end haproxy may take to come back before that counts (default 0s)"},
+		"backends":         {Type: sdk.ListString, Description: "backends that must have min_up servers"},
+		"min_up":           {Type: sdk.Number, Description: "servers that must be up in each of backends (default 1)"},
+		"min_up_ratio":     {Type: sdk.Number, Description: "share of the servers that must be up in each of backends, from 0 to 1"},
+		"min_weight_ratio": {Type: sdk.Number, Description: "share of the servers' weight that must be up in each of backends, from 0 to 1"},
+		"count_backup":     {Type: sdk.Bool, Description: "whether backup servers count (default true)"},
+		"startup_grace":    {Type: sdk.String, Description: "how long after its start a worker's unchecked servers count as unknown (default 10s)"},
+		"warn_capacity":    {Type: sdk.Number, Description: "share of a limit in use that warns (default 0.8)"},
+		"crit_capacity":    {Type: sdk.Number, Description: "share of a limit in use that warns of saturation (default 0.95)"},
+		"max_old_workers":  {Type: sdk.Number, Description: "workers of earlier configurations that may still run (default 5)"},
+		"max_old_age":      {Type: sdk.String, Description: "how long workers of earlier configurations may still run (default 24h)"},
+		"managed_file":     {Type: sdk.String, Description: "the file that hareconcile manages, which the worker should have loaded; asking takes level operator or master_socket"},
+		"certs":            {Type: sdk.ListString, Description: "certificates by the names that haproxy loaded them under; asking takes level operator"},
+		"cert_warn_days":   {Type: sdk.Number, Description: "days before a certificate's end that warn (default 21)"},
+		"cert_crit_days":   {Type: sdk.Number, Description: "days before a certificate's end that are urgent (default 3)"},
+		"http_url":         {Type: sdk.String, Description: "http URL at an IP address of this node that must answer, such as a monitor-uri"},
+		"http_host":        {Type: sdk.String, Description: "Host header of that request"},
+		"http_expect":      {Type: sdk.String, Description: "status that must come, such as 200 or 2xx (default 200)"},
 	}
 }
 
@@ -65,13 +71,16 @@ func (t tracker) New(_ context.Context, v sdk.Value) (sdk.Instance, error) {
 	r := reader{v: v}
 	w := &watcher{
 		desk:    t.desk,
-		pidfile: r.path("pidfile"), unit: v.String("unit"), cgroups: cgroups,
-		frontends: v.Strings("frontends"), listen: r.addresses("listen"), pauseGrace: r.duration("pause_grace", pauseGrace),
-		backends: v.Strings("backends"), minUp: int(r.whole("min_up", 1)), minUpRatio: r.share("min_up_ratio", 0),
-		countBackup: !v.Has("count_backup") || v.Bool("count_backup"), startupGrace: r.duration("startup_grace", startupGrace),
+		pidfile: r.path("pidfile"), unit: v.String("unit"), cgroups: proc.Cgroups,
+		frontends: v.Strings("frontends"), listen: r.addresses("listen"), pauseGrace: r.duration("pause_grace", pauseGrace, time.Hour),
+		restartGrace: r.duration("restart_grace", 0, time.Hour),
+		backends:     v.Strings("backends"), minUp: int(r.whole("min_up", 1)), minUpRatio: r.share("min_up_ratio", 0),
+		minWeightRatio: r.share("min_weight_ratio", 0),
+		countBackup:    !v.Has("count_backup") || v.Bool("count_backup"), startupGrace: r.duration("startup_grace", startupGrace, time.Hour),
 		warn: r.share("warn_capacity", 0.8), crit: r.share("crit_capacity", 0.95),
-		maxOld: int(r.whole("max_old_workers", 5)),
-		certs:  v.Strings("certs"), certWarn: r.whole("cert_warn_days", 21), certCrit: r.whole("cert_crit_days", 3),
+		maxOld: int(r.whole("max_old_workers", 5)), maxOldAge: r.duration("max_old_age", maxOldAge, 10_000*time.Hour),
+		managed: r.path("managed_file"),
+		certs:   v.Strings("certs"), certWarn: r.whole("cert_warn_days", 21), certCrit: r.whole("cert_crit_days", 3),
 		http:     r.http(),
 		retarget: make(chan struct{}, 1), // one word is enough: whoever reads it looks at the target
 		paused:   map[string]paused{},
@@ -82,7 +91,7 @@ func (t tracker) New(_ context.Context, v sdk.Value) (sdk.Instance, error) {
 	if v.Has("unit") && !unitName.MatchString(w.unit) {
 		r.mistake("unit", "%q is no name of a service, such as haproxy.service", w.unit)
 	}
-	for _, name := range []string{"min_up", "min_up_ratio", "count_backup"} {
+	for _, name := range []string{"min_up", "min_up_ratio", "min_weight_ratio", "count_backup"} {
 		if v.Has(name) && len(w.backends) == 0 {
 			r.mistake(name, "counts servers of backends, and backends names none")
 		}

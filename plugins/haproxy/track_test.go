@@ -62,6 +62,8 @@ func TestAnswers(t *testing.T) {
 	}{
 		{"a good answer", say(info + header + "fe,FRONTEND,OPEN,,,\n\n" + header + servers + "be,BACKEND,UP,2,0,\n\n"), sdk.Pass, "backend be has 2 servers up"},
 		{"a full frontend serves", say(info + header + "fe,FRONTEND,FULL,,,\n" + servers + "be,BACKEND,UP,2,0,\n"), sdk.Pass, "FULL"},
+		{"servers that are full make requests wait", say(info + "# pxname,svname,status,weight,bck,scur,slim,\nfe,FRONTEND,OPEN,,,1,9,\nbe,a,UP,1,0,10,10,\nbe,b,UP,1,0,9,9,\nbe,BACKEND,UP,2,0,19,,\n"), sdk.Warn, "connections to the servers of backend be 19 of 19"},
+		{"a server without a limit takes more", say(info + "# pxname,svname,status,weight,bck,scur,slim,\nfe,FRONTEND,OPEN,,,1,9,\nbe,a,UP,1,0,10,10,\nbe,b,UP,1,0,9,,\nbe,BACKEND,UP,2,0,19,,\n"), sdk.Pass, "OPEN"},
 		{"a stopping process does not", say(strings.Replace(info, "Stopping: 0", "Stopping: 1", 1)), sdk.Fail, "stopping"},
 		{"a closed frontend does not", say(info + header + "fe,FRONTEND,STOP,,,\n"), sdk.Fail, "frontend fe is STOP"},
 		{"a refusal", say("Permission denied\n"), sdk.Fail, "not haproxy"},
@@ -111,6 +113,7 @@ func TestConfiguration(t *testing.T) {
 		{Name: "half a server is refused", Config: `{"socket": "/s", "backends": ["b"], "min_up": 1.5}`, Mistakes: []string{"min_up"}},
 		{Name: "a name cannot hold commands", Config: `{"socket": "/s", "frontends": ["a;shutdown sessions server x"]}`, Mistakes: []string{"frontends"}},
 		{Name: "too many names are refused", Config: `{"socket": "/s", "backends": ["b"` + strings.Repeat(`,"b"`, maxProxies) + `]}`, Mistakes: []string{"backends"}},
+		{Name: "a weight of nothing", Config: `{"socket": "/s", "min_weight_ratio": 0.5}`, Mistakes: []string{"min_weight_ratio"}},
 		{Name: "half a second is no string", Config: `{"socket": "/s", "pause_grace": "3"}`, Mistakes: []string{"pause_grace"}},
 		{Name: "two names for the process", Config: `{"socket": "/s", "pidfile": "/p", "unit": "haproxy.service"}`, Mistakes: []string{"unit"}},
 		{Name: "a unit leads nowhere else", Config: `{"socket": "/s", "unit": "../x.service"}`, Mistakes: []string{"unit"}},

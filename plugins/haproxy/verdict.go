@@ -108,6 +108,9 @@ func (r *report) figures(s *seen, status sdk.Status) {
 	}
 	if p := s.procs; p != nil {
 		r.metrics["old_workers"], r.metrics["reloads_failed"] = float64(len(p.Old)), float64(p.Master.Failed)
+		if len(p.Old) > 0 {
+			r.metrics["old_worker_age_seconds"] = oldest(p).Seconds()
+		}
 		r.facts["master_pid"] = strconv.Itoa(p.Master.PID)
 		r.facts["reloads"] = strconv.Itoa(p.Master.Reloads)
 	}

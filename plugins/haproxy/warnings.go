@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"syscall"
 	"time"
 
 	"github.com/hareconcile/hareconcile/internal/haproxy"
@@ -16,43 +15,72 @@ import (
 
 // A use is how much of a limit is in use.
 type use struct {
-	what  string
-	share float64
+	what, of    string
+	part, limit int64
+}
+
+func (u use) share() float64 { return float64(u.part) / float64(u.limit) }
+
+func (u use) String() string {
+	if u.of == "" {
+		return fmt.Sprintf("%s %d of %d", u.what, u.part, u.limit)
+	}
+	return fmt.Sprintf("%s %s %d of %d", u.what, u.of, u.part, u.limit)
 }
 
 // uses lists what can run out.
 func (w *watcher) uses(s *seen) []use {
-	var out []use
-	of := func(part, limit int64, format string, args ...any) {
+	out := make([]use, 0, 8)
+	add := func(what, of string, part, limit int64) {
 		if limit > 0 && part >= 0 {
-			out = append(out, use{fmt.Sprintf(format, args...) + fmt.Sprintf(" %d of %d", part, limit), float64(part) / float64(limit)})
+			out = append(out, use{what, of, part, limit})
 		}
 	}
-	of(s.info.Number("CurrConns"), s.info.Number("Maxconn"), "connections")
+	add("connections", "", s.info.Number("CurrConns"), s.info.Number("Maxconn"))
 	if idle := s.info.Number("Idle_pct"); idle >= 0 {
-		of(100-idle, 100, "processor time")
+		add("processor time", "", 100-idle, 100)
 	}
 	for _, name := range w.frontends {
 		if f := find(s.stats, name, haproxy.Frontend); f != nil {
-			of(f.Number("scur"), f.Number("slim"), "connections of frontend %s", name)
+			add("connections of frontend", name, f.Number("scur"), f.Number("slim"))
 		}
+	}
+	for _, name := range w.backends {
+		part, limit := slotsOf(s.stats, name)
+		add("connections to the servers of backend", name, part, limit)
 	}
 	for _, a := range w.listen {
 		for _, l := range s.sockets {
 			if l.Serves(a) {
-				of(int64(l.Queue), int64(l.Limit), "connections that wait at %s", a)
+				add("connections that wait at", a.String(), int64(l.Queue), int64(l.Limit))
 			}
 		}
 	}
 	return out
 }
 
+// slotsOf returns how many connections the servers of a backend that are up have, and how many
+// they may have; beyond that, requests wait. Without a limit for each of them there is none.
+func slotsOf(stats []haproxy.Stat, backend string) (part, limit int64) {
+	for _, s := range stats {
+		if s.Proxy() != backend || s.Server() == haproxy.Backend || s.Server() == haproxy.Frontend || s.Status() != "UP" && s["status"] != "no check" {
+			continue
+		}
+		most := s.Number("slim")
+		if most <= 0 {
+			return 0, 0
+		}
+		part, limit = part+max(0, s.Number("scur")), limit+most
+	}
+	return part, limit
+}
+
 // capacityPart warns of what runs out. It is no reason to leave: the next node gets the same
 // load.
 func (w *watcher) capacityPart(r *report, s *seen) {
-	var worst use
+	worst := use{limit: 1}
 	for _, u := range w.uses(s) {
-		if u.share > worst.share {
+		if u.share() > worst.share() {
 			worst = u
 		}
 	}
@@ -60,35 +88,18 @@ func (w *watcher) capacityPart(r *report, s *seen) {
 		r.metrics["conn_ratio"] = float64(s.info.Number("CurrConns")) / float64(m)
 	}
 	switch {
-	case worst.share >= w.crit:
-		r.add(part("capacity", sdk.Warn, "SATURATED", "%s", worst.what), warns)
-	case worst.share >= w.warn:
-		r.add(part("capacity", sdk.Warn, "NEAR_LIMIT", "%s", worst.what), warns)
+	case worst.share() >= w.crit:
+		r.add(part("capacity", sdk.Warn, "SATURATED", "%v", worst), warns)
+	case worst.share() >= w.warn:
+		r.add(part("capacity", sdk.Warn, "NEAR_LIMIT", "%v", worst), warns)
 	default:
-		r.add(part("capacity", sdk.Pass, "", "%.0f %% of the nearest limit", worst.share*100), warns)
+		r.add(part("capacity", sdk.Pass, "", "%.0f %% of the nearest limit", worst.share()*100), warns)
 	}
 }
 
 // saturated reports whether haproxy takes no more connections for now because of a limit.
 func (w *watcher) saturated(s *seen) bool {
-	return s.info != nil && slices.ContainsFunc(w.uses(s), func(u use) bool { return u.share >= 1 })
-}
-
-// reloadPart warns of reloads that failed and of workers that do not end.
-func (w *watcher) reloadPart(r *report, s *seen) {
-	switch p := s.procs; {
-	case w.master == nil:
-	case errors.Is(s.procsErr, syscall.EACCES), errors.Is(s.procsErr, syscall.EPERM):
-		r.add(part("reload", sdk.Unknown, "NO_PERMISSION", "this user may not connect to %s", w.master.path), warns)
-	case s.procsErr != nil:
-		r.add(part("reload", sdk.Unknown, "NO_MASTER", "%s: %v", w.master.path, s.procsErr), warns)
-	case p.Master.Failed > 0:
-		r.add(part("reload", sdk.Warn, "RELOAD_FAILED", "the last %d reloads failed; the configuration before them is in force", p.Master.Failed), warns)
-	case len(p.Old) > w.maxOld:
-		r.add(part("reload", sdk.Warn, "OLD_WORKERS", "%d workers of earlier configurations still run", len(p.Old)), warns)
-	default:
-		r.add(part("reload", sdk.Pass, "", "%d workers of earlier configurations still run", len(p.Old)), warns)
-	}
+	return s.info != nil && slices.ContainsFunc(w.uses(s), func(u use) bool { return u.share() >= 1 })
 }
 
 // A certState is what haproxy said of a certificate.

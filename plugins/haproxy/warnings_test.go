@@ -82,6 +82,72 @@ func TestOldWorkers(t *testing.T) {
 	}
 }
 
+// TestOldWorkersByAge: how long ago they were replaced, whatever their own age.
+func TestOldWorkersByAge(t *testing.T) {
+	h := pair(t, config)
+	w := h.watcher(t, `{"socket": "SOCKET", "master_socket": "MASTER", "max_old_age": "1s"}`)
+	h.await(t, w, sdk.Pass, "")
+	if _, err := fmt.Fprint(h.dial(t), "GET / HTTP/1.1\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	h.awaitConnections(t, 1)
+	h.reload(t)
+	r := h.await(t, w, sdk.Warn, "OLD_WORKERS")
+	expect(t, r, sdk.Warn, "s after it was replaced")
+	if r.Metrics["old_workers"] != 1 || r.Metrics["old_worker_age_seconds"] < 2 {
+		t.Errorf("metrics %v", r.Metrics)
+	}
+}
+
+// TestStructure: a managed file that was written and not loaded.
+func TestStructure(t *testing.T) {
+	with := func(fingerprint string) string {
+		return strings.Replace(config, "global\n", "global\n  stats socket DIR/user mode 600 level user\n  setenv HARECONCILE_STRUCT "+fingerprint+"\n", 1)
+	}
+	h := pair(t, with("one"))
+	by := map[string]*watcher{
+		"the master":         h.watcher(t, `{"socket": "SOCKET", "master_socket": "MASTER", "managed_file": "DIR/haproxy.cfg"}`),
+		"the runtime socket": h.watcher(t, `{"socket": "SOCKET", "managed_file": "DIR/haproxy.cfg"}`),
+	}
+	for name, w := range by {
+		if p := the(t, h.await(t, w, sdk.Pass, ""), "structure"); p.Status != sdk.Pass {
+			t.Errorf("by %s: %+v", name, p)
+		}
+	}
+	h.write(t, with("two"))
+	for _, w := range by {
+		h.await(t, w, sdk.Warn, "NOT_LOADED")
+	}
+	h.reload(t)
+	for _, w := range by {
+		h.await(t, w, sdk.Pass, "")
+	}
+	for conf, code := range map[string]string{
+		`{"socket": "DIR/user", "managed_file": "DIR/haproxy.cfg"}`: "NO_PERMISSION",
+		`{"socket": "SOCKET", "managed_file": "DIR/none"}`:          "NO_FILE",
+		`{"socket": "SOCKET", "managed_file": "PIDFILE"}`:           "NO_FILE",
+	} {
+		if r := look(t, h.watcher(t, conf), 2*time.Second); r.Status != sdk.Warn || r.Code != code {
+			t.Errorf("%s: %s %s %q, want a warning %s", conf, r.Status, r.Code, r.Detail, code)
+		}
+	}
+}
+
+// TestWeight: enough servers are up, and they carry too little.
+func TestWeight(t *testing.T) {
+	h := pair(t, strings.Replace(inter("100ms"), "server a 127.0.0.1:1", "server a 127.0.0.1:PORT weight 10", 1)+"  balance roundrobin\n")
+	heavy := h.watcher(t, `{"socket": "SOCKET", "backends": ["be_app"], "min_weight_ratio": 0.9, "startup_grace": "0s"}`)
+	light := h.watcher(t, `{"socket": "SOCKET", "backends": ["be_app"], "min_weight_ratio": 0.9}`)
+	h.await(t, heavy, sdk.Pass, "") // ten of eleven, and of nothing that is known to be down
+	h.command(t, "set server be_app/a weight 1")
+	r := h.await(t, heavy, sdk.Fail, "TOO_LIGHT")
+	expect(t, r, sdk.Fail, "has 1 servers up with 50 % of the weight, want 90 %")
+	if r.Metrics["backend_weight_ratio{be_app}"] != 0.5 {
+		t.Errorf("metrics %v", r.Metrics)
+	}
+	h.await(t, light, sdk.Fail, "TOO_LIGHT")
+}
+
 func TestCertificates(t *testing.T) {
 	dir := shortDir(t)
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

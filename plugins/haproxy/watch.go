@@ -81,13 +81,13 @@ func (w *watcher) waitFor(ctx context.Context, p *proc.Process) bool {
 }
 
 // atEnd returns what is to be said of the end of a process. That of the process that was
-// named for good needs no more looking, unless another is named by now.
+// named for good needs no more looking, unless another is named by now, or may come back.
 func (w *watcher) atEnd(ctx context.Context, p proc.Stat) (sdk.Result, bool) {
 	w.mu.Lock()
-	named := w.named && w.held != nil && w.held.PID == p.PID && w.held.Start == p.Start
+	named := w.restartGrace == 0 && w.named && w.held != nil && w.held.PID == p.PID && w.held.Start == p.Start
 	w.mu.Unlock()
 	if named {
-		if pid, _, _, err := w.wanted(&seen{}); err == nil && pid == p.PID {
+		if pid, _, _, err := w.wanted(&seen{}, true); err == nil && pid == p.PID {
 			gone := ended(true, p.PID)
 			return sdk.Result{
 				Status: gone.Status, Code: gone.Code, Detail: gone.Detail, Parts: []sdk.Part{gone},
