@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -66,6 +67,46 @@ func TestMasterKilled(t *testing.T) {
 	h.await(t, w, sdk.Pass, "")
 	kill(t, second.Process.Pid, syscall.SIGKILL)
 	expect(t, await(), sdk.Fail, fmt.Sprintf("process %d has ended", second.Process.Pid))
+}
+
+// TestEndIsNotPolled: the end of the process is told while nobody could have asked for it. A
+// check that began before hangs on a frozen worker, and returns only after the end was told.
+func TestEndIsNotPolled(t *testing.T) {
+	h := pair(t, config)
+	w := h.watcher(t, `{"socket": "SOCKET", "pidfile": "PIDFILE"}`)
+	h.await(t, w, sdk.Pass, "")
+	told := make(chan sdk.Result, 1) // one end
+	go func() { _ = w.Watch(t.Context(), func(r sdk.Result) { told <- r }) }()
+	worker := h.worker(t, 0)
+	kill(t, worker, syscall.SIGSTOP)
+	t.Cleanup(func() { _ = syscall.Kill(worker, syscall.SIGKILL) }) // it cannot see that its master is gone
+	begun, polled := make(chan struct{}), make(chan sdk.Result, 1)
+	go func() {
+		long, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		close(begun)
+		r, _ := w.Check(long)
+		polled <- r
+	}()
+	<-begun
+	kill(t, h.process.Pid, syscall.SIGKILL)
+	select {
+	case r := <-told:
+		expect(t, r, sdk.Fail, fmt.Sprintf("process %d has ended", h.process.Pid))
+	case r := <-polled:
+		t.Fatalf("the check came first: %s %s", r.Status, r.Detail)
+	case <-time.After(30 * time.Second): // the check waits for longer
+		t.Fatal("nobody told the end")
+	}
+	select {
+	case r := <-polled:
+		t.Errorf("the check returned %s %s with a worker that is frozen", r.Status, r.Detail)
+	default:
+	}
+	kill(t, worker, syscall.SIGKILL)
+	if r := <-polled; r.Status != sdk.Fail {
+		t.Errorf("then the check says %s %s", r.Status, r.Detail)
+	}
 }
 
 func TestWorkerKilled(t *testing.T) {

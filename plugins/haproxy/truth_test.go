@@ -3,9 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"net"
-	"net/http"
 	"os/exec"
 	"strings"
 	"syscall"
@@ -146,29 +144,6 @@ func (h *server) awaitConnections(t *testing.T, n float64) {
 			t.Fatalf("haproxy does not take %v connections", n)
 		}
 		<-time.After(5 * time.Millisecond)
-	}
-}
-
-func TestServersDown(t *testing.T) {
-	h := pair(t, inter("100ms"))
-	web := h.watcher(t, all)
-	backends := h.watcher(t, strings.Replace(all, `"frontends"`, `"backends": ["be_app"], "frontends"`, 1))
-	r := h.await(t, backends, sdk.Fail, "DOWN")
-	believed(t, h.process.Pid)
-	expect(t, r, sdk.Fail, "backend be_app has 0 servers up, want 1")
-	if r.Metrics["backend_up{be_app}"] != 0 || r.Metrics["backend_weight_ratio{be_app}"] != 0 {
-		t.Errorf("metrics %v", r.Metrics)
-	}
-	// Who does not ask for backends keeps the address: the other node has the same servers.
-	expect(t, h.await(t, web, sdk.Pass, ""), sdk.Pass, "frontend fe_web is OPEN")
-	resp, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/stats", h.port))
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, _ = io.Copy(io.Discard, resp.Body)
-	_ = resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		t.Errorf("the stats page says %s; a script that asks it sees nothing wrong", resp.Status)
 	}
 }
 
