@@ -52,6 +52,7 @@ func TestServes(t *testing.T) {
 		{"0.0.0.0:80", "[::1]:80", false},
 		{"[::]:80", "[::1]:80", true},
 		{"[::]:80", "127.0.0.1:80", true},
+		{"127.0.0.1:80", "0.0.0.0:80", false},
 	} {
 		if got := (Socket{Address: netip.MustParseAddrPort(tt.own)}).Serves(netip.MustParseAddrPort(tt.want)); got != tt.serves {
 			t.Errorf("%s serves %s: %v, want %v", tt.own, tt.want, got, tt.serves)

@@ -3,12 +3,13 @@ package proc
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io/fs"
 	"net"
-	"net/netip"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -131,107 +132,64 @@ func TestChildren(t *testing.T) {
 	}
 }
 
-func TestListeners(t *testing.T) {
+func TestSockets(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	c, err := net.Dial("tcp", l.Addr().String())
+	f, err := l.(*net.TCPListener).File()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close()
-	want := netip.MustParseAddrPort(l.Addr().String())
-	all, err := Listeners()
-	if err != nil {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
 		t.Fatal(err)
 	}
-	k := slices.IndexFunc(all, func(l Listener) bool { return l.Addr == want })
-	if k < 0 {
-		t.Fatalf("Listeners = %v, want %v among them", all, want)
-	}
-	if all[k].Queued != 1 {
-		t.Errorf("%d connections wait, want 1", all[k].Queued)
-	}
-	held, err := Sockets(os.Getpid())
-	if err != nil || !held[all[k].Inode] {
-		t.Errorf("Sockets = %v, %v, want %d among them", held, err, all[k].Inode)
-	}
-	l.Close()
-	again, err := Listeners()
-	if err != nil || slices.ContainsFunc(again, func(l Listener) bool { return l.Addr == want }) {
-		t.Errorf("a closed listener is still there, %v", err)
+	for _, open := range []bool{true, false} {
+		if held, err := Sockets(os.Getpid()); err != nil || held[uint32(st.Ino)] != open {
+			t.Errorf("Sockets = %v, %v, want %d among them: %v", held, err, st.Ino, open)
+		}
+		f.Close()
+		l.Close()
 	}
 }
 
-func TestAccepts(t *testing.T) {
-	for _, tt := range []struct {
-		at, to string
-		want   bool
-	}{
-		{"127.0.0.1:80", "127.0.0.1:80", true},
-		{"127.0.0.1:80", "127.0.0.1:81", false},
-		{"127.0.0.1:80", "127.0.0.2:80", false},
-		{"0.0.0.0:80", "127.0.0.1:80", true},
-		{"0.0.0.0:80", "[::1]:80", false},
-		{"[::]:80", "[::1]:80", true},
-		{"[::]:80", "127.0.0.1:80", true},
-		{"127.0.0.1:80", "0.0.0.0:80", false},
-	} {
-		l := Listener{Addr: netip.MustParseAddrPort(tt.at)}
-		if got := l.Accepts(netip.MustParseAddrPort(tt.to)); got != tt.want {
-			t.Errorf("a listener at %s takes connections to %s: %v, want %v", tt.at, tt.to, got, tt.want)
-		}
+// TestUnit finds the main process among those of a control group.
+func TestUnit(t *testing.T) {
+	dir := t.TempDir()
+	is := func(s Stat) bool { return s.Comm == "cat" }
+	if _, err := Unit(dir, "a.service", is); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("Unit without a group: %v", err)
 	}
-}
-
-const (
-	columns = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
-	socket  = "   0: 0100007F:1F90 00000000:0000 0A 00000000:00000003 00:00000000 00000000     0        0 4711 1 0 100 0 0 10 0\n"
-	open    = "   1: 0100007F:1F90 0100007F:9999 01 00000000:00000000 00:00000000 00000000     0        0 4712 1 0 20 4 30 10 -1\n"
-	socket6 = "   0: 00000000000000000000000001000000:0050 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 5 1\n"
-)
-
-func TestReadListeners(t *testing.T) {
+	group := filepath.Join(dir, "unified", "system.slice", "a.service")
+	if err := os.MkdirAll(group, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	cat := start(t).Process.Pid
 	for _, tt := range []struct {
-		text string
-		want string
-		bad  bool
+		pids string
+		want int
 	}{
-		{text: ""}, {text: columns},
-		{text: columns + socket, want: "127.0.0.1:8080 4711 3"},
-		{text: columns + socket + open + "what comes then is not read", want: "127.0.0.1:8080 4711 3"},
-		{text: columns + socket6, want: "[::1]:80 5 0"},
-		{text: columns + "garbage", bad: true},
-		{text: columns + strings.Replace(socket, "0100007F:1F90", "0100007F", 1), bad: true},
-		{text: columns + strings.Replace(socket, "0100007F", "01007F", 1), bad: true},
-		{text: columns + strings.Repeat("x", 1<<17), bad: true},
+		{"", 0}, {"0\n-1\nx\n", 0}, {fmt.Sprintf("%d\n", os.Getpid()), 0},
+		{fmt.Sprintf("%d\n%d\n", os.Getpid(), cat), 0}, // its parent is part of it, and is something else
+		{fmt.Sprintf("1\n%d\n", cat), cat},
+		{fmt.Sprintf("%d\n%s", cat, strings.Repeat("1\n", maxMembers)), cat},
 	} {
-		got, err := readListeners(strings.NewReader(tt.text))
-		text := ""
-		for _, l := range got {
-			text += l.Addr.String() + " " + strconv.FormatUint(l.Inode, 10) + " " + strconv.Itoa(l.Queued)
+		if err := os.WriteFile(filepath.Join(group, "cgroup.procs"), []byte(tt.pids), 0o600); err != nil {
+			t.Fatal(err)
 		}
-		if text != tt.want || (err != nil) != tt.bad {
-			t.Errorf("readListeners(%.200q) = %q, %v, want %q", tt.text, text, err, tt.want)
+		if got, err := Unit(dir, "a.service", is); got != tt.want || (tt.want == 0) != errors.Is(err, ErrNone) {
+			t.Errorf("Unit of %.40q = %d, %v, want %d", tt.pids, got, err, tt.want)
 		}
 	}
 }
 
 func FuzzParse(f *testing.F) {
 	f.Add("17 (nginx) S 4" + tail)
-	f.Add(columns + socket + open)
-	f.Add(columns + socket6)
 	f.Fuzz(func(t *testing.T, text string) {
 		if s, ok := ParseStat([]byte(text)); ok && (s.PID <= 0 || s.Parent < 0) {
 			t.Errorf("ParseStat(%q) = %v", text, s)
-		}
-		ls, _ := readListeners(strings.NewReader(text))
-		for _, l := range ls {
-			if !l.Addr.IsValid() || l.Queued < 0 {
-				t.Errorf("readListeners(%q) = %v", text, l)
-			}
 		}
 	})
 }

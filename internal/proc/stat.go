@@ -1,5 +1,5 @@
-// Package proc looks at processes of this host and at who listens on its ports, with no more
-// rights than every user has. It signals nothing.
+// Package proc looks at processes of this host, with no more rights than every user has. It
+// signals nothing.
 package proc
 
 import (

@@ -7,17 +7,21 @@ import (
 	"net/netip"
 	"net/url"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/hareconcile/hareconcile/internal/proc"
 	"github.com/hareconcile/hareconcile/plugins/sdk"
 )
 
-// A tracker makes watchers.
-type tracker struct{}
+// A tracker makes watchers, which share what they look at.
+type tracker struct{ desk *desk }
 
 var _ sdk.Tracker = tracker{}
+
+func newTracker() tracker { return tracker{newDesk()} }
 
 // maxList bounds listen and cert_sni.
 const maxList = 64
@@ -26,6 +30,7 @@ const maxList = 64
 func (tracker) Schema() sdk.Schema {
 	return sdk.Schema{
 		"pidfile":            {Type: sdk.String, Description: "nginx's pid file (default /run/nginx.pid)"},
+		"unit":               {Type: sdk.String, Description: "systemd service that runs nginx, such as nginx.service, instead of a pid file"},
 		"listen":             {Type: sdk.ListString, Description: "addresses that nginx must listen on, such as 0.0.0.0:443"},
 		"workers_min":        {Type: sdk.Number, Description: "fewer workers than this are a warning (default 1); none is down"},
 		"http_url":           {Type: sdk.String, Description: "URL on this host that must answer, such as http://127.0.0.1/health"},
@@ -46,6 +51,7 @@ func (tracker) Schema() sdk.Schema {
 		"config_file":        {Type: sdk.String, Description: "what config_test tests (default /etc/nginx/nginx.conf)"},
 		"nginx_bin":          {Type: sdk.String, Description: "the program (default /usr/sbin/nginx)"},
 		"max_old":            {Type: sdk.Number, Description: "more workers than this that are shutting down are a warning (default twice the workers)"},
+		"max_old_age":        {Type: sdk.String, Description: "how long workers may be shutting down before that is a warning (default 24h)"},
 		"respawn_window":     {Type: sdk.String, Description: "how long replaced workers are counted (default 60s)"},
 		"respawn_max":        {Type: sdk.Number, Description: "more replaced workers in a window are a warning, in two windows down (default three times the workers)"},
 	}
@@ -54,6 +60,8 @@ func (tracker) Schema() sdk.Schema {
 // A config is what a tracker block says.
 type config struct {
 	pidfile    string
+	unit       string // instead of pidfile
+	cgroups    string // where systemd keeps what belongs to a unit
 	listen     []netip.AddrPort
 	workersMin int
 
@@ -69,15 +77,17 @@ type config struct {
 	bin        string
 
 	maxOld        int // 0: twice the workers
+	maxOldAge     time.Duration
 	respawnWindow time.Duration
 	respawnMax    int // 0: three times the workers
 }
 
 // New implements sdk.Tracker.
-func (tracker) New(_ context.Context, v sdk.Value) (sdk.Instance, error) {
+func (t tracker) New(_ context.Context, v sdk.Value) (sdk.Instance, error) {
 	r := reader{v: v}
 	c := config{
-		pidfile:       r.path("pidfile", "/run/nginx.pid"),
+		pidfile: r.path("pidfile", "/run/nginx.pid"),
+		unit:    r.unit(), cgroups: proc.Cgroups,
 		workersMin:    r.count("workers_min", 1),
 		stub:          r.url("stub_status_url"),
 		maxActive:     float64(r.count("max_connections", 0)),
@@ -88,6 +98,7 @@ func (tracker) New(_ context.Context, v sdk.Value) (sdk.Instance, error) {
 		configFile:    r.path("config_file", "/etc/nginx/nginx.conf"),
 		bin:           r.path("nginx_bin", "/usr/sbin/nginx"),
 		maxOld:        r.count("max_old", 0),
+		maxOldAge:     r.duration("max_old_age", 24*time.Hour),
 		respawnWindow: r.duration("respawn_window", time.Minute),
 		respawnMax:    r.count("respawn_max", 0),
 	}
@@ -98,7 +109,7 @@ func (tracker) New(_ context.Context, v sdk.Value) (sdk.Instance, error) {
 	if err := errors.Join(r.errs...); err != nil {
 		return nil, err
 	}
-	return newWatcher(c), nil
+	return newWatcher(c, t.desk), nil
 }
 
 // A reader reads attributes and collects what is wrong with them.
@@ -120,6 +131,21 @@ func (r *reader) path(name, otherwise string) string {
 		r.blame(name, "%q is not an absolute path", s)
 	}
 	return s
+}
+
+var unitName = regexp.MustCompile(`^[A-Za-z0-9_.:@\\-]{1,250}\.service$`)
+
+// unit reads the name of a service, which takes the place of a pid file.
+func (r *reader) unit() string {
+	name := r.v.String("unit")
+	switch {
+	case !r.v.Has("unit"):
+	case r.v.Has("pidfile"):
+		r.blame("unit", "and pidfile both name the master; one is enough")
+	case !unitName.MatchString(name):
+		r.blame("unit", "%q is no name of a service, such as nginx.service", name)
+	}
+	return name
 }
 
 func (r *reader) count(name string, otherwise int) int {

@@ -148,5 +148,8 @@ func (c *config) judgeDrain(h *history, now time.Time, r *report) sdk.Part {
 	if len(h.old) > most {
 		return part(name, sdk.Warn, "OLD_WORKERS", "%d workers are shutting down, the oldest for %v: see worker_shutdown_timeout", len(h.old), age.Round(time.Second))
 	}
+	if age > c.maxOldAge {
+		return part(name, sdk.Warn, "OLD_WORKERS", "a worker has been shutting down for %v: see worker_shutdown_timeout", age.Round(time.Second))
+	}
 	return part(name, sdk.Pass, "", "%d workers shutting down", len(h.old))
 }

@@ -31,7 +31,7 @@ func TestConfiguration(t *testing.T) {
 	mistake := func(name, config string, attributes ...string) sdktest.Case {
 		return sdktest.Case{Name: name, Config: config, Mistakes: attributes}
 	}
-	sdktest.Run(t, tracker{}, []sdktest.Case{
+	sdktest.Run(t, newTracker(), []sdktest.Case{
 		{Name: "no pid file means down", Config: `{"pidfile": "/nonexistent/nginx.pid"}`, Want: sdk.Fail, Detail: "there is no /nonexistent/nginx.pid"},
 		mistake("a relative path", `{"pidfile": "nginx.pid"}`, "pidfile"),
 		mistake("a port alone", `{"listen": ["80", ":80", "*:80", "[::]:0"]}`, "listen", "listen", "listen"),

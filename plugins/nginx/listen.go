@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"io/fs"
+	"net/netip"
 	"strings"
 
 	"github.com/hareconcile/hareconcile/internal/proc"
@@ -10,27 +12,31 @@ import (
 )
 
 // judgeListeners makes the part of the listeners. master is 0 if it does not run.
-func (c *config) judgeListeners(master int, r *report) sdk.Part {
+func (w *watcher) judgeListeners(ctx context.Context, master int, r *report) sdk.Part {
 	const name = "listener"
-	all, err := proc.Listeners()
+	all, err := w.sockets(ctx)
 	if err != nil {
 		return part(name, sdk.Unknown, "UNREADABLE", "%v", err)
 	}
-	var held map[uint64]bool
+	var held map[uint32]bool
 	if master != 0 {
 		held, err = proc.Sockets(master)
 		if err != nil && !errors.Is(err, fs.ErrPermission) {
 			return part(name, sdk.Unknown, "UNREADABLE", "%v", err)
 		}
 	}
-	for _, want := range c.listen {
+	full := netip.AddrPort{}
+	for _, want := range w.listen {
 		found, ours := false, held == nil // without the rights to tell, whoever listens will do
 		for _, l := range all {
-			if !l.Accepts(want) {
+			if !l.Serves(want) {
 				continue
 			}
 			found, ours = true, ours || held[l.Inode]
-			r.metrics["listen_queued{"+want.String()+"}"] += float64(l.Queued)
+			r.metrics["listen_queued{"+want.String()+"}"] += float64(l.Queue)
+			if l.Queue > l.Limit { // sk_acceptq_is_full
+				full = want
+			}
 		}
 		switch {
 		case !found:
@@ -39,20 +45,20 @@ func (c *config) judgeListeners(master int, r *report) sdk.Part {
 			return part(name, sdk.Fail, "FOREIGN_LISTENER", "%s is not nginx's: another process listens there", want)
 		}
 	}
-	return part(name, sdk.Pass, "", "listens on %d of %d addresses", len(c.listen), len(c.listen))
+	if full.IsValid() {
+		return part(name, sdk.Warn, "QUEUE_FULL", "%s takes no more connections until nginx accepts those that wait", full)
+	}
+	return part(name, sdk.Pass, "", "listens on %d of %d addresses", len(w.listen), len(w.listen))
 }
 
 // judgeOrphans makes the part of the orphans: workers that outlived their master. They go on
-// serving an old configuration, cannot be reloaded, and keep the ports from a new nginx.
-// known are workers that were seen under a master of this pid file.
+// serving an old configuration, cannot be reloaded, and keep the ports from a new nginx. Those
+// that were seen under a master of this pid file are known for ours.
 //
 // Workers of the old and the new master of a binary upgrade have a master, and are none.
-func (c *config) judgeOrphans(known map[int]uint64) sdk.Part {
+func (w *watcher) judgeOrphans(ctx context.Context, all []proc.Stat) sdk.Part {
 	const name = "orphans"
-	all, err := proc.All()
-	if err != nil {
-		return part(name, sdk.Unknown, "UNREADABLE", "%v", err)
-	}
+	known := w.history.known()
 	var ours, others int
 	for _, s := range all {
 		if s.Comm != "nginx" || s.Gone() || !titled(s.PID, workerTitle) || titled(s.Parent, masterTitle) {
@@ -62,7 +68,7 @@ func (c *config) judgeOrphans(known map[int]uint64) sdk.Part {
 		case known[s.PID] == s.Start && s.Start != 0:
 			ours++
 		default:
-			mine, certain := c.holdsListener(s.PID)
+			mine, certain := w.holdsListener(ctx, s.PID)
 			if mine {
 				ours++
 			} else if !certain {
@@ -86,21 +92,21 @@ func titled(pid int, prefix string) bool {
 
 // holdsListener reports whether a process has one of the addresses that nginx must listen
 // on, and whether that could be told.
-func (c *config) holdsListener(pid int) (holds, certain bool) {
-	if len(c.listen) == 0 {
+func (w *watcher) holdsListener(ctx context.Context, pid int) (holds, certain bool) {
+	if len(w.listen) == 0 {
 		return false, false
 	}
 	held, err := proc.Sockets(pid)
 	if errors.Is(err, proc.ErrGone) {
 		return false, true
 	}
-	all, err2 := proc.Listeners()
+	all, err2 := w.sockets(ctx)
 	if err != nil || err2 != nil {
 		return false, false
 	}
-	for _, want := range c.listen {
+	for _, want := range w.listen {
 		for _, l := range all {
-			if held[l.Inode] && l.Accepts(want) {
+			if held[l.Inode] && l.Serves(want) {
 				return true, true
 			}
 		}

@@ -11,5 +11,5 @@ import (
 )
 
 func main() {
-	sdk.Serve(&sdk.Config{Name: "nginx", Version: build.Version, Track: tracker{}})
+	sdk.Serve(&sdk.Config{Name: "nginx", Version: build.Version, Track: newTracker()})
 }

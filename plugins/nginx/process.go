@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -32,11 +33,11 @@ type family struct {
 	old     []proc.Stat // that end once their connections have
 }
 
-// open takes hold of the process that the pid file names, if it is nginx's master. The part
+// open takes hold of the process that the pid file or the unit names, if it is nginx's master. The part
 // says what was found; without a process it is a Fail or Unknown.
 func (c *config) open() (*proc.Process, sdk.Part) {
 	const name = "process"
-	pid, p := c.readPidfile()
+	pid, p := c.named()
 	if pid == 0 {
 		return nil, p
 	}
@@ -45,7 +46,7 @@ func (c *config) open() (*proc.Process, sdk.Part) {
 		if s, err := proc.Look(pid); err == nil && s.Gone() {
 			return nil, part(name, sdk.Fail, "ZOMBIE", "master %d has ended and is a zombie", pid)
 		}
-		return nil, part(name, sdk.Fail, "DEAD", "there is no process %d, which %s names", pid, c.pidfile)
+		return nil, part(name, sdk.Fail, "DEAD", "there is no process %d, which %s names", pid, c.namedBy())
 	}
 	if err != nil {
 		return nil, part(name, sdk.Unknown, "UNREADABLE", "%v", err)
@@ -54,10 +55,35 @@ func (c *config) open() (*proc.Process, sdk.Part) {
 		_ = m.Close()
 		return nil, p
 	}
-	if m.Stopped() {
-		return m, part(name, sdk.Warn, "MASTER_STOPPED", "master %d is stopped: it cannot reload or replace a worker", pid)
+	return m, runs(m.Stat)
+}
+
+// runs makes the part of a master that was found.
+func runs(s proc.Stat) sdk.Part {
+	if s.Stopped() {
+		return part("process", sdk.Warn, "MASTER_STOPPED", "master %d is stopped: it cannot reload or replace a worker", s.PID)
 	}
-	return m, part(name, sdk.Pass, "", "master %d", pid)
+	return part("process", sdk.Pass, "", "master %d", s.PID)
+}
+
+// unreadable makes a part of what could not be looked at.
+func unreadable(name string, err error) sdk.Part {
+	return part(name, sdk.Unknown, "UNREADABLE", "%v", err)
+}
+
+// named returns the pid that the pid file or the unit names, or 0 and what is wrong.
+func (c *config) named() (int, sdk.Part) {
+	if c.unit == "" {
+		return c.readPidfile()
+	}
+	pid, err := proc.Unit(c.cgroups, c.unit, func(s proc.Stat) bool { return s.Comm == "nginx" })
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, proc.ErrNone):
+		return 0, part("process", sdk.Fail, "NO_UNIT", "%s has no process that is nginx", c.unit)
+	case err != nil:
+		return 0, unreadable("process", err)
+	}
+	return pid, sdk.Part{}
 }
 
 // verify tells nginx's master from whoever got its pid after it.
@@ -71,12 +97,14 @@ func (c *config) verify(m *proc.Process) sdk.Part {
 	case err != nil:
 		return part(name, sdk.Unknown, "UNREADABLE", "%v", err)
 	case !strings.HasPrefix(title, masterTitle):
-		return part(name, sdk.Fail, "STALE_PIDFILE", "%s names process %d, which is %.80q and no master of nginx", c.pidfile, m.PID, title)
+		return part(name, sdk.Fail, "STALE_PIDFILE", "%s names process %d, which is %.80q and no master of nginx", c.namedBy(), m.PID, title)
 	case err2 == nil && filepath.Base(exe) != filepath.Base(c.bin):
-		return part(name, sdk.Fail, "STALE_PIDFILE", "%s names process %d, which runs %.80q and not nginx", c.pidfile, m.PID, exe)
+		return part(name, sdk.Fail, "STALE_PIDFILE", "%s names process %d, which runs %.80q and not nginx", c.namedBy(), m.PID, exe)
 	}
 	return sdk.Part{Status: sdk.Pass} // without rights for exe, the title has to do
 }
+
+func (c *config) namedBy() string { return cmp.Or(c.unit, c.pidfile) }
 
 // readPidfile returns a pid, or 0 and what is wrong.
 func (c *config) readPidfile() (int, sdk.Part) {

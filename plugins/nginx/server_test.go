@@ -169,7 +169,7 @@ func (s *server) kill0() {
 // watcher makes a watcher of the server, with its defaults changed by change.
 func (s *server) watcher(change func(*config)) *watcher {
 	s.t.Helper()
-	i, err := tracker{}.New(s.t.Context(), sdk.Value{})
+	i, err := newTracker().New(s.t.Context(), sdk.Value{})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -179,7 +179,7 @@ func (s *server) watcher(change func(*config)) *watcher {
 	if change != nil {
 		change(&c)
 	}
-	w := newWatcher(c)
+	w := newWatcher(c, newDesk())
 	s.t.Cleanup(func() { _ = w.Close() })
 	return w
 }
