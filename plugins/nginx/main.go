@@ -6,10 +6,14 @@
 package main
 
 import (
+	"runtime"
+
 	"github.com/hareconcile/hareconcile/internal/build"
 	"github.com/hareconcile/hareconcile/plugins/sdk"
 )
 
 func main() {
+	// It mostly waits. A second thread that looks for work costs more than it does.
+	runtime.GOMAXPROCS(1)
 	sdk.Serve(&sdk.Config{Name: "nginx", Version: build.Version, Track: newTracker()})
 }
