@@ -35,6 +35,8 @@ func TestConfiguration(t *testing.T) {
 		{Name: "no pid file means down", Config: `{"pidfile": "/nonexistent/nginx.pid"}`, Want: sdk.Fail, Detail: "there is no /nonexistent/nginx.pid"},
 		mistake("a relative path", `{"pidfile": "nginx.pid"}`, "pidfile"),
 		mistake("a port alone", `{"listen": ["80", ":80", "*:80", "[::]:0"]}`, "listen", "listen", "listen"),
+		mistake("two names for the master", `{"pidfile": "/p", "unit": "nginx.service"}`, "unit"),
+		mistake("a unit leads nowhere else", `{"unit": "../x.service"}`, "unit"),
 		mistake("no workers", `{"workers_min": 0}`, "workers_min"),
 		mistake("half a worker", `{"workers_min": 1.5}`, "workers_min"),
 		mistake("another scheme", `{"http_url": "ftp://127.0.0.1/"}`, "http_url"),
@@ -209,7 +211,7 @@ func TestRespawnStorm(t *testing.T) {
 
 func TestDrain(t *testing.T) {
 	now := time.Unix(1e9, 0)
-	c := &config{maxOld: 1}
+	c := &config{maxOld: 1, maxOldAge: 2 * time.Hour}
 	h := &history{}
 	f := family{master: proc.Stat{PID: 1, Start: 1}, old: []proc.Stat{{PID: 2}, {PID: 3}}}
 	h.see(f, now)
@@ -220,6 +222,13 @@ func TestDrain(t *testing.T) {
 	r.add(c.judgeDrain(h, now, r))
 	if got := r.result(); got.Status != sdk.Warn || got.Code != "OLD_WORKERS" || got.Metrics["old_worker_age_seconds"] != 3600 {
 		t.Errorf("%s, %v", text(got), got.Metrics)
+	}
+	c.maxOld = 2
+	if p := c.judgeDrain(h, now, newReport()); p.Status != sdk.Pass {
+		t.Errorf("two of two old workers for an hour: %+v", p)
+	}
+	if p := c.judgeDrain(h, now.Add(2*time.Hour), newReport()); p.Code != "OLD_WORKERS" || !strings.Contains(p.Detail, "for 3h0m0s") {
+		t.Errorf("two of two old workers for three hours: %+v", p)
 	}
 }
 

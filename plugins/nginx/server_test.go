@@ -97,6 +97,11 @@ func startWith(t *testing.T, top, more string) *server {
 		}
 	})
 	s.await(s.watcher(nil), sdk.Pass, "")
+	all := 1
+	if strings.Contains(top, two) {
+		all = 2
+	}
+	await(t, func() bool { return len(s.workers()) == all })
 	return s
 }
 
@@ -153,6 +158,7 @@ func (s *server) killSeen() {
 
 func (s *server) signal(pid int, sig unix.Signal) {
 	s.t.Helper()
+	s.workers() // those that lose their master by it are known then, and end with the test
 	if err := unix.Kill(pid, sig); err != nil {
 		s.t.Fatal(err)
 	}

@@ -78,7 +78,6 @@ func frozen(s *server) {
 }
 
 func beheaded(s *server) {
-	s.workers() // which then are known, and end with the test
 	s.signal(s.process.Pid, unix.SIGKILL)
 	s.reap()
 }

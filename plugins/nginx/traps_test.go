@@ -229,6 +229,72 @@ func TestForeignListener(t *testing.T) {
 	s.expect(w, sdk.Fail, "NOT_LISTENING")
 }
 
+// TestFullQueue: the kernel takes no more connections, as nobody accepts those that wait.
+func TestFullQueue(t *testing.T) {
+	s := startWith(t, two, "server { listen 127.0.0.1:TLSPORT backlog=1; return 200; }")
+	w := s.watcher(func(c *config) { c.listen[0] = netipPort(s.tlsPort) })
+	s.expect(w, sdk.Pass, "")
+	frozen(s)
+	for range 2 { // one more than the queue holds fills it
+		c, err := net.Dial("tcp", netipPort(s.tlsPort).String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+	}
+	r := s.await(w, sdk.Fail, "WORKERS_STOPPED")
+	expectPart(t, r, "listener", sdk.Warn, "QUEUE_FULL")
+	if q := r.Metrics["listen_queued{"+netipPort(s.tlsPort).String()+"}"]; q != 2 {
+		t.Errorf("%v connections wait, want 2", q)
+	}
+}
+
+// TestUnit finds the master by what systemd's control group would say, and holds on to it.
+func TestUnit(t *testing.T) {
+	s := start(t)
+	group := openDir(t)
+	w := s.watcher(func(c *config) { c.unit, c.cgroups = "nginx.service", group })
+	s.expect(w, sdk.Fail, "NO_UNIT")
+	dir := filepath.Join(group, "system.slice", "nginx.service")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, pids := range [][]int{append(s.workers(), s.process.Pid), nil} { // who is held needs no more naming
+		text := ""
+		for _, pid := range pids {
+			text += strconv.Itoa(pid) + "\n"
+		}
+		if err := os.WriteFile(filepath.Join(dir, "cgroup.procs"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if r := s.expect(w, sdk.Pass, ""); r.Facts["pid"] != strconv.Itoa(s.process.Pid) {
+			t.Errorf("the master is %s, want %d", r.Facts["pid"], s.process.Pid)
+		}
+	}
+	s.signal(s.process.Pid, unix.SIGKILL)
+	s.reap()
+	s.expect(w, sdk.Fail, "NO_UNIT")
+}
+
+// TestSharedLooks: watchers that look at the same time take one look at all sockets and
+// processes of the host, and orphans are seen at once all the same.
+func TestSharedLooks(t *testing.T) {
+	s := start(t)
+	d := newDesk()
+	var ws []*watcher
+	for range 3 {
+		w := newWatcher(s.watcher(nil).config, d)
+		t.Cleanup(func() { _ = w.Close() })
+		s.expect(w, sdk.Pass, "")
+		ws = append(ws, w)
+	}
+	s.signal(s.process.Pid, unix.SIGKILL)
+	s.reap()
+	for _, w := range ws {
+		expectPart(t, s.expect(w, sdk.Fail, "DEAD"), "orphans", sdk.Fail, "ORPHANS")
+	}
+}
+
 // TestDeathIsToldAtOnce kills the master while nobody asks.
 func TestDeathIsToldAtOnce(t *testing.T) {
 	s := start(t)
