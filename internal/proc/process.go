@@ -37,7 +37,7 @@ func Open(pid int) (*Process, error) {
 	p := &Process{file: os.NewFile(uintptr(fd), fmt.Sprintf("pidfd of %d", pid))}
 	p.Stat, err = Look(pid)
 	switch {
-	case p.Gone() || p.Ended():
+	case p.Ended(): // the state says so already when the first of its threads has
 		err = fmt.Errorf("open process %d: %w", pid, ErrGone)
 	case errors.Is(err, ErrGone):
 		err = fmt.Errorf("open process %d: it runs, and %s does not show it (hidepid in proc(5))", pid, procDir)
