@@ -1,6 +1,9 @@
 package haproxy
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+)
 
 // CheckArgs returns the arguments with which haproxy checks the configuration that the process
 // with the command line argv loads (management.txt, section 3). Each file or folder of it is
@@ -78,4 +81,16 @@ func ParseMessages(output string) []Message {
 		}
 	}
 	return out
+}
+
+// Reasons quotes the first alerts among messages, but those that only say that there were
+// others; "" if there are none.
+func Reasons(ms []Message) string {
+	var out []string
+	for _, m := range ms {
+		if m.Alert && !strings.HasPrefix(m.Text, "config : Fatal errors") && !strings.Contains(m.Text, "Error(s) found in configuration") && len(out) < 3 {
+			out = append(out, fmt.Sprintf("%.300s", m.Text))
+		}
+	}
+	return strings.Join(out, "; ")
 }

@@ -1,6 +1,7 @@
 package haproxy
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -20,7 +21,7 @@ type Proc struct {
 // Procs is the reply to `show proc`, which the master gives.
 type Procs struct {
 	Master  Proc
-	Workers []Proc // that serve
+	Workers []Proc // that serve, or start
 	Old     []Proc // that end once their connections have
 }
 
@@ -77,6 +78,9 @@ func ParseProcs(reply string) (Procs, error) {
 	if out.Master.PID == 0 {
 		return Procs{}, fmt.Errorf("show proc: %w", ErrReply)
 	}
+	if len(out.Workers) == 0 && len(out.Old) > 0 {
+		out.serving()
+	}
 	return out, nil
 }
 
@@ -93,6 +97,25 @@ func uptime(columns []string) time.Duration {
 	return 0
 }
 
+// serving makes a worker of the latest old one: after a reload that failed, haproxy 3.1 and
+// later show the one that serves on among the old ones. They count no failure where the master
+// itself could not read the configuration.
+func (p *Procs) serving() {
+	latest := 0
+	for i := range p.Old {
+		if p.Old[i].Reloads < p.Old[latest].Reloads {
+			latest = i
+		}
+	}
+	p.Workers = []Proc{p.Old[latest]}
+	p.Old = slices.Delete(p.Old, latest, latest+1)
+	p.Master.Failed = max(p.Master.Failed, p.Workers[0].Reloads)
+}
+
+// ErrBusy is what the error is of a reload for which a master has no time: since 3.1 it takes
+// none while it starts, or until an earlier one is done.
+var ErrBusy = errors.New("haproxy is not done with an earlier reload, or its start")
+
 // ParseReload reads the reply to `reload`. Before 2.7 the master says nothing; since then it
 // says Success=1 or Success=0, and what it logged. The error has that.
 func ParseReload(reply string) error {
@@ -101,6 +124,12 @@ func ParseReload(reply string) error {
 		return nil
 	}
 	_, log, _ := strings.Cut(rest, "\n")
+	if strings.Contains(log, "Another reload is still in progress") {
+		return ErrBusy
+	}
+	if reasons := Reasons(ParseMessages(log)); reasons != "" {
+		return fmt.Errorf("haproxy says: %s", reasons)
+	}
 	log = strings.Join(strings.Fields(strings.TrimPrefix(log, "--")), " ")
 	return fmt.Errorf("haproxy says: %.400s", log)
 }

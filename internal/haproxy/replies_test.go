@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// The replies of haproxy 2.6.12.
+// The replies of haproxy 2.6.12, unless another is named.
 const (
 	servers = "1\n# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight srv_iweight srv_time_since_last_change srv_check_status srv_check_result srv_check_health srv_check_state srv_agent_state bk_f_forced_id srv_f_forced_id srv_fqdn srv_port srvrecord srv_use_ssl srv_check_port srv_check_addr srv_agent_addr srv_agent_port\n" +
 		"3 be 1 a 127.0.0.1 0 8 20 10 0 8 2 0 6 0 0 0 - 18081 - 0 0 - - 0\n3 be 2 b 2001:db8::1 2 0 1 1 3 1 0 2 0 0 0 0 - 18082 - 0 0 - - 0\n\n"
@@ -17,9 +17,20 @@ const (
 		"7140            master          3 [failed: 1]   0d00h00m01s     2.6.12-1+deb12u4\n# workers\n" +
 		"7286            worker          0               0d00h00m01s     2.6.12-1+deb12u4\n# old workers\n" +
 		"7142            worker          2               0d00h00m09s     2.6.12-1+deb12u4\n# programs\n\n"
+	// Of 3.2.26, after a reload whose global section was wrong.
+	failedProcs = "#<PID>          <type>          <reloads>       <uptime>        <version>      \n" +
+		"967             master          5 [failed: 0]   0d00h00m09s     3.2.26-1       \n# workers\n# old workers\n" +
+		"1590            worker          4               0d00h00m09s     3.2.26-1       \n" +
+		"1597            worker          2               0d00h00m03s     3.2.26-1       \n\n"
 	stats = "# pxname,svname,qcur,status,weight,act,bck,check_status,-,h1_bytes_out,\n" +
 		"fe,FRONTEND,,OPEN,,,,,-,0,\nbe,a,0,UP 1/3,10,1,0,L4CON,-,,\nbe,BACKEND,0,DOWN,0,0,0,,-,0,\n\n"
 )
+
+// failedReload is what haproxy 3.0.11 answers to `reload`.
+const failedReload = "Success=0\n--\n[NOTICE]   (5388) : haproxy version is 3.0.11-1+deb13u4\n[NOTICE]   (5388) : path to executable is /usr/sbin/haproxy\n" +
+	"[ALERT]    (5388) : config : parsing [a.cfg:11] : unknown keyword 'nonsense' in 'backend' section\n" +
+	"[ALERT]    (5388) : config : Error(s) found in configuration file : a.cfg\n[ALERT]    (5388) : config : Fatal errors found in configuration.\n" +
+	"[WARNING]  (5388) : Loading failure!\n\n"
 
 func TestParseServers(t *testing.T) {
 	got, err := ParseServers(servers)
@@ -45,6 +56,14 @@ func TestParseProcs(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Errorf("processes (-want +got), %v:\n%s", err, diff)
+	}
+	got, err = ParseProcs(failedProcs)
+	want = Procs{
+		Master:  Proc{PID: 967, Reloads: 5, Failed: 2, Uptime: 9 * time.Second},
+		Workers: []Proc{{PID: 1597, Reloads: 2, Uptime: 3 * time.Second}}, Old: []Proc{{PID: 1590, Reloads: 4, Uptime: 9 * time.Second}},
+	}
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Errorf("processes after a failure (-want +got), %v:\n%s", err, diff)
 	}
 	if _, err := ParseProcs("\n"); !errors.Is(err, ErrReply) {
 		t.Errorf("ParseProcs of nothing = %v", err)
@@ -77,9 +96,17 @@ func TestParseReload(t *testing.T) {
 			t.Errorf("ParseReload(%q) = %v", reply, err)
 		}
 	}
-	err := ParseReload("Success=0\n--\n[ALERT] (1) : parsing [a.cfg:3]\n\n")
-	if err == nil || err.Error() != "haproxy says: [ALERT] (1) : parsing [a.cfg:3]" {
-		t.Errorf("ParseReload of a failure = %v", err)
+	for reply, want := range map[string]string{
+		failedReload:                      "haproxy says: config : parsing [a.cfg:11] : unknown keyword 'nonsense' in 'backend' section",
+		"Success=0\n--\nno memory\n left": "haproxy says: no memory left",
+		"Success=0\n":                     "haproxy says: ",
+	} {
+		if err := ParseReload(reply); err == nil || err.Error() != want {
+			t.Errorf("ParseReload of a failure = %v, want %s", err, want)
+		}
+	}
+	if err := ParseReload("Success=0\n--\nAnother reload is still in progress.\n\n"); !errors.Is(err, ErrBusy) {
+		t.Errorf("ParseReload of a refusal = %v, want ErrBusy", err)
 	}
 }
 
@@ -131,7 +158,7 @@ func TestParseEnv(t *testing.T) {
 
 // FuzzReplies wants an end without a panic, and ports and pids that can be.
 func FuzzReplies(f *testing.F) {
-	for _, s := range []string{servers, procs, stats, "Name: HAProxy\nPid: 1\n", "1\n# ", "# workers\n1 worker x"} {
+	for _, s := range []string{servers, procs, failedProcs, failedReload, stats, "Name: HAProxy\nPid: 1\n", "1\n# ", "# workers\n1 worker x"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

@@ -15,8 +15,9 @@ import (
 )
 
 // bindable tries the binds of text that no process of the haproxy has yet. `haproxy -c` does
-// not, and a reload that cannot bind refuses all connections for two seconds: haproxy 2.6
-// pauses what listens while it tries again. It is ErrRefused to bind where haproxy could not.
+// not, and a reload that cannot bind refuses all connections for two seconds: haproxy pauses
+// what listens while it tries again, in 2.6 as in 3.2. It is ErrRefused to bind where haproxy
+// could not.
 func (n *node) bindable(mr master, text string) error {
 	listeners, err := n.listeners(mr)
 	if err != nil {

@@ -2,6 +2,7 @@ package haproxy
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -141,15 +142,5 @@ func (l *limited) Write(b []byte) (int, error) {
 
 // quote returns the messages that say most, in few words.
 func quote(ms []haproxy.Message) string {
-	var out []string
-	for _, m := range ms {
-		// The last ones only say that there were others.
-		if m.Alert && !strings.HasPrefix(m.Text, "config : Fatal errors") && !strings.Contains(m.Text, "Error(s) found in configuration") && len(out) < 3 {
-			out = append(out, fmt.Sprintf("%.300s", m.Text))
-		}
-	}
-	if out == nil {
-		return "and gives no reason"
-	}
-	return strings.Join(out, "; ")
+	return cmp.Or(haproxy.Reasons(ms), "and gives no reason")
 }

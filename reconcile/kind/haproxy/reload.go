@@ -84,17 +84,11 @@ func (n *node) order(ctx context.Context, before haproxy.Procs, m Managed, loade
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	// Before 2.7 the master closes the connection without a word; since then it answers when
-	// it is done.
-	reply, err := socket.Ask(ctx, m.MasterSocket, "reload")
-	if err != nil && !errors.Is(err, socket.ErrEmpty) {
-		return fmt.Errorf("reload haproxy: %w", err)
-	}
-	if err := haproxy.ParseReload(reply); err != nil {
-		return fmt.Errorf("%w: %w", errNotLoaded, err)
-	}
 	tick := time.NewTicker(poll)
 	defer tick.Stop()
+	if err := accepted(ctx, m, tick); err != nil {
+		return err
+	}
 	var last error
 	for {
 		var done bool
@@ -104,6 +98,29 @@ func (n *node) order(ctx context.Context, before haproxy.Procs, m Managed, loade
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("%w: not done after %v: %w", errNotLoaded, timeout, last)
+		case <-tick.C:
+		}
+	}
+}
+
+// accepted has the master reload, as soon as it has time for it.
+func accepted(ctx context.Context, m Managed, tick *time.Ticker) error {
+	for {
+		// Before 2.7 the master closes the connection without a word; since then it answers
+		// when it is done.
+		reply, err := socket.Ask(ctx, m.MasterSocket, "reload")
+		if err != nil && !errors.Is(err, socket.ErrEmpty) {
+			return fmt.Errorf("reload haproxy: %w", err)
+		}
+		if err = haproxy.ParseReload(reply); err == nil {
+			return nil
+		}
+		if !errors.Is(err, haproxy.ErrBusy) {
+			return fmt.Errorf("%w: %w", errNotLoaded, err)
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("reload haproxy: %w", err)
 		case <-tick.C:
 		}
 	}
