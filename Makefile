@@ -15,6 +15,7 @@ build: ## the programs, in bin/
 
 deps: ## what tests and demo need of Debian, where it is missing
 	@SUDO='$(SUDO)' sh test/deps.sh
+	@sh test/haproxies.sh
 
 demo: deps build ## the reference lab, from a push to a failover, checked step by step
 	go run ./test/demo
@@ -29,7 +30,8 @@ test: deps ## everything that CI runs, the longest package first; storms alone; 
 		-- -run 'TestSimulation$$|TestRandomWalkInAFake' ./internal/vrrpd ./internal/vrrpd/holding \
 		-- -race -timeout 10m ./internal/vrrpd/... ./...
 
-soak: deps ## the tests with full counts
+soak: deps ## the tests with full counts, and those of haproxy with another release
+	HARECONCILE_TEST_HAPROXY=haproxy3 go run ./test/count -timeout 1h ./internal/haproxy/... ./reconcile/kind/haproxy ./plugins/haproxy ./internal/pluginhost
 	HARECONCILE_SOAK=1 go run ./test/count -timeout 3h ./...
 
 bench: deps build ## beside keepalived, in one run; what needs IPVS in an emulated machine

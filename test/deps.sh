@@ -16,6 +16,7 @@ needs='
 /usr/sbin/keepalived:keepalived:the peer of interop tests and benchmarks
 /usr/lib/frr/vrrpd:frr:the other peer of interop tests, with vrrpd and bfdd
 /usr/sbin/haproxy:haproxy:the peer of the haproxy plugin
+/usr/bin/patchelf:patchelf:another release of haproxy, which test/haproxies.sh unpacks
 /usr/sbin/nginx:nginx-light:web servers of the lab, and the peer of the nginx plugin
 /usr/sbin/ipvsadm:ipvsadm:an independent look at the IPVS table
 /usr/bin/systemctl:systemd:the peer of the systemd plugin

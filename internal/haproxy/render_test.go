@@ -18,7 +18,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/hareconcile/hareconcile/internal/nstest"
+	"github.com/hareconcile/hareconcile/internal/haproxy/haproxytest"
 	"github.com/hareconcile/hareconcile/internal/spec"
 )
 
@@ -62,8 +62,9 @@ func TestRender(t *testing.T) {
 }
 
 // TestHAProxyAcceptsTheGoldens asks the real one, which may not even warn.
-func TestHAProxyAcceptsTheGoldens(t *testing.T) {
-	nstest.Need(t, "haproxy")
+func TestHAProxyAcceptsTheGoldens(t *testing.T) { haproxytest.Each(t, testHAProxyAcceptsTheGoldens) }
+
+func testHAProxyAcceptsTheGoldens(t *testing.T) {
 	for name, h := range rendered() {
 		t.Run(name, func(t *testing.T) {
 			out, err := judge(t, Render(h, "edge").Text)
@@ -88,7 +89,7 @@ func judge(t *testing.T, text string) (string, error) {
 	write("site.pem", certificate(t))
 	user := write("haproxy.cfg", foreign)
 	ours := write(FileName, strings.ReplaceAll(text, certificates, dir))
-	out, err := exec.Command("haproxy", "-c", "-f", user, "-f", ours).CombinedOutput()
+	out, err := exec.Command(haproxytest.Program(t), "-c", "-f", user, "-f", ours).CombinedOutput()
 	return string(out), err
 }
 
@@ -114,7 +115,6 @@ func certificate(t *testing.T) string {
 // TestForeignDefaultsDoNotLeak shows why proxies without defaults get empty ones: the user's
 // unnamed ones would make them http, which a tcp bind cannot see here but their checks do.
 func TestForeignDefaultsDoNotLeak(t *testing.T) {
-	nstest.Need(t, "haproxy")
 	h := spec.HAProxy{Name: "bare", ConfigDir: "/c", RuntimeSocket: "/run/h.sock", Backends: []spec.HAProxyBackend{{Name: "b"}}}
 	h.Frontends = []spec.HAProxyFrontend{{Name: "f", DefaultBackend: "b", Binds: []spec.HAProxyBind{{Name: "a", Address: netip.MustParseAddr("127.0.0.1"), Port: 9}}}}
 	out, err := judge(t, Render(h, "edge").Text)

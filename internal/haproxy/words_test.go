@@ -7,13 +7,13 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/hareconcile/hareconcile/internal/nstest"
+	"github.com/hareconcile/hareconcile/internal/haproxy/haproxytest"
 )
 
 // TestWordsAgreeWithHAProxy has haproxy say what it reads: it shows names that it refuses,
 // and they all end in a sign that no name may have.
 func TestWordsAgreeWithHAProxy(t *testing.T) {
-	nstest.Need(t, "haproxy")
+	program := haproxytest.Program(t)
 	name := filepath.Join(t.TempDir(), "haproxy.cfg")
 	for _, raw := range []string{
 		`'it'\''s'`, `a\'b`, `a\eb`, `"a\'b"`, `'a\b'`, `"a\$b"`, `a\$b`, `a\x41b`, `a\x7eb`, `"a\ b"`, `a\ b`, `a\#b`, `"a\#b"`, `a\\b`, `"a\\b"`,
@@ -22,7 +22,7 @@ func TestWordsAgreeWithHAProxy(t *testing.T) {
 		if err := os.WriteFile(name, []byte("backend "+raw+"! # a comment\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		out, err := exec.Command("haproxy", "-c", "-f", name).CombinedOutput()
+		out, err := exec.Command(program, "-c", "-f", name).CombinedOutput()
 		if err == nil {
 			t.Fatalf("haproxy takes the name %s!", raw)
 		}

@@ -22,7 +22,7 @@ const RequireEnv = "HARECONCILE_TEST_REQUIRE"
 
 // Need skips the test if something that it needs is missing, or fails it if RequireEnv
 // asks for that thing. A need is "root", "netns", "ip_vs", "fou", "sctp", "uml" or
-// the name of a program.
+// the name of a program; "haproxy3" is the one of Debian's next release.
 func Need(t testing.TB, what ...string) {
 	t.Helper()
 	required := strings.Split(os.Getenv(RequireEnv), ",")
@@ -67,8 +67,27 @@ func missing(w string) string {
 	return ""
 }
 
-// program finds a program also where users other than root do not look.
+// Program returns the path of a program that the test needs.
+func Program(t testing.TB, name string) string {
+	t.Helper()
+	Need(t, name)
+	path, err := program(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// program finds a program also where users other than root do not look, and a haproxy3 where
+// test/haproxies.sh puts it.
 func program(name string) (string, error) {
+	if name == "haproxy3" {
+		cache, err := os.UserCacheDir()
+		if err != nil {
+			return "", err
+		}
+		name = filepath.Join(cache, "hareconcile/haproxy-trixie/usr/sbin/haproxy")
+	}
 	path, err := exec.LookPath(name)
 	if err == nil {
 		return path, nil

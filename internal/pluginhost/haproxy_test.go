@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hareconcile/hareconcile/internal/nstest"
+	"github.com/hareconcile/hareconcile/internal/haproxy/haproxytest"
 	"github.com/hareconcile/hareconcile/internal/spec"
 	"github.com/hareconcile/hareconcile/reconcile"
 )
@@ -29,7 +29,7 @@ frontend fe_web
 
 // TestHaproxyPlugin follows a real haproxy through the shipped plugin.
 func TestHaproxyPlugin(t *testing.T) {
-	nstest.Need(t, "haproxy")
+	program := haproxytest.Program(t)
 	b := newBench(t, quiet)
 	if out, err := exec.Command("go", "build", "-o", filepath.Join(folder, "hareconcile-plugin-haproxy"),
 		"../../plugins/haproxy").CombinedOutput(); err != nil {
@@ -46,11 +46,7 @@ func TestHaproxyPlugin(t *testing.T) {
 		t.Fatal(err)
 	}
 	haproxy := func() *exec.Cmd {
-		path, err := exec.LookPath("haproxy")
-		if err != nil {
-			path = "/usr/sbin/haproxy" // where users other than root do not look
-		}
-		cmd := exec.Command(path, "-f", file, "-db")
+		cmd := exec.Command(program, "-f", file, "-db")
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}

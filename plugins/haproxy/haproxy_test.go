@@ -11,8 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hareconcile/hareconcile/internal/haproxy/haproxytest"
 	"github.com/hareconcile/hareconcile/internal/haproxy/socket"
-	"github.com/hareconcile/hareconcile/internal/nstest"
 	"github.com/hareconcile/hareconcile/plugins/sdk"
 	"github.com/hareconcile/hareconcile/plugins/sdk/sdktest"
 )
@@ -49,7 +49,7 @@ backend be_empty
 // start starts Debian's haproxy; it ends with the test. With -W it is a master and a worker.
 func start(t testing.TB, config string, args ...string) *server {
 	t.Helper()
-	nstest.Need(t, "haproxy")
+	program := haproxytest.Program(t)
 	dir := shortDir(t)
 	h := &server{
 		socket: filepath.Join(dir, "s"), master: filepath.Join(dir, "m"), pidfile: filepath.Join(dir, "pid"),
@@ -58,15 +58,11 @@ func start(t testing.TB, config string, args ...string) *server {
 	h.text = strings.NewReplacer("SOCKET", h.socket, "MASTER", h.master, "PIDFILE", h.pidfile,
 		"PORT", fmt.Sprint(h.port), "DIR", dir).Replace
 	h.write(t, config)
-	path, err := exec.LookPath("haproxy")
-	if err != nil {
-		path = "/usr/sbin/haproxy" // where users other than root do not look
-	}
 	args = append([]string{"-f", h.file}, args...)
 	for k := range args {
 		args[k] = h.text(args[k])
 	}
-	cmd := exec.Command(path, args...)
+	cmd := exec.Command(program, args...)
 	log, err := os.Create(filepath.Join(dir, "log")) // a file: a worker outlives its master for a moment
 	if err != nil {
 		t.Fatal(err)
@@ -210,7 +206,9 @@ func (h *server) command(t *testing.T, c string) {
 	}
 }
 
-func TestRunningHaproxy(t *testing.T) {
+func TestRunningHaproxy(t *testing.T) { haproxytest.Each(t, testRunningHaproxy) }
+
+func testRunningHaproxy(t *testing.T) {
 	h := start(t, config, "-db")
 	quick := 2 * time.Second
 	with := func(rest string) *watcher { return h.watcher(t, `{"socket": "SOCKET"`+rest+`}`) }

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hareconcile/hareconcile/internal/haproxy/haproxytest"
 	"github.com/hareconcile/hareconcile/internal/nstest"
 	"github.com/hareconcile/hareconcile/plugins/sdk"
 )
@@ -59,7 +60,7 @@ func TestMasterKilled(t *testing.T) {
 	h.reap()
 	h.await(t, w, sdk.Fail, "GONE")
 
-	second := exec.Command("/usr/sbin/haproxy", "-W", "-S", h.master, "-p", h.pidfile, "-f", h.file)
+	second := exec.Command(haproxytest.Program(t), "-W", "-S", h.master, "-p", h.pidfile, "-f", h.file)
 	if err := second.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +110,9 @@ func TestEndIsNotPolled(t *testing.T) {
 	}
 }
 
-func TestWorkerKilled(t *testing.T) {
+func TestWorkerKilled(t *testing.T) { haproxytest.Each(t, testWorkerKilled) }
+
+func testWorkerKilled(t *testing.T) {
 	for name, conf := range map[string]string{"with its master": all, "alone": `{"socket": "SOCKET"}`} {
 		t.Run(name, func(t *testing.T) {
 			h := pair(t, config)

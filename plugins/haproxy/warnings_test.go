@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hareconcile/hareconcile/internal/haproxy/haproxytest"
 	"github.com/hareconcile/hareconcile/internal/haproxy/socket"
 	"github.com/hareconcile/hareconcile/plugins/sdk"
 )
@@ -39,7 +40,9 @@ func (h *server) reload(t *testing.T) {
 	}
 }
 
-func TestAfterReload(t *testing.T) {
+func TestAfterReload(t *testing.T) { haproxytest.Each(t, testAfterReload) }
+
+func testAfterReload(t *testing.T) {
 	h := pair(t, inter("100ms"))
 	conf := strings.Replace(all, `"frontends"`, `"backends": ["be_app"], "frontends"`, 1)
 	w := h.watcher(t, conf)
@@ -67,7 +70,9 @@ func TestAfterReload(t *testing.T) {
 	}
 }
 
-func TestOldWorkers(t *testing.T) {
+func TestOldWorkers(t *testing.T) { haproxytest.Each(t, testOldWorkers) }
+
+func testOldWorkers(t *testing.T) {
 	h := pair(t, config)
 	w := h.watcher(t, `{"socket": "SOCKET", "master_socket": "MASTER", "max_old_workers": 0}`)
 	h.await(t, w, sdk.Pass, "")
@@ -148,7 +153,9 @@ func TestWeight(t *testing.T) {
 	h.await(t, light, sdk.Fail, "TOO_LIGHT")
 }
 
-func TestCertificates(t *testing.T) {
+func TestCertificates(t *testing.T) { haproxytest.Each(t, testCertificates) }
+
+func testCertificates(t *testing.T) {
 	dir := shortDir(t)
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

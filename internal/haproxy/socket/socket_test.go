@@ -15,8 +15,8 @@ import (
 	"time"
 
 	"github.com/hareconcile/hareconcile/internal/haproxy"
+	"github.com/hareconcile/hareconcile/internal/haproxy/haproxytest"
 	"github.com/hareconcile/hareconcile/internal/haproxy/socket"
-	"github.com/hareconcile/hareconcile/internal/nstest"
 )
 
 // ask gives haproxy a moment to answer.
@@ -30,7 +30,7 @@ func ask(t *testing.T, path string, commands ...string) (string, error) {
 // start runs a haproxy with a runtime socket and returns the folder of its sockets, r and m.
 func start(t *testing.T) (dir string, master *exec.Cmd) {
 	t.Helper()
-	nstest.Need(t, "haproxy")
+	program := haproxytest.Program(t)
 	dir, err := os.MkdirTemp("", "hs") // sockets have short paths
 	if err != nil {
 		t.Fatal(err)
@@ -44,11 +44,7 @@ func start(t *testing.T) (dir string, master *exec.Cmd) {
 			t.Fatal(err)
 		}
 	}
-	path, err := exec.LookPath("haproxy")
-	if err != nil {
-		path = "/usr/sbin/haproxy"
-	}
-	master = exec.Command(path, "-W", "-S", filepath.Join(dir, "m"), "-f", filepath.Join(dir, "a.cfg"))
+	master = exec.Command(program, "-W", "-S", filepath.Join(dir, "m"), "-f", filepath.Join(dir, "a.cfg"))
 	master.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
 	if err := master.Start(); err != nil {
 		t.Fatal(err)
@@ -73,7 +69,9 @@ func start(t *testing.T) (dir string, master *exec.Cmd) {
 	}
 }
 
-func TestAskAndGive(t *testing.T) {
+func TestAskAndGive(t *testing.T) { haproxytest.Each(t, testAskAndGive) }
+
+func testAskAndGive(t *testing.T) {
 	dir, _ := start(t)
 	r, m := filepath.Join(dir, "r"), filepath.Join(dir, "m")
 	reply, err := ask(t, r, "show env", "show info")
@@ -142,7 +140,9 @@ func freeze(t *testing.T, pid int) {
 	}
 }
 
-func TestSilence(t *testing.T) {
+func TestSilence(t *testing.T) { haproxytest.Each(t, testSilence) }
+
+func testSilence(t *testing.T) {
 	dir, _ := start(t)
 	r := filepath.Join(dir, "r")
 	reply, err := ask(t, r, "show info")

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	parse "github.com/hareconcile/hareconcile/internal/haproxy"
+	"github.com/hareconcile/hareconcile/internal/haproxy/haproxytest"
 	"github.com/hareconcile/hareconcile/internal/haproxy/socket"
 	"github.com/hareconcile/hareconcile/internal/nstest"
 	"github.com/hareconcile/hareconcile/reconcile"
@@ -139,7 +140,7 @@ func newHost(t *testing.T, args ...string) *host {
 // prepared makes the files and the handlers and starts nothing.
 func prepared(t *testing.T) *host {
 	t.Helper()
-	nstest.Need(t, "haproxy")
+	haproxytest.Program(t)
 	dir, err := os.MkdirTemp("", "hk") // sockets have short paths
 	if err != nil {
 		t.Fatal(err)
@@ -181,14 +182,11 @@ func (h *host) read(path string) string {
 func (h *host) start(args ...string) {
 	h.t.Helper()
 	args = append([]string{"-W", "-S", h.managed.MasterSocket, "-f", "user.cfg"}, args...)
+	program := haproxytest.Program(h.t)
 	if h.ns != nil {
-		h.cmd = h.ns.Cmd("haproxy", args...)
+		h.cmd = h.ns.Cmd(program, args...)
 	} else {
-		path, err := exec.LookPath("haproxy")
-		if err != nil {
-			path = "/usr/sbin/haproxy"
-		}
-		h.cmd = exec.Command(path, args...)
+		h.cmd = exec.Command(program, args...)
 	}
 	h.cmd.Dir = h.dir
 	h.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
