@@ -25,19 +25,27 @@ func ParseBinds(text string) []Bind {
 	for line := range strings.Lines(text) {
 		n++
 		line, _, _ = strings.Cut(line, "#")
-		f := strings.Fields(line)
-		if len(f) < 2 || f[0] != "bind" {
-			continue
+		if f := strings.Fields(line); len(f) > 0 && f[0] == "bind" {
+			out = append(out, lineBinds(n, f)...)
 		}
-		b, ok := bindOptions(f[2:])
-		if !ok {
-			continue
-		}
-		for written := range strings.SplitSeq(f[1], ",") {
-			if a := b; a.address(written) {
-				a.Line, a.Text = n, written
-				out = append(out, a)
-			}
+	}
+	return out
+}
+
+// lineBinds returns the addresses of line n, which is of the words f.
+func lineBinds(n int, f []string) []Bind {
+	if len(f) < 2 {
+		return nil
+	}
+	b, ok := bindOptions(f[2:])
+	if !ok {
+		return nil
+	}
+	var out []Bind
+	for written := range strings.SplitSeq(f[1], ",") {
+		if a := b; a.address(written) {
+			a.Line, a.Text = n, written
+			out = append(out, a)
 		}
 	}
 	return out
