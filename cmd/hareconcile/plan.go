@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/hareconcile/hareconcile/internal/revision"
 	"github.com/hareconcile/hareconcile/reconcile/planfile"
 )
 
@@ -69,6 +70,12 @@ func (h *host) ask(ctx context.Context, e *env, q question) (planfile.File, erro
 			return planfile.File{}, err
 		}
 		if client != nil {
+			// Whoever may not read the agent's revision does not see haproxy's files either.
+			if good, err := revision.NewStore(h.cfg.DataDir).LoadGood(); err == nil && good != nil {
+				if err := h.lint(ctx, e, good.Cluster); err != nil {
+					return planfile.File{}, err
+				}
+			}
 			return client.Plan(ctx)
 		}
 	}

@@ -99,6 +99,11 @@ func (h *host) prospect(ctx context.Context, e *env, q question) (*prospect, err
 	if snap == nil && client == nil {
 		h.lookAtProxies(ctx, p)
 	}
+	if snap == nil {
+		if err := h.lint(ctx, e, p.next.Cluster); err != nil {
+			return nil, err
+		}
+	}
 	return p, nil
 }
 
