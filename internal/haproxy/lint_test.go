@@ -79,9 +79,7 @@ func TestLint(t *testing.T) {
 }
 
 // TestHAProxyTakesTheTraps: every release loads them, so that nobody else says anything.
-func TestHAProxyTakesTheTraps(t *testing.T) { haproxytest.Each(t, testHAProxyTakesTheTraps) }
-
-func testHAProxyTakesTheTraps(t *testing.T) {
+func TestHAProxyTakesTheTraps(t *testing.T) {
 	dir := t.TempDir()
 	text := fmt.Sprintf("global\n maxconn 10\n pidfile %[1]s/p\n stats socket %[1]s/s mode 666 level admin\nglobal\n maxconn 9\n server-state-file %[1]s/none\n"+
 		"frontend f\n mode http\n timeout client 1s\n bind 127.0.0.1:18 maxconn 5\n bind \"${NOT_SET}:19\"\n bind 192.0.2.1:19\n maxconn 11\n"+

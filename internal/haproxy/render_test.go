@@ -62,9 +62,7 @@ func TestRender(t *testing.T) {
 }
 
 // TestHAProxyAcceptsTheGoldens asks the real one, which may not even warn.
-func TestHAProxyAcceptsTheGoldens(t *testing.T) { haproxytest.Each(t, testHAProxyAcceptsTheGoldens) }
-
-func testHAProxyAcceptsTheGoldens(t *testing.T) {
+func TestHAProxyAcceptsTheGoldens(t *testing.T) {
 	for name, h := range rendered() {
 		t.Run(name, func(t *testing.T) {
 			out, err := judge(t, Render(h, "edge").Text)

@@ -206,9 +206,7 @@ func (h *server) command(t *testing.T, c string) {
 	}
 }
 
-func TestRunningHaproxy(t *testing.T) { haproxytest.Each(t, testRunningHaproxy) }
-
-func testRunningHaproxy(t *testing.T) {
+func TestRunningHaproxy(t *testing.T) {
 	h := start(t, config, "-db")
 	quick := 2 * time.Second
 	with := func(rest string) *watcher { return h.watcher(t, `{"socket": "SOCKET"`+rest+`}`) }

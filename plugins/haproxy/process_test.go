@@ -110,9 +110,7 @@ func TestEndIsNotPolled(t *testing.T) {
 	}
 }
 
-func TestWorkerKilled(t *testing.T) { haproxytest.Each(t, testWorkerKilled) }
-
-func testWorkerKilled(t *testing.T) {
+func TestWorkerKilled(t *testing.T) {
 	for name, conf := range map[string]string{"with its master": all, "alone": `{"socket": "SOCKET"}`} {
 		t.Run(name, func(t *testing.T) {
 			h := pair(t, config)

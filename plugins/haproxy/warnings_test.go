@@ -17,7 +17,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hareconcile/hareconcile/internal/haproxy/haproxytest"
 	"github.com/hareconcile/hareconcile/internal/haproxy/socket"
 	"github.com/hareconcile/hareconcile/plugins/sdk"
 )
@@ -40,9 +39,7 @@ func (h *server) reload(t *testing.T) {
 	}
 }
 
-func TestAfterReload(t *testing.T) { haproxytest.Each(t, testAfterReload) }
-
-func testAfterReload(t *testing.T) {
+func TestAfterReload(t *testing.T) {
 	h := pair(t, inter("100ms"))
 	conf := strings.Replace(all, `"frontends"`, `"backends": ["be_app"], "frontends"`, 1)
 	w := h.watcher(t, conf)
@@ -70,9 +67,7 @@ func testAfterReload(t *testing.T) {
 	}
 }
 
-func TestOldWorkers(t *testing.T) { haproxytest.Each(t, testOldWorkers) }
-
-func testOldWorkers(t *testing.T) {
+func TestOldWorkers(t *testing.T) {
 	h := pair(t, config)
 	w := h.watcher(t, `{"socket": "SOCKET", "master_socket": "MASTER", "max_old_workers": 0}`)
 	h.await(t, w, sdk.Pass, "")
@@ -153,9 +148,7 @@ func TestWeight(t *testing.T) {
 	h.await(t, light, sdk.Fail, "TOO_LIGHT")
 }
 
-func TestCertificates(t *testing.T) { haproxytest.Each(t, testCertificates) }
-
-func testCertificates(t *testing.T) {
+func TestCertificates(t *testing.T) {
 	dir := shortDir(t)
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

@@ -2,7 +2,10 @@
 package haproxytest
 
 import (
+	"cmp"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -13,17 +16,22 @@ import (
 // machine has installed: "haproxy3" is the other that nstest knows.
 const ReleaseEnv = "HARECONCILE_TEST_HAPROXY"
 
-// releases are the programs that tests of what differs between releases run with: Debian 12
-// has 2.6, whose master does not say what became of a reload, and Debian 13 has 3.0.
-var releases = []string{"haproxy", "haproxy3"}
+// installed is what the machine has, and others what tests run with besides: Debian 12 has 2.6,
+// whose master does not say what became of a reload, and Debian 13 has 3.0.
+const installed = "haproxy"
 
-// Each runs a test with every release. Its Program is that of the release.
-func Each(t *testing.T, test func(t *testing.T)) {
+var others = []string{"haproxy3"}
+
+// Others runs tests of what differs between releases once more, with each release that is not
+// the installed one. Their Program is that of the release.
+func Others(t *testing.T, tests map[string]func(*testing.T)) {
 	t.Helper()
-	for _, r := range releases {
+	for _, r := range others {
 		t.Run(r, func(t *testing.T) {
 			nstest.Need(t, r)
-			test(t)
+			for _, name := range slices.Sorted(maps.Keys(tests)) {
+				t.Run(name, tests[name])
+			}
 		})
 	}
 }
@@ -31,16 +39,11 @@ func Each(t *testing.T, test func(t *testing.T)) {
 // Program returns the path of the haproxy that t runs with.
 func Program(t testing.TB) string {
 	t.Helper()
-	// A test below Each has the release in its name.
+	// A test that Others runs has the release in its name.
 	for part := range strings.SplitSeq(t.Name(), "/") {
-		for _, r := range releases {
-			if part == r {
-				return nstest.Program(t, r)
-			}
+		if slices.Contains(others, part) {
+			return nstest.Program(t, part)
 		}
 	}
-	if r := os.Getenv(ReleaseEnv); r != "" {
-		return nstest.Program(t, r)
-	}
-	return nstest.Program(t, releases[0])
+	return nstest.Program(t, cmp.Or(os.Getenv(ReleaseEnv), installed))
 }

@@ -69,9 +69,7 @@ func start(t *testing.T) (dir string, master *exec.Cmd) {
 	}
 }
 
-func TestAskAndGive(t *testing.T) { haproxytest.Each(t, testAskAndGive) }
-
-func testAskAndGive(t *testing.T) {
+func TestAskAndGive(t *testing.T) {
 	dir, _ := start(t)
 	r, m := filepath.Join(dir, "r"), filepath.Join(dir, "m")
 	reply, err := ask(t, r, "show env", "show info")
@@ -140,9 +138,7 @@ func freeze(t *testing.T, pid int) {
 	}
 }
 
-func TestSilence(t *testing.T) { haproxytest.Each(t, testSilence) }
-
-func testSilence(t *testing.T) {
+func TestSilence(t *testing.T) {
 	dir, _ := start(t)
 	r := filepath.Join(dir, "r")
 	reply, err := ask(t, r, "show info")

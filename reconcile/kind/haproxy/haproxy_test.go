@@ -38,8 +38,8 @@ func TestConformance(t *testing.T) {
 		with(h.set(mapped), m), with(h.set(mapped), more), h.set(h.plain()))
 }
 
-// testReloads: a weight needs none, a timeout one, and so does all at once.
-func testReloads(t *testing.T) {
+// TestReloads: a weight needs none, a timeout one, and so does all at once.
+func TestReloads(t *testing.T) {
 	h := newHost(t)
 	c := h.plain()
 	reconciletest.Apply(t, h.hs, h.set(c))
@@ -179,9 +179,9 @@ func TestWhatHAProxyRefusesIsRefused(t *testing.T) {
 	}
 }
 
-// testAFailedReload: the name is one that only haproxy looks up, so that nothing but the
+// TestAFailedReload: the name is one that only haproxy looks up, so that nothing but the
 // reload finds its port taken.
-func testAFailedReload(t *testing.T) {
+func TestAFailedReload(t *testing.T) {
 	h := newHost(t)
 	reconciletest.Apply(t, h.hs, h.set(h.plain()))
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
@@ -217,7 +217,7 @@ func testAFailedReload(t *testing.T) {
 	reconciletest.Apply(t, h.hs, h.set(c))
 }
 
-func testADrainByHandStays(t *testing.T) {
+func TestADrainByHandStays(t *testing.T) {
 	h := newHost(t)
 	h.managed.IgnoreRuntime = []string{"admin_state"}
 	c := h.plain()

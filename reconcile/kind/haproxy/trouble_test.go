@@ -296,7 +296,7 @@ func TestAWeightThatNeedsAReload(t *testing.T) {
 	}
 }
 
-func testAMapThatSomebodyChanged(t *testing.T) {
+func TestAMapThatSomebodyChanged(t *testing.T) {
 	h := newHost(t)
 	m := resource.HAProxyMap{Socket: h.managed.RuntimeSocket, Path: h.path("hosts.map")}
 	for i := range 2000 {
@@ -353,7 +353,7 @@ func pair(t *testing.T, serial int64) []byte {
 	return b.Bytes()
 }
 
-func testACertificateThatWasRenewed(t *testing.T) {
+func TestACertificateThatWasRenewed(t *testing.T) {
 	h := newHost(t)
 	h.write("site.pem", string(pair(t, 1)))
 	h.managed.Certificates = []string{h.path("site.pem")}
