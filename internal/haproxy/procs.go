@@ -84,38 +84,6 @@ func ParseProcs(reply string) (Procs, error) {
 	return out, nil
 }
 
-// uptime finds the column with the time since the start, as in 0d00h01m02s. It is 0 where there
-// is none.
-func uptime(columns []string) time.Duration {
-	for _, c := range columns[3:] {
-		days, rest, ok := strings.Cut(c, "d")
-		n, err := strconv.ParseUint(days, 10, 16)
-		if d, err2 := time.ParseDuration(rest); ok && err == nil && err2 == nil && d >= 0 {
-			return time.Duration(n)*24*time.Hour + d
-		}
-	}
-	return 0
-}
-
-// serving makes a worker of the latest old one: after a reload that failed, haproxy 3.1 and
-// later show the one that serves on among the old ones. They count no failure where the master
-// itself could not read the configuration.
-func (p *Procs) serving() {
-	latest := 0
-	for i := range p.Old {
-		if p.Old[i].Reloads < p.Old[latest].Reloads {
-			latest = i
-		}
-	}
-	p.Workers = []Proc{p.Old[latest]}
-	p.Old = slices.Delete(p.Old, latest, latest+1)
-	p.Master.Failed = max(p.Master.Failed, p.Workers[0].Reloads)
-}
-
-// ErrBusy is what the error is of a reload for which a master has no time: since 3.1 it takes
-// none while it starts, or until an earlier one is done.
-var ErrBusy = errors.New("haproxy is not done with an earlier reload, or its start")
-
 // ParseReload reads the reply to `reload`. Before 2.7 the master says nothing; since then it
 // says Success=1 or Success=0, and what it logged. The error has that.
 func ParseReload(reply string) error {
@@ -132,4 +100,36 @@ func ParseReload(reply string) error {
 	}
 	log = strings.Join(strings.Fields(strings.TrimPrefix(log, "--")), " ")
 	return fmt.Errorf("haproxy says: %.400s", log)
+}
+
+// ErrBusy is what the error is of a reload for which a master has no time: since 3.1 it takes
+// none while it starts, or until an earlier one is done.
+var ErrBusy = errors.New("haproxy is not done with an earlier reload, or its start")
+
+// serving makes a worker of the latest old one: after a reload that failed, haproxy 3.1 and
+// later show the one that serves on among the old ones. They count no failure where the master
+// itself could not read the configuration.
+func (p *Procs) serving() {
+	latest := 0
+	for i := range p.Old {
+		if p.Old[i].Reloads < p.Old[latest].Reloads {
+			latest = i
+		}
+	}
+	p.Workers = []Proc{p.Old[latest]}
+	p.Old = slices.Delete(p.Old, latest, latest+1)
+	p.Master.Failed = max(p.Master.Failed, p.Workers[0].Reloads)
+}
+
+// uptime finds the column with the time since the start, as in 0d00h01m02s. It is 0 where there
+// is none.
+func uptime(columns []string) time.Duration {
+	for _, c := range columns[3:] {
+		days, rest, ok := strings.Cut(c, "d")
+		n, err := strconv.ParseUint(days, 10, 16)
+		if d, err2 := time.ParseDuration(rest); ok && err == nil && err2 == nil && d >= 0 {
+			return time.Duration(n)*24*time.Hour + d
+		}
+	}
+	return 0
 }
