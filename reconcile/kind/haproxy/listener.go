@@ -105,6 +105,9 @@ func sockets(dir string, found func(inode uint64)) error {
 	fds, err := os.ReadDir(filepath.Join(dir, "fd"))
 	for _, fd := range fds {
 		link, err := os.Readlink(filepath.Join(dir, "fd", fd.Name()))
+		if errors.Is(err, fs.ErrPermission) {
+			return err // else its own sockets would seem another program's
+		}
 		rest, ok := strings.CutPrefix(link, "socket:[")
 		if err != nil || !ok {
 			continue
