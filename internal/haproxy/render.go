@@ -44,7 +44,7 @@ func Render(h spec.HAProxy, cluster string) File {
 		p.section("defaults", orphans)
 	}
 	for k := range h.Frontends {
-		p.frontend(&h.Frontends[k])
+		p.frontend(&h.Frontends[k], speaksHTTP(h, h.Frontends[k]))
 	}
 	for k := range h.Backends {
 		p.backend(&h.Backends[k])

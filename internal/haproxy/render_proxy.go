@@ -34,6 +34,17 @@ func hasOrphan(h spec.HAProxy) bool {
 	return false
 }
 
+// speaksHTTP reports whether a frontend of h has that mode; haproxy's own is tcp.
+func speaksHTTP(h spec.HAProxy, f spec.HAProxyFrontend) bool {
+	mode := f.Mode
+	for _, d := range h.Defaults {
+		if mode == "" && d.Name == f.From {
+			mode = d.Mode
+		}
+	}
+	return mode == "http"
+}
+
 // from names the defaults of a proxy.
 func from(name string) string {
 	if name == "" {
@@ -51,9 +62,16 @@ func (p *page) defaults(d *spec.HAProxyDefaults) {
 	p.directives(d.Directives)
 }
 
-func (p *page) frontend(f *spec.HAProxyFrontend) {
+// frontend writes a frontend. Where it speaks HTTP, the old worker of a reload ends an idle
+// connection with the answer to one more request: it closes it at once otherwise, and the request
+// that is on its way is lost to clients that do not try again (configuration.txt, option
+// idle-close-on-response).
+func (p *page) frontend(f *spec.HAProxyFrontend, http bool) {
 	p.section("frontend", word(f.Name), from(f.From))
 	p.optional("mode", f.Mode)
+	if http {
+		p.line("option idle-close-on-response")
+	}
 	for k := range f.Binds {
 		p.bind(&f.Binds[k])
 	}
@@ -106,8 +124,8 @@ func (p *page) backend(b *spec.HAProxyBackend) {
 	p.line("load-server-state-from-file none")
 	p.check(b.Check)
 	p.directives(b.Directives)
-	for k := range b.Servers {
-		p.server(&b.Servers[k], k+1, StaticBalance(b.Balance, b.Hash))
+	for k, id := range ids(b) {
+		p.server(&b.Servers[k], id, StaticBalance(b.Balance, b.Hash))
 	}
 	p.raw(b.Raw)
 }
@@ -139,8 +157,7 @@ func (p *page) check(c *spec.HAProxyCheck) {
 	}
 }
 
-// server writes a server line, with an id that stays: hashes and stick tables go by it. A
-// server that is drained starts with weight 0, for no keyword of the file says drain, and
+// server writes a server line. A server that is drained starts with weight 0, for no keyword of the file says drain, and
 // clients would come until the runtime command did. Static algorithms take no new weight
 // from a runtime command (server.c, server_parse_weight_change_request), so there it is
 // structure.
@@ -197,13 +214,18 @@ func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseco
 // StaticBalance reports whether an algorithm takes no new weights from runtime commands:
 // static-rr, and hashes that are not consistent.
 func StaticBalance(balance, hash string) bool {
-	name, _, _ := strings.Cut(strings.TrimSpace(balance), " ")
-	name, _, _ = strings.Cut(name, "(")
-	switch name {
+	switch algorithm(balance) {
 	case "static-rr":
 		return true
 	case "source", "uri", "url_param", "hdr", "rdp-cookie", "hash":
 		return !strings.Contains(hash, "consistent")
 	}
 	return false
+}
+
+// algorithm returns the name of what balance asks for.
+func algorithm(balance string) string {
+	name, _, _ := strings.Cut(strings.TrimSpace(balance), " ")
+	name, _, _ = strings.Cut(name, "(")
+	return name
 }

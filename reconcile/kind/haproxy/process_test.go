@@ -13,6 +13,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -37,37 +39,91 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// load counts requests, each on a connection of its own, and prints how many were answered and
-// how many were not.
+// load counts requests and prints how many were answered and how many were not. One client has a
+// connection for each request, the other one for as many as haproxy lets it.
 func load(url string) {
 	stop := make(chan struct{})
 	go func() {
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		close(stop)
 	}()
-	c := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
-	good, bad, first := 0, 0, "none"
-	pace := time.NewTicker(2 * time.Millisecond)
-	fmt.Println("started")
-	for {
-		select {
-		case <-stop:
-			fmt.Printf("%d %d %s\n", good, bad, first)
-			return
-		case <-pace.C:
-		}
-		r, err := c.Get(url)
-		if err == nil {
-			_ = r.Body.Close()
-			if r.StatusCode == http.StatusOK {
-				good++
-				continue
+	var good, bad atomic.Int64
+	var first atomic.Value
+	var wg sync.WaitGroup
+	for _, ask := range []func() error{single(url), kept(url)} {
+		wg.Go(func() {
+			pace := time.NewTicker(4 * time.Millisecond)
+			defer pace.Stop()
+			for {
+				select {
+				case <-stop:
+					return
+				case <-pace.C:
+				}
+				if err := ask(); err != nil {
+					bad.Add(1)
+					first.CompareAndSwap(nil, err.Error())
+					continue
+				}
+				good.Add(1)
 			}
-			err = fmt.Errorf("status %s", r.Status)
+		})
+	}
+	fmt.Println("started")
+	wg.Wait()
+	fmt.Println(good.Load(), bad.Load(), first.Load())
+}
+
+// single asks on a connection of its own each time.
+func single(url string) func() error {
+	c := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	return func() error {
+		r, err := c.Get(url)
+		if err != nil {
+			return err
 		}
-		if bad++; bad == 1 {
-			first = err.Error()
+		_ = r.Body.Close()
+		if r.StatusCode != http.StatusOK {
+			return fmt.Errorf("status %s", r.Status)
 		}
+		return nil
+	}
+}
+
+// kept asks on one connection until haproxy says that it closes it, and tries nothing twice,
+// which net/http does.
+func kept(url string) func() error {
+	address := strings.TrimSuffix(strings.TrimPrefix(url, "http://"), "/")
+	var conn net.Conn
+	var in *bufio.Reader
+	return func() error {
+		if conn == nil {
+			var err error
+			if conn, err = net.Dial("tcp", address); err != nil {
+				return err
+			}
+			in = bufio.NewReader(conn)
+		}
+		_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
+		_, err := fmt.Fprintf(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+		var r *http.Response
+		if err == nil {
+			r, err = http.ReadResponse(in, nil)
+		}
+		if err == nil {
+			_, err = io.Copy(io.Discard, r.Body)
+			if r.StatusCode != http.StatusOK {
+				err = fmt.Errorf("status %s", r.Status)
+			}
+		}
+		if err != nil || r.Close {
+			_ = conn.Close()
+			conn = nil
+		}
+		if err != nil {
+			return fmt.Errorf("kept connection: %w", err)
+		}
+		return nil
 	}
 }
 
@@ -289,7 +345,7 @@ func (h *host) file(c conf) resource.HAProxyFile {
 		fmt.Fprintf(&b, "# managed by hareconcile; cluster=test name=edge\nglobal\n stats socket %s mode 600 level admin\n setenv %s %s\n",
 			h.managed.RuntimeSocket, parse.StructureVariable, fingerprint)
 		fmt.Fprintf(&b, "defaults hr-x\n mode http\n timeout connect 2s\n timeout client %s\n timeout server 5s\n", c.client)
-		fmt.Fprintf(&b, "frontend web from hr-x\n bind 127.0.0.1:%d\n", h.port)
+		fmt.Fprintf(&b, "frontend web from hr-x\n option idle-close-on-response\n bind 127.0.0.1:%d\n", h.port)
 		for _, l := range c.lines {
 			fmt.Fprintf(&b, " %s\n", l)
 		}
