@@ -57,7 +57,7 @@ func managed(p spec.HAProxy) haproxy.Managed {
 	m := haproxy.Managed{
 		Path: internalhaproxy.ManagedPath(p), RuntimeSocket: p.RuntimeSocket, MasterSocket: p.MasterSocket,
 		Reload:        haproxy.Reload{MinInterval: p.Reload.MinInterval, Timeout: p.Reload.Timeout, Keep: p.Reload.OnFailure == "keep"},
-		IgnoreRuntime: p.IgnoreRuntime, Adopt: p.Adopt, Overwrite: p.Overwrite,
+		IgnoreRuntime: p.IgnoreRuntime, AddServers: p.AddServers, Adopt: p.Adopt, Overwrite: p.Overwrite,
 	}
 	for _, x := range p.Maps {
 		m.Maps = append(m.Maps, x.Path)

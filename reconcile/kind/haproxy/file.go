@@ -182,10 +182,28 @@ func (h *files) Apply(ctx context.Context, c reconcile.Change) error {
 		return fmt.Errorf("%w: %s is written and checked, but haproxy was started without it: add `-f %s` to its arguments "+
 			"(EXTRAOPTS in /etc/default/haproxy, beside -S) and restart it", reconcile.ErrRefused, s.m.Path, filepath.Dir(s.m.Path))
 	}
+	if told, err := h.grow(ctx, &s); told || err != nil {
+		return err
+	}
 	if err := s.early(time.Now()); err != nil {
 		return err
 	}
 	return h.reload(ctx, mr, s)
+}
+
+// grow does without a reload where new servers are all that is new. A worker that does not take
+// them is reloaded after all.
+func (h *files) grow(ctx context.Context, s *step) (done bool, err error) {
+	added, err := h.additions(ctx, *s)
+	if err != nil || len(added) == 0 {
+		return false, err
+	}
+	err = h.add(ctx, s, added)
+	if errors.Is(err, errNotAdded) {
+		h.Log.Warn("haproxy is reloaded for new servers", "path", s.m.Path, "err", err)
+		return false, nil
+	}
+	return true, err
 }
 
 // again is how long a text waits that a reload failed with: each try costs connections.

@@ -29,10 +29,13 @@ type Managed struct {
 	// IgnoreRuntime names what of servers stays as people set it on a socket: "admin_state",
 	// "weight". Live.Foreign has such a server as it is, so that plans and status show a conflict.
 	IgnoreRuntime []string
-	Adopt         bool // takes over a file at Path that is not ours
-	Overwrite     bool // undoes what was changed in our file by hand
-	Maps          []string
-	Certificates  []string
+	// AddServers is whether new servers come without a reload: "auto", where the running release
+	// does it well, "always", or else never.
+	AddServers   string
+	Adopt        bool // takes over a file at Path that is not ours
+	Overwrite    bool // undoes what was changed in our file by hand
+	Maps         []string
+	Certificates []string
 }
 
 // ignores reports whether people may set that part of a server.
@@ -145,10 +148,20 @@ func gone(path string) func(string, error) (string, error) {
 	}
 }
 
-// structure returns the fingerprint that m's running worker was started with; "" if none
-// runs, or if it was started without m's file. The variable alone says nothing: a master keeps
-// what an attempt to load the file set.
+// structure returns the fingerprint of what m's running worker has; "" if none runs, or if it was
+// started without m's file.
 func (n *node) structure(ctx context.Context, m Managed) (string, error) {
+	s, err := n.started(ctx, m)
+	if err != nil || s == "" {
+		return "", err
+	}
+	return n.grown(ctx, m, s)
+}
+
+// started returns the fingerprint that m's running worker was started with; "" if none runs, or
+// if it was started without m's file. The variable alone says nothing: a master keeps what an
+// attempt to load the file set.
+func (n *node) started(ctx context.Context, m Managed) (string, error) {
 	reply, err := ask(ctx, m.RuntimeSocket, "show env")
 	if errors.Is(err, errGone) {
 		return "", nil

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
@@ -212,7 +213,7 @@ func prepared(t *testing.T) *host {
 		Path: h.path("conf/50-hareconcile.cfg"), RuntimeSocket: h.path("r.sock"), MasterSocket: h.path("m.sock"),
 		Reload: haproxy.Reload{Timeout: 15 * time.Second},
 	}
-	h.hs = haproxy.New(haproxy.Config{Managed: func() []haproxy.Managed { return []haproxy.Managed{h.managed} }, State: h.path("state")})
+	h.hs = haproxy.New(haproxy.Config{Managed: func() []haproxy.Managed { return []haproxy.Managed{h.managed} }, State: h.path("state"), Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
 	return h
 }
 
@@ -314,6 +315,16 @@ func (h *host) ask(commands ...string) string {
 	return reply
 }
 
+// info is what the worker says of itself, by way of the master: our file may not be loaded.
+func (h *host) info() string {
+	h.t.Helper()
+	reply, err := socket.Ask(h.t.Context(), h.managed.MasterSocket, "@1 show info")
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return reply
+}
+
 // A conf is what a managed file says.
 type conf struct {
 	client  string   // timeout
@@ -353,12 +364,12 @@ func (h *host) file(c conf) resource.HAProxyFile {
 		for i, s := range c.servers {
 			fmt.Fprintf(&b, " server %s", s.Name)
 			if values {
-				fmt.Fprintf(&b, " %s id %d weight %d", s.Address, i+1, s.Weight)
+				fmt.Fprintf(&b, " %s weight %d", s.Address, s.Weight)
 				if s.MaxConn > 0 {
 					fmt.Fprintf(&b, " maxconn %d", s.MaxConn)
 				}
 			}
-			fmt.Fprintln(&b)
+			fmt.Fprintf(&b, " id %d\n", i+1)
 		}
 		return b.String()
 	}

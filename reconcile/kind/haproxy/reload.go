@@ -26,7 +26,7 @@ func (n *node) reload(ctx context.Context, mr master, s step) error {
 	failure := n.order(ctx, mr.procs, s.m, s.want != nil, s.structure)
 	s.record.ReloadedAt = time.Now()
 	if failure == nil {
-		s.record.Failed, s.record.FailedAt, s.record.Reason = "", time.Time{}, ""
+		s.record.Failed, s.record.FailedAt, s.record.Reason, s.record.Grown = "", time.Time{}, "", nil
 		n.carry(ctx, s.m, held)
 		if s.want == nil {
 			return n.good(s)

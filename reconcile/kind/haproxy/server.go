@@ -175,6 +175,9 @@ func (h *servers) set(ctx context.Context, m Managed, cs []reconcile.Change) err
 	if err != nil {
 		return err
 	}
+	if list, err = h.bringBack(ctx, m, list, cs); err != nil {
+		return err
+	}
 	r, err := h.record(m)
 	if err != nil {
 		return err
@@ -185,7 +188,7 @@ func (h *servers) set(ctx context.Context, m Managed, cs []reconcile.Change) err
 		w := c.After.(resource.HAProxyServer)
 		live, ok := lookup(list, w)
 		if !ok {
-			return fmt.Errorf("%w: haproxy does not have the server %s/%s yet: a reload with the file brings it", reconcile.ErrRefused, w.Backend, w.Name)
+			return notThere(w)
 		}
 		aim := w
 		live.leave(m, r, c, &aim)
@@ -214,6 +217,37 @@ func (h *servers) set(ctx context.Context, m Managed, cs []reconcile.Change) err
 		}
 	}
 	return h.given(m, r, cs)
+}
+
+func notThere(w resource.HAProxyServer) error {
+	return fmt.Errorf("%w: haproxy does not have the server %s/%s yet: a reload with the file brings it", reconcile.ErrRefused, w.Backend, w.Name)
+}
+
+// bringBack reloads where somebody removed servers on the socket, which the file has, and returns
+// the servers there are then.
+func (h *servers) bringBack(ctx context.Context, m Managed, list []server, cs []reconcile.Change) ([]server, error) {
+	b, err := disk.Read(m.Path, maxFile)
+	if err != nil {
+		return nil, err
+	}
+	var gone error
+	for _, c := range cs {
+		w := c.After.(resource.HAProxyServer)
+		if _, ok := lookup(list, w); ok {
+			continue
+		}
+		if len(list) == 0 || !slices.ContainsFunc(haproxy.Servers(string(b)), func(s haproxy.Server) bool { return s.Backend == w.Backend && s.Name == w.Name }) {
+			return nil, notThere(w)
+		}
+		gone = fmt.Errorf("haproxy does not have the server %s/%s any more", w.Backend, w.Name)
+	}
+	if gone == nil {
+		return list, nil
+	}
+	if err := h.escalate(ctx, m, nil, gone); err != nil {
+		return nil, err
+	}
+	return h.list(ctx, m)
 }
 
 // escalate reloads where haproxy does not take a value on the socket, as it takes no weights

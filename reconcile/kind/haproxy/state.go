@@ -29,6 +29,7 @@ type record struct {
 	FailedAt time.Time `json:",omitzero"`
 	Reason   string    `json:",omitempty"`
 	Maps     []string  `json:",omitempty"` // files that we wrote
+	Grown    *grown    `json:",omitempty"`
 	// Servers are the values that we gave, by backend/name, where people may set others.
 	Servers map[string]values `json:",omitempty"`
 }
