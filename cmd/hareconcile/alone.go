@@ -29,7 +29,7 @@ func (h *host) applyAlone(ctx context.Context, f planfile.File, m *meter) (contr
 	if err := h.stillTrue(f); err != nil {
 		return res, err
 	}
-	hs, err := h.handlers()
+	hs, err := h.handlers(f)
 	if err != nil {
 		return res, err
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/hareconcile/hareconcile/internal/spec"
 	"github.com/hareconcile/hareconcile/reconcile"
 	"github.com/hareconcile/hareconcile/reconcile/kind/haproxy"
+	"github.com/hareconcile/hareconcile/reconcile/planfile"
 	"github.com/hareconcile/hareconcile/reconcile/resource"
 )
 
@@ -75,14 +76,31 @@ func (h *haproxies) managed() []haproxy.Managed {
 	return h.list
 }
 
-// handlers are those of this host for its last good revision, or for what wanted found.
-func (h *host) handlers() ([]reconcile.Handler, error) {
-	if len(h.proxies.managed()) == 0 {
-		// What cannot be read now is reported where the revision itself is needed.
-		if good, err := revision.NewStore(h.cfg.DataDir).LoadGood(); err == nil && good != nil {
-			h.proxies.follow(good.Cluster)
+// without returns a node's haproxies without their content.
+func without(c *spec.Cluster, node string) []spec.HAProxy {
+	var out []spec.HAProxy
+	for _, p := range c.HAProxies {
+		if !slices.Contains(p.Nodes, node) {
+			continue
 		}
+		p.Defaults, p.Frontends, p.Backends, p.RawSections = nil, nil, nil, nil
+		p.Maps = slices.Clone(p.Maps)
+		for i := range p.Maps {
+			p.Maps[i].Entries = nil
+		}
+		out = append(out, p)
 	}
+	return out
+}
+
+// handlers are those of this host for what f is about and for its last good revision.
+func (h *host) handlers(f planfile.File) ([]reconcile.Handler, error) {
+	cs := []*spec.Cluster{{HAProxies: f.HAProxies}}
+	// What cannot be read now is reported where the revision itself is needed.
+	if good, err := revision.NewStore(h.cfg.DataDir).LoadGood(); err == nil && good != nil {
+		cs = append([]*spec.Cluster{good.Cluster}, cs...)
+	}
+	h.proxies.follow(cs...)
 	return handlers(h.cfg, h.runDir, h.proxies, h.log)
 }
 

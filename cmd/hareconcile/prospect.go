@@ -223,6 +223,7 @@ func (h *host) plan(ctx context.Context, e *env, p *prospect) (planfile.File, er
 	f := planfile.New(planfile.Meta{
 		Version: build.Version, Node: p.node, BootID: p.boot, Revision: p.named,
 		Digest: p.next.Digest, Created: time.Now(), FactsKnown: p.facts != nil,
+		HAProxies: without(p.next.Cluster, p.node),
 	}, diff, len(p.live.Owned), findings)
 	f.Errors = planfile.Problems(problems)
 	return f, incomplete

@@ -10,6 +10,7 @@ import (
 	"github.com/hareconcile/hareconcile/internal/control"
 	"github.com/hareconcile/hareconcile/internal/revision"
 	"github.com/hareconcile/hareconcile/reconcile"
+	"github.com/hareconcile/hareconcile/reconcile/planfile"
 	"github.com/hareconcile/hareconcile/reconcile/resource"
 )
 
@@ -54,7 +55,7 @@ func (h *host) snapshot(ctx context.Context, e *env) (control.Snapshot, error) {
 // look observes this host, and says which of the kinds that its last good revision needs
 // could not be looked at.
 func (h *host) look(ctx context.Context, e *env) (reconcile.Live, error) {
-	hs, err := h.handlers()
+	hs, err := h.handlers(planfile.File{})
 	if err != nil {
 		return reconcile.Live{}, err
 	}

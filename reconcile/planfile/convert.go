@@ -18,6 +18,7 @@ type Meta struct {
 	Digest     string // of the compiled cluster
 	Created    time.Time
 	FactsKnown bool
+	HAProxies  []spec.HAProxy // as in File
 }
 
 // New returns p as a File. Managed is the number of objects that were managed before;
@@ -35,6 +36,7 @@ func New(meta Meta, p reconcile.Plan, managed int, findings []reconcile.Finding)
 		Uncompared:    p.Uncompared,
 		Changes:       []Change{}, // an empty list in JSON, never null
 		Policies:      findings,
+		HAProxies:     meta.HAProxies,
 	}
 	for _, c := range p.Changes {
 		f.Changes = append(f.Changes, Change{

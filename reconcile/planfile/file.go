@@ -31,7 +31,10 @@ type File struct {
 	// Errors say of changes why they could never work on this host: such a plan is not applied.
 	Errors   []Problem           `json:"errors,omitempty"`
 	Policies []reconcile.Finding `json:"policy_results,omitempty"`
-	Summary  Summary             `json:"summary"`
+	// HAProxies say where the haproxies of the plan are and how they are handled, without their
+	// content: of a folder's plan, no revision on the host says so when it is applied.
+	HAProxies []spec.HAProxy `json:"haproxies,omitempty"`
+	Summary   Summary        `json:"summary"`
 }
 
 // A Revision names what the plan was made from; Commit is empty for a folder on disk.

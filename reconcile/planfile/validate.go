@@ -3,6 +3,7 @@ package planfile
 import (
 	"errors"
 	"fmt"
+	"path"
 	"strings"
 
 	"github.com/hareconcile/hareconcile/reconcile"
@@ -39,6 +40,16 @@ func (f File) Validate() error {
 		id := resource.ID{Kind: c.Kind, Name: c.Name}
 		if err := errors.Join(checkID(c.Address, id, c.Live), checkID(c.Address, id, c.Want)); err != nil {
 			return fmt.Errorf("conflicts[%d]: %w", i, err)
+		}
+	}
+	if len(f.HAProxies) > MaxChanges {
+		return fmt.Errorf("more than %d haproxies", MaxChanges)
+	}
+	for i, h := range f.HAProxies {
+		for _, p := range []string{h.ConfigDir, h.RuntimeSocket, h.MasterSocket} {
+			if !path.IsAbs(p) {
+				return fmt.Errorf("haproxies[%d]: %q is no absolute path", i, p)
+			}
 		}
 	}
 	want := f.count()
