@@ -45,14 +45,6 @@ type Change struct {
 	Drain bool
 }
 
-// A Conflict is an object that we want, that exists otherwise, and that is not ours.
-// It is never changed.
-type Conflict struct {
-	ID         resource.ID
-	Live, Want any
-	Origin     spec.Origin
-}
-
 // A Plan is an ordered list of changes that turns live into desired.
 type Plan struct {
 	Changes   []Change

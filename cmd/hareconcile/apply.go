@@ -91,7 +91,7 @@ func (a *application) run(ctx context.Context, arg string) error {
 	if n := len(res.Failed); n > 0 {
 		errs = append(errs, fmt.Errorf("%d change(s) could not be made:\n  %s", n, strings.Join(shortened(res.Failed, manyChanges), "\n  ")))
 	}
-	if n := len(f.Conflicts); n > 0 && errs == nil {
+	if n := len(f.InTheWay()); n > 0 && errs == nil {
 		errs = append(errs, fmt.Errorf("%d object(s) that somebody else made are in the way and stay as they are", n))
 	}
 	return errors.Join(errs...)

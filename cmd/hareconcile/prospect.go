@@ -226,6 +226,7 @@ func (h *host) plan(ctx context.Context, e *env, p *prospect) (planfile.File, er
 		HAProxies: without(p.next.Cluster, p.node),
 	}, diff, len(p.live.Owned), findings)
 	f.Errors = planfile.Problems(problems)
+	f.Classify(diff.Classify(ctx, p.handlers), problems)
 	return f, incomplete
 }
 

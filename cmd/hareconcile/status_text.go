@@ -188,16 +188,8 @@ func writeTrouble(w io.Writer, s control.Status) {
 			title = ""
 		}
 	}
-	if len(s.Conflicts) > 0 {
-		fmt.Fprintln(w, "\nConflicts:")
-	}
-	var conflicts []string
-	for _, c := range s.Conflicts {
-		conflicts = append(conflicts, clean(c.Resource)+": "+clean(c.Detail))
-	}
-	for _, line := range shortened(conflicts, manyRows) {
-		fmt.Fprintf(w, "  %s\n", line)
-	}
+	writeConflicts(w, "\nConflicts:\n", s.Conflicts, false)
+	writeConflicts(w, "\nSet by hand:\n", s.Conflicts, true)
 	if len(s.Findings) > 0 {
 		fmt.Fprintln(w, "\nPolicies:")
 	}
@@ -222,6 +214,20 @@ func writeTrouble(w io.Writer, s control.Status) {
 		for line := range strings.Lines(b.String()) {
 			fmt.Fprintf(w, "  %s\n", clean(strings.TrimSuffix(line, "\n")))
 		}
+	}
+}
+
+// writeConflicts writes those that people set, or the others.
+func writeConflicts(w io.Writer, title string, all []control.Conflict, byHand bool) {
+	var lines []string
+	for _, c := range all {
+		if c.ByHand == byHand {
+			lines = append(lines, clean(c.Resource)+": "+clean(c.Detail))
+		}
+	}
+	for _, line := range shortened(lines, manyRows) {
+		fmt.Fprintf(w, "%s  %s\n", title, line)
+		title = ""
 	}
 }
 

@@ -66,7 +66,9 @@ func (a *Agent) plan(ctx context.Context) (planfile.File, reconcile.Plan, reconc
 		Version: a.cfg.Version, Node: a.cfg.Node, BootID: a.cfg.BootID, Revision: planRevision(a),
 		Digest: a.rev.Digest, Created: time.Now().UTC(), FactsKnown: true,
 	}, plan, len(a.live.Owned), a.findings)
-	f.Errors = planfile.Problems(impossible(plan.Preflight(ctx, a.cfg.Handlers)))
+	problems := impossible(plan.Preflight(ctx, a.cfg.Handlers))
+	f.Errors = planfile.Problems(problems)
+	f.Classify(plan.Classify(ctx, a.cfg.Handlers), problems)
 	return f, plan, target, nil
 }
 

@@ -191,7 +191,7 @@ func refusal(problems []reconcile.Problem) error {
 // stand in the way of the revision in force: that one must not keep other pushes out.
 func (a *Agent) newConflict(plan reconcile.Plan) error {
 	for _, c := range plan.Conflicts {
-		old := slices.ContainsFunc(a.conflicts, func(b reconcile.Conflict) bool { return b.ID == c.ID })
+		old := c.ByHand() || slices.ContainsFunc(a.conflicts, func(b reconcile.Conflict) bool { return b.ID == c.ID })
 		if !old {
 			return fmt.Errorf("%s exists and was not made by hareconcile (%s:%d asks for it); remove it, "+
 				"take it out of the cluster file, or set adopt = true", c.ID, c.Origin.File, c.Origin.Line)

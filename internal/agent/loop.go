@@ -280,9 +280,9 @@ func (a *Agent) settle(pending, err error) {
 		a.atWork()
 	case pending != nil:
 		a.phase, a.message = control.Degraded, pending.Error()
-	case len(a.conflicts) > 0:
+	case a.inTheWay() > 0:
 		a.phase = control.Degraded
-		a.message = fmt.Sprintf("%d objects that somebody else made are in the way", len(a.conflicts))
+		a.message = fmt.Sprintf("%d objects that somebody else made are in the way", a.inTheWay())
 	default:
 		if a.phase != control.Converged {
 			a.cfg.Log.Info("converged", "revision", a.rev.Short())
@@ -293,6 +293,17 @@ func (a *Agent) settle(pending, err error) {
 		a.phase, a.message = control.Converged, ""
 		a.remember()
 	}
+}
+
+// inTheWay counts the objects that somebody else made. What was set by hand is in nobody's way.
+func (a *Agent) inTheWay() int {
+	n := 0
+	for _, c := range a.conflicts {
+		if !c.ByHand() {
+			n++
+		}
+	}
+	return n
 }
 
 // remember hands a revision that has converged for the first time to the store.

@@ -127,7 +127,7 @@ func (a *Agent) snapshotStatus() control.Status {
 	}
 	for _, c := range a.conflicts {
 		s.Conflicts = append(s.Conflicts, control.Conflict{
-			Resource: c.ID.String(), Detail: "exists and was not made by hareconcile",
+			Resource: c.ID.String(), Detail: c.Detail(), ByHand: c.ByHand(),
 		})
 	}
 	s.Conflicts = append(s.Conflicts, a.strangers()...)

@@ -187,10 +187,11 @@ type DriftItem struct {
 	Action   string    `json:"action"`   // what was done to repair it
 }
 
-// A Conflict is an object in the way.
+// A Conflict is an object in the way, or one that a person set otherwise and may.
 type Conflict struct {
 	Resource string `json:"resource"`
 	Detail   string `json:"detail"`
+	ByHand   bool   `json:"by_hand,omitempty"`
 }
 
 // An ApplyRequest asks for exactly the plan that a person approved.

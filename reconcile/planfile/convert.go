@@ -41,13 +41,13 @@ func New(meta Meta, p reconcile.Plan, managed int, findings []reconcile.Finding)
 	for _, c := range p.Changes {
 		f.Changes = append(f.Changes, Change{
 			Address: c.ID.String(), Kind: c.ID.Kind, Name: c.ID.Name, Action: c.Action.String(),
-			Before: c.Before, After: c.After, DefinedAt: originOrNil(c.Origin), Drain: c.Drain,
+			Before: c.Before, After: c.After, DefinedAt: originOrNil(c.Origin), Drain: c.Drain, Class: assumed(c),
 		})
 	}
 	for _, c := range p.Conflicts {
 		f.Conflicts = append(f.Conflicts, Conflict{
 			Address: c.ID.String(), Kind: c.ID.Kind, Name: c.ID.Name,
-			Live: c.Live, Want: c.Want, DefinedAt: originOrNil(c.Origin),
+			Live: c.Live, Want: c.Want, DefinedAt: originOrNil(c.Origin), ByHand: c.ByHand(),
 		})
 	}
 	f.Summary = f.count()

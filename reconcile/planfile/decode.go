@@ -8,6 +8,7 @@ import (
 	"reflect"
 
 	"github.com/hareconcile/hareconcile/internal/spec"
+	"github.com/hareconcile/hareconcile/reconcile"
 	"github.com/hareconcile/hareconcile/reconcile/resource"
 )
 
@@ -152,6 +153,7 @@ func (c *Change) readFrom(d *json.Decoder) error {
 		After     json.RawMessage `json:"after"`
 		DefinedAt *spec.Origin    `json:"defined_at"`
 		Drain     bool            `json:"drain"`
+		Class     reconcile.Class `json:"class"`
 	}
 	if err := d.Decode(&raw); err != nil {
 		return err
@@ -164,7 +166,7 @@ func (c *Change) readFrom(d *json.Decoder) error {
 	if err != nil {
 		return fmt.Errorf("after: %w", err)
 	}
-	*c = Change{raw.Address, raw.Kind, raw.Name, raw.Action, before, after, raw.DefinedAt, raw.Drain}
+	*c = Change{raw.Address, raw.Kind, raw.Name, raw.Action, before, after, raw.DefinedAt, raw.Drain, raw.Class}
 	return nil
 }
 
@@ -177,6 +179,7 @@ func (c *Conflict) readFrom(d *json.Decoder) error {
 		Live      json.RawMessage `json:"live"`
 		Want      json.RawMessage `json:"want"`
 		DefinedAt *spec.Origin    `json:"defined_at"`
+		ByHand    bool            `json:"by_hand"`
 	}
 	if err := d.Decode(&raw); err != nil {
 		return err
@@ -189,7 +192,7 @@ func (c *Conflict) readFrom(d *json.Decoder) error {
 	if err != nil {
 		return fmt.Errorf("want: %w", err)
 	}
-	*c = Conflict{raw.Address, raw.Kind, raw.Name, live, want, raw.DefinedAt}
+	*c = Conflict{raw.Address, raw.Kind, raw.Name, live, want, raw.DefinedAt, raw.ByHand}
 	return nil
 }
 

@@ -56,6 +56,8 @@ type Change struct {
 	DefinedAt *spec.Origin  `json:"defined_at,omitempty"`
 	// Drain says that the server is on its way out: After has weight 0, and its deletion follows.
 	Drain bool `json:"drain,omitempty"`
+	// Class is how the change comes about in a program that runs, or why it does not.
+	Class reconcile.Class `json:"class,omitempty"`
 }
 
 // A Conflict is a reconcile.Conflict as written to a file.
@@ -66,6 +68,8 @@ type Conflict struct {
 	Live      any           `json:"live"`
 	Want      any           `json:"want"`
 	DefinedAt *spec.Origin  `json:"defined_at,omitempty"`
+	// ByHand says that a person set it otherwise and may: it is drift, and in nobody's way.
+	ByHand bool `json:"by_hand,omitempty"`
 }
 
 // A Problem is a reconcile.Problem as written to a file.

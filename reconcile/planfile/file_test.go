@@ -81,6 +81,7 @@ func cases() map[string]planfile.File {
 	return map[string]planfile.File{
 		"kinds":        planfile.New(meta, kinds(), 9, nil),
 		"haproxy":      planfile.New(meta, haproxies(), 9, nil),
+		"classes":      classes(),
 		"errors":       refused,
 		"every-action": planfile.New(meta, every, 16, nil),
 		"no-changes":   planfile.New(meta, reconcile.Plan{}, 9, []reconcile.Finding{{Policy: "fine", Level: "mandatory", Result: "pass"}}),
@@ -144,6 +145,46 @@ func haproxies() reconcile.Plan {
 		change(reconcile.Update, server, more, o),
 		change(reconcile.Delete, before, nil, spec.Origin{}),
 	}}
+}
+
+// classes has a change of each class, and what somebody set by hand.
+func classes() planfile.File {
+	o := spec.Origin{Address: "haproxy.edge", File: "cluster.hcl", Line: 12}
+	var p reconcile.Plan
+	var blocked []reconcile.Problem
+	found := map[resource.ID]reconcile.Class{}
+	for _, class := range []reconcile.Class{
+		reconcile.ClassFileOnly, reconcile.ClassRuntime, reconcile.ClassReload, reconcile.ClassRestart, reconcile.ClassHandEdited, reconcile.ClassBlocked,
+	} {
+		before := resource.HAProxyFile{Path: "/etc/" + string(class) + "/50-hareconcile.cfg", Text: "# managed\n"}
+		after := before
+		after.Text, after.Structure = "# managed\nbackend app\n", "aa"
+		c := change(reconcile.Update, before, after, o)
+		p.Changes = append(p.Changes, c)
+		switch class {
+		case reconcile.ClassBlocked:
+			blocked = append(blocked, reconcile.Problem{Change: c, Err: errors.New("line 7: bind 192.0.2.1:80 would fail")})
+		case reconcile.ClassHandEdited:
+			blocked = append(blocked, reconcile.Problem{Change: c, Err: errors.New("it was changed by hand")})
+			found[c.ID] = class
+		default:
+			found[c.ID] = class
+		}
+	}
+	server := resource.HAProxyServer{Socket: "/run/h.sock", Backend: "app", Name: "rs1", Address: netip.MustParseAddrPort("192.0.2.1:80"), Weight: 10, Admin: "ready"}
+	changed, drained := server, server
+	changed.Weight = 20
+	c := change(reconcile.Update, changed, server, o)
+	p.Changes, found[c.ID] = append(p.Changes, c), reconcile.ClassDrift
+	drained.Name, drained.Admin, drained.Weight = "rs2", "drain", 5
+	want := drained
+	want.Admin, want.Weight = "ready", 10
+	p.Conflicts = []reconcile.Conflict{{ID: want.ID(), Live: drained, Want: want, Origin: o}}
+	f := planfile.New(meta, p, 9, nil)
+	f.Errors = planfile.Problems(blocked)
+	f.Classify(found, blocked)
+	f.HAProxies = []spec.HAProxy{{Name: "edge", Nodes: []string{"ka1"}, ConfigDir: "/etc/h.d", RuntimeSocket: "/run/h.sock", MasterSocket: "/run/m.sock", AddServers: "auto"}}
+	return f
 }
 
 func TestGolden(t *testing.T) {

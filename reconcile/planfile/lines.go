@@ -7,21 +7,7 @@ import (
 	"github.com/rogpeppe/go-internal/diff"
 
 	"github.com/hareconcile/hareconcile/reconcile"
-	"github.com/hareconcile/hareconcile/reconcile/resource"
 )
-
-// reloads says what writing haproxy's file does to the process that runs: nothing, if that was
-// started with the same structure.
-func reloads(c Change) string {
-	after, ok := c.After.(resource.HAProxyFile)
-	if !ok {
-		return ""
-	}
-	if before, ok := c.Before.(resource.HAProxyFile); ok && before.Structure == after.Structure {
-		return "without a reload"
-	}
-	return "with one reload of haproxy"
-}
 
 // text writes a whole file as a heredoc.
 func (p *printer) text(a reconcile.Action, name string, width int, t string) {

@@ -33,12 +33,7 @@ func (f File) WriteText(w io.Writer, color bool) error {
 	for _, c := range f.Changes {
 		p.change(c)
 	}
-	if len(f.Conflicts) > 0 {
-		p.printf("Conflicts: somebody else made these, and they are not as wanted. They stay as they are.\n\n")
-	}
-	for _, c := range f.Conflicts {
-		p.conflict(c)
-	}
+	p.conflicts(f)
 	p.problems(f)
 	p.findings(f.Policies)
 	p.note(f)
@@ -88,9 +83,7 @@ func (p *printer) change(c Change) {
 	if c.Drain {
 		phrase = "will be drained, then destroyed"
 	}
-	if note := reloads(c); note != "" {
-		phrase += ", " + note
-	}
+	phrase += classPhrase(c)
 	p.header(c.Kind, c.Name, c.DefinedAt, phrase)
 	p.printf("  %s %s {\n", p.symbol(a), clean(string(c.Kind)))
 	switch a {
@@ -167,31 +160,6 @@ func (p *printer) hidden(n int) {
 	if n > 0 {
 		p.printf("        # (%s hidden)\n", plural(n, "unchanged attribute"))
 	}
-}
-
-func (p *printer) conflict(c Conflict) {
-	p.header(c.Kind, c.Name, c.DefinedAt, "is in the way")
-	p.printf("  %s %s {\n", p.paint(red, "!"), clean(string(c.Kind)))
-	live := map[string]string{}
-	for _, a := range attributes(c.Live) {
-		live[a.name] = a.value
-	}
-	var differ []attribute
-	same := 0
-	for _, a := range attributes(c.Want) {
-		switch {
-		case live[a.name] != a.value:
-			differ = append(differ, a)
-		case !a.empty:
-			same++
-		}
-	}
-	width := nameWidth(differ)
-	for _, a := range differ {
-		p.printf("      %s %-*s = %s, wanted %s\n", p.paint(red, "!"), width, a.name, live[a.name], a.value)
-	}
-	p.hidden(same)
-	p.printf("    }\n\n")
 }
 
 func nameWidth(attrs []attribute) int {
@@ -281,7 +249,8 @@ func (p *printer) summary(f File) {
 	if leaving > 0 {
 		p.printf("%s will be drained first, and destroyed when the connections have ended.\n", plural(leaving, "server"))
 	}
-	if s.Conflicts > 0 {
-		p.printf("%s.\n", plural(s.Conflicts, "conflict"))
+	if n := len(f.InTheWay()); n > 0 {
+		p.printf("%s.\n", plural(n, "conflict"))
 	}
+	p.classes(f)
 }

@@ -100,7 +100,7 @@ func (h *files) step(ctx context.Context, c reconcile.Change) (step, error) {
 	case s.had != nil && !haproxy.Managed(*s.had) && (!m.Adopt || s.want == nil):
 		return step{}, fmt.Errorf("%w: %s was not written by hareconcile; move its content elsewhere, or set adopt = true", reconcile.ErrRefused, m.Path)
 	case s.edited() && !m.Overwrite && (s.want == nil || *s.want != *s.had):
-		return step{}, fmt.Errorf("%w: %s was changed by hand since hareconcile wrote it (%s is how it was); "+
+		return s, fmt.Errorf("%w: %s was changed by hand since hareconcile wrote it (%s is how it was); "+
 			"put it back, or set overwrite = true", reconcile.ErrRefused, m.Path, h.statePath(m.Path, ".good"))
 	}
 	s.running, err = h.structure(ctx, m)
