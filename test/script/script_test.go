@@ -3,6 +3,7 @@
 package script
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/hareconcile/hareconcile/internal/haproxy/socket"
 	"github.com/hareconcile/hareconcile/internal/nstest"
 )
 
@@ -79,6 +81,7 @@ func params(env ...string) testscript.Params {
 			"hold":   hold,
 			"repeat": repeat,
 			"until":  until,
+			"told":   told,
 		},
 	}
 }
@@ -106,7 +109,7 @@ func TestAsAnybody(t *testing.T) {
 }
 
 func TestAsRootInANamespace(t *testing.T) {
-	nstest.Need(t, "root", "netns", "nsenter", "ip", "git")
+	nstest.Need(t, "root", "netns", "nsenter", "ip", "git", "haproxy")
 	files, err := filepath.Glob("testdata/root/*.txtar")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no scripts: %v", err)
@@ -162,6 +165,28 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if got != want {
 		ts.Fatalf("%q exits with %d, want %d", args[1:], got, want)
 	}
+}
+
+// told gives a command to a haproxy until its answer matches: told PATTERN SOCKET COMMAND.
+func told(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: told PATTERN SOCKET COMMAND")
+	}
+	pattern, err := regexp.Compile("(?m)" + args[0])
+	ts.Check(err)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	var reply string
+	for range 500 {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		reply, err = socket.Ask(ctx, ts.MkAbs(args[1]), args[2])
+		cancel()
+		if err == nil && pattern.MatchString(reply) {
+			return
+		}
+		<-tick.C
+	}
+	ts.Fatalf("haproxy answers %q with %q (%v), want %q", args[2], reply, err, args[0])
 }
 
 // until runs a program again and again until its output matches: until PATTERN PROGRAM [ARG]...
