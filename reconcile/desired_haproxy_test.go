@@ -36,6 +36,25 @@ func TestAHAProxyIsOnItsNodes(t *testing.T) {
 		t.Fatal(err)
 	}
 	file := resource.ID{Kind: resource.KindHAProxyFile, Name: "/etc/haproxy/h.d/50-hareconcile.cfg"}
+	// The definition says whether a file of somebody else is taken over; nothing else is.
+	for _, adopt := range []bool{false, true} {
+		c.HAProxies[0].Adopt = adopt
+		t2, err := reconcile.Desired(c, "ka1", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for id := range t2.Set {
+			if t2.Adopt[id] != (adopt && id == file) {
+				t.Errorf("adopt = %v: Adopt[%s] = %v", adopt, id, t2.Adopt[id])
+			}
+		}
+		foreign := reconcile.Live{Owned: resource.Set{}, Foreign: resource.Set{file: resource.HAProxyFile{Path: file.Name, Text: "mine\n"}}}
+		p := reconcile.Diff(foreign, t2)
+		if inTheWay := len(p.Conflicts) == 1 && p.Conflicts[0].ID == file; inTheWay == adopt {
+			t.Errorf("adopt = %v: conflicts = %+v", adopt, p.Conflicts)
+		}
+	}
+	c.HAProxies[0].Adopt = false
 	f, ok := got.Set[file].(resource.HAProxyFile)
 	if !ok || f.Text == "" || f.Structure == "" {
 		t.Errorf("the file is %+v", got.Set[file])

@@ -56,7 +56,7 @@ func (h *haproxies) follow(cs ...*spec.Cluster) {
 // managed returns what the kind wants to know of a definition.
 func managed(p spec.HAProxy) haproxy.Managed {
 	m := haproxy.Managed{
-		Path: internalhaproxy.ManagedPath(p), RuntimeSocket: p.RuntimeSocket, MasterSocket: p.MasterSocket,
+		Path: internalhaproxy.ManagedPath(p), RuntimeSocket: p.RuntimeSocket, MasterSocket: p.MasterSocket, Requires: p.Requires,
 		Reload:        haproxy.Reload{MinInterval: p.Reload.MinInterval, Timeout: p.Reload.Timeout, Keep: p.Reload.OnFailure == "keep"},
 		IgnoreRuntime: p.IgnoreRuntime, AddServers: p.AddServers, Adopt: p.Adopt, Overwrite: p.Overwrite,
 	}

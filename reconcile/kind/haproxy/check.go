@@ -115,6 +115,20 @@ func (n *node) stageMaps(dir, text string) (string, error) {
 	return text, nil
 }
 
+// release refuses a haproxy that is older than the definition is meant for. The program on disk
+// is asked: a reload starts that one.
+func release(ctx context.Context, mr master, lowest string) error {
+	_, err := run(ctx, mr, []string{"-cc", "version_atleast(" + lowest + ")"})
+	var failed *exec.ExitError
+	switch {
+	case errors.As(err, &failed) && ctx.Err() == nil:
+		return fmt.Errorf("%w: %s is older than %s, which requires = \">= %s\" asks for", reconcile.ErrRefused, mr.exe, lowest, lowest)
+	case err != nil:
+		return fmt.Errorf("ask haproxy for its release: %w", err)
+	}
+	return nil
+}
+
 // maxOutput bounds what is read of haproxy's output.
 const maxOutput = 1 << 20
 

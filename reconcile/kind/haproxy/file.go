@@ -138,6 +138,11 @@ func (s step) settled() bool { return s.running == s.structure }
 
 // loadable refuses what a reload would fail with.
 func (n *node) loadable(ctx context.Context, mr master, s step) error {
+	if s.want != nil && s.m.Requires != "" {
+		if err := release(ctx, mr, s.m.Requires); err != nil {
+			return err
+		}
+	}
 	if err := n.check(ctx, mr, s.m, s.want); err != nil || s.want == nil {
 		return err
 	}

@@ -25,6 +25,7 @@ type Managed struct {
 	Path          string // the file that we write
 	RuntimeSocket string // which that file declares
 	MasterSocket  string // haproxy's -S
+	Requires      string // the lowest release, such as "2.6"; "" is any
 	Reload        Reload
 	// IgnoreRuntime names what of servers stays as people set it on a socket: "admin_state",
 	// "weight". Live.Foreign has such a server as it is, so that plans and status show a conflict.

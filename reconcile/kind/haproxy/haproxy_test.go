@@ -182,6 +182,17 @@ func TestWhatHAProxyRefusesIsRefused(t *testing.T) {
 	}
 }
 
+func TestAnOldHAProxyIsRefused(t *testing.T) {
+	h := newHost(t)
+	h.managed.Requires = "99.0"
+	problems := reconciletest.Plan(t, h.hs, h.set(h.plain())).Preflight(t.Context(), h.hs)
+	if len(problems) != 1 || !strings.Contains(problems[0].Err.Error(), "is older than 99.0") {
+		t.Errorf("problems = %v, want the release", problems)
+	}
+	h.managed.Requires = "2.6"
+	reconciletest.Apply(t, h.hs, h.set(h.plain()))
+}
+
 // TestAFailedReload: the name is one that only haproxy looks up, so that nothing but the
 // reload finds its port taken.
 func TestAFailedReload(t *testing.T) {

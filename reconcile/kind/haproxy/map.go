@@ -139,6 +139,9 @@ func (h *mapFiles) Apply(ctx context.Context, c reconcile.Change) error {
 		return h.remove(ctx, m, r, v.Path)
 	}
 	if !slices.Contains(r.Maps, v.Path) {
+		if err := unclaimed(v); err != nil {
+			return err
+		}
 		r.Maps = append(r.Maps, v.Path)
 		if err := h.remember(r); err != nil {
 			return err
@@ -153,6 +156,15 @@ func (h *mapFiles) Apply(ctx context.Context, c reconcile.Change) error {
 		}
 	}
 	return h.swap(ctx, m, v.Path, v.Text)
+}
+
+// unclaimed refuses a file with other content that somebody made since the plan.
+func unclaimed(v resource.HAProxyMap) error {
+	b, err := disk.Read(v.Path, maxFile)
+	if err == nil && b != nil && string(b) != v.Text {
+		err = fmt.Errorf("%w: %s was not written by hareconcile, and says otherwise; move it elsewhere", reconcile.ErrRefused, v.Path)
+	}
+	return err
 }
 
 // swap gives haproxy the map's new entries in one step, if it has the map.

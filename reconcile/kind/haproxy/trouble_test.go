@@ -296,40 +296,6 @@ func TestAWeightThatNeedsAReload(t *testing.T) {
 	}
 }
 
-func TestAMapThatSomebodyChanged(t *testing.T) {
-	h := newHost(t)
-	m := resource.HAProxyMap{Socket: h.managed.RuntimeSocket, Path: h.path("hosts.map")}
-	for i := range 2000 {
-		m.Text += fmt.Sprintf("host%04d.example app\n", i)
-	}
-	h.managed.Maps = []string{m.Path}
-	c := h.plain()
-	c.lines = []string{fmt.Sprintf("use_backend %%[req.hdr(host),map(%s,app)]", m.Path)}
-	want := h.set(c)
-	want[m.ID()] = m
-	if ps := reconciletest.Plan(t, h.hs, want).Preflight(t.Context(), h.hs); len(ps) > 0 {
-		t.Errorf("problems = %v; want none, since the map comes before the file", ps)
-	}
-	reconciletest.Apply(t, h.hs, want)
-	h.ask("set map " + m.Path + " host0001.example mine")
-	before := h.procs().Master.Reloads
-	if p := reconciletest.Apply(t, h.hs, want); len(p.Changes) != 1 {
-		t.Errorf("plan = %+v, want the map", p)
-	}
-	if got := h.ask("show map " + m.Path); strings.Contains(got, "mine") || strings.Count(got, "\n") < 2000 {
-		t.Errorf("the map is %.300s", got)
-	}
-	m.Text = "other.example app\n"
-	want[m.ID()] = m
-	reconciletest.Apply(t, h.hs, want)
-	if got := h.ask("show map " + m.Path); !strings.Contains(got, "other.example app") || strings.Contains(got, "host0001") || h.read(m.Path) != string(m.Text) {
-		t.Errorf("the map is %.300s", got)
-	}
-	if n := h.procs().Master.Reloads; n != before {
-		t.Errorf("%d reloads for a map, want none", n-before)
-	}
-}
-
 // pair returns a certificate that signs itself with its key, as one file, and a serial number.
 func pair(t *testing.T, serial int64) []byte {
 	t.Helper()
