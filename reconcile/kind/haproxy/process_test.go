@@ -288,18 +288,18 @@ func (h *host) wait(what string, done func() bool) {
 	}
 }
 
+// procs asks the master, which closes a connection that came while it started again.
 func (h *host) procs() parse.Procs {
 	h.t.Helper()
-	ctx, cancel := context.WithTimeout(h.t.Context(), 10*time.Second)
-	defer cancel()
-	reply, err := socket.Ask(ctx, h.managed.MasterSocket, "show proc")
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	p, err := parse.ParseProcs(reply)
-	if err != nil {
-		h.t.Fatal(err)
-	}
+	var p parse.Procs
+	h.wait("the master tells its processes", func() bool {
+		reply, err := socket.Ask(h.t.Context(), h.managed.MasterSocket, "show proc")
+		if err != nil {
+			return false
+		}
+		p, err = parse.ParseProcs(reply)
+		return err == nil
+	})
 	return p
 }
 
