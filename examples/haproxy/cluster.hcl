@@ -53,6 +53,7 @@ haproxy "edge" {
   requires       = ">= 2.6"
   config_dir     = "/etc/haproxy/hareconcile.d"
   runtime_socket = "/run/hareconcile/haproxy.sock"
+  runtime_group  = "hareconcile-plugin" # whom the trackers' plugin runs as
   master_socket  = "/run/haproxy-master.sock"
 
   defaults "http" {

@@ -88,15 +88,16 @@ func (h *host) enter(repo string) error {
 		freshRun(repo),
 		readOnly(repo),
 		mount("sysfs", "/sys", "sysfs", ""),
-		ownFolder("/etc", "hareconcile", "hosts"),
-		ownFolder("/var/lib", "hareconcile"),
+		ownFolder("/etc", append(h.plan.own("/etc"), "hareconcile", "hosts", "passwd", "group")...),
+		ownFolder("/var/lib", append(h.plan.own("/var/lib"), "hareconcile")...),
+		accounts(),
 		h.writeFiles(),
 		loopbackUp(),
 	)
 }
 
 func (h *host) writeFiles() error {
-	for _, dir := range []string{"/run/hareconcile", "/etc/hareconcile", "/var/lib/hareconcile"} {
+	for _, dir := range append([]string{"/run/hareconcile", "/etc/hareconcile", "/var/lib/hareconcile"}, h.plan.Folders...) {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return err
 		}

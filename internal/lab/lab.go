@@ -30,15 +30,17 @@ type hostPlan struct {
 	Node     bool          `json:"node"` // a node of the cluster
 	Links    []linkPlan    `json:"links"`
 	Services []servicePlan `json:"services"`
-	// Files are written before the services start. Folders on the way are made.
-	Files []filePlan `json:"files"`
+	// Files are written before the services start, and Folders made. Folders on the way are made.
+	Files   []filePlan `json:"files"`
+	Folders []string   `json:"folders,omitempty"`
 }
 
 // A linkPlan is an interface of a host and the bridge at its other end.
 type linkPlan struct {
 	Device  string `json:"device"` // eth0, eth1, ...
 	Segment int    `json:"segment"`
-	Prefix  string `json:"prefix"` // the host's address with the segment's length
+	// Prefixes are the host's addresses with the network's length, first the segment's.
+	Prefixes []string `json:"prefixes"`
 }
 
 // A servicePlan is a program that the supervisor keeps running on a host.

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -66,6 +68,33 @@ func readOnly(where string) error {
 	return nil
 }
 
+// ownRoots are the folders below which a host can have what the machine has not.
+var ownRoots = []string{"/etc", "/run", "/var/lib"}
+
+// ownable reports whether a host can have a folder of its own at path.
+func ownable(path string) bool {
+	return slices.ContainsFunc(ownRoots, func(root string) bool { return strings.HasPrefix(path, root+"/") })
+}
+
+// own returns the names in the folder root that the host's files and folders are at or below.
+func (h hostPlan) own(root string) []string {
+	paths := slices.Clone(h.Folders)
+	for _, f := range h.Files {
+		paths = append(paths, f.Path)
+	}
+	var out []string
+	for _, p := range paths {
+		if rest, ok := strings.CutPrefix(p, root+"/"); ok {
+			name, _, _ := strings.Cut(rest, "/")
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// realPath is where a host finds what the machine has at path, once ownFolder covered that.
+func realPath(path string) string { return filepath.Join("/run/lab/real", path) }
+
 // ownFolder replaces dir by a folder of links to what is in it, so that names can be added
 // to it, and those in own be left out, where the real one cannot be written.
 func ownFolder(dir string, own ...string) error {
@@ -79,7 +108,7 @@ func ownFolder(dir string, own ...string) error {
 		return err
 	}
 	links := map[string]string{}
-	real := filepath.Join("/run/lab/real", dir)
+	real := realPath(dir)
 	for _, e := range entries {
 		links[e.Name()] = filepath.Join(real, e.Name())
 		if e.Type()&os.ModeSymlink != 0 { // a relative one would lead elsewhere from there

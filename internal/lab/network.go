@@ -65,10 +65,6 @@ func plug(from string, l linkPlan) error {
 	if err := netlink.LinkSetName(link, l.Device); err != nil {
 		return err
 	}
-	a, err := netlink.ParseAddr(l.Prefix)
-	if err != nil {
-		return err
-	}
 	// Duplicate address detection would keep IPv6 addresses from use for seconds.
 	dad := fmt.Sprintf("/proc/sys/net/ipv6/conf/%s/accept_dad", l.Device)
 	if _, err := os.Stat(dad); err == nil {
@@ -76,8 +72,14 @@ func plug(from string, l linkPlan) error {
 			return err
 		}
 	}
-	if err := netlink.AddrAdd(link, a); err != nil {
-		return err
+	for _, prefix := range l.Prefixes {
+		a, err := netlink.ParseAddr(prefix)
+		if err != nil {
+			return err
+		}
+		if err := netlink.AddrAdd(link, a); err != nil {
+			return fmt.Errorf("add %s: %w", prefix, err)
+		}
 	}
 	return netlink.LinkSetUp(link)
 }

@@ -38,7 +38,10 @@ func topology(c *spec.Cluster, l *spec.Lab, s settings) (config, error) {
 		if len(h.Links) == 0 {
 			return cfg, fmt.Errorf("node %q is on no segment of lab.hcl", n.Name)
 		}
-		h.node(c, s)
+		h.sources(c, l)
+		if err := h.node(c, s); err != nil {
+			return cfg, err
+		}
 		cfg.Hosts = append(cfg.Hosts, h)
 	}
 	for _, x := range l.Hosts {
@@ -81,11 +84,28 @@ func addressOn(c *spec.Cluster, n spec.Node, p netip.Prefix) netip.Addr {
 }
 
 func (h *hostPlan) link(segment int, prefix netip.Prefix) {
-	h.Links = append(h.Links, linkPlan{fmt.Sprintf("eth%d", len(h.Links)), segment, prefix.String()})
+	h.Links = append(h.Links, linkPlan{fmt.Sprintf("eth%d", len(h.Links)), segment, []string{prefix.String()}})
+}
+
+// sources gives a node the addresses that it sends adverts from and that are on no segment,
+// as those of IPv6 beside a segment of IPv4, each with the length of what it is to announce.
+func (h *hostPlan) sources(c *spec.Cluster, l *spec.Lab) {
+	for _, i := range c.Instances {
+		a, ok := i.Source[h.Name]
+		if !ok || len(i.Addresses) == 0 || slices.ContainsFunc(l.Segments, func(seg spec.Segment) bool { return seg.Prefix.Contains(a) }) {
+			continue
+		}
+		prefix := netip.PrefixFrom(a, i.Addresses[0].Prefix.Bits()).String()
+		for k := range h.Links {
+			if link := &h.Links[k]; link.Device == i.Interface && !slices.Contains(link.Prefixes, prefix) {
+				link.Prefixes = append(link.Prefixes, prefix)
+			}
+		}
+	}
 }
 
 // node gives a host what every node of the cluster runs.
-func (h *hostPlan) node(c *spec.Cluster, s settings) {
+func (h *hostPlan) node(c *spec.Cluster, s settings) error {
 	h.file("/etc/hareconcile/agent.hcl", agentConfig(h.Name, s))
 	for _, i := range c.Instances {
 		if _, ok := i.Priority[h.Name]; ok {
@@ -96,6 +116,7 @@ func (h *hostPlan) node(c *spec.Cluster, s settings) {
 	h.Services = append(h.Services, servicePlan{"agent", []string{
 		filepath.Join(s.bin, "hareconcile"), "agent", "-config", "/etc/hareconcile/agent.hcl",
 	}, 0})
+	return h.proxies(c)
 }
 
 func (h *hostPlan) file(path, content string) {
@@ -108,11 +129,13 @@ func (c *config) addHostsFile() error {
 	b.WriteString("127.0.0.1 localhost\n::1 localhost\n")
 	for _, h := range c.Hosts {
 		for _, l := range h.Links {
-			p, err := netip.ParsePrefix(l.Prefix)
-			if err != nil {
-				return fmt.Errorf("address of %s: %w", h.Name, err)
+			for _, prefix := range l.Prefixes {
+				p, err := netip.ParsePrefix(prefix)
+				if err != nil {
+					return fmt.Errorf("address of %s: %w", h.Name, err)
+				}
+				fmt.Fprintf(&b, "%s %s\n", p.Addr(), h.Name)
 			}
-			fmt.Fprintf(&b, "%s %s\n", p.Addr(), h.Name)
 		}
 	}
 	for k := range c.Hosts {

@@ -33,7 +33,16 @@ func TestTopology(t *testing.T) {
 		Instances: []spec.VRRPInstance{{
 			Priority: map[string]uint8{"lb": 100},
 			Source:   map[string]netip.Addr{"lb": netip.MustParseAddr("198.51.100.77")},
+		}, {
+			Interface: "eth0", Priority: map[string]uint8{"lb": 100},
+			Source:    map[string]netip.Addr{"lb": netip.MustParseAddr("2001:db8::9")},
+			Addresses: []spec.VirtualAddress{{Prefix: netip.MustParsePrefix("2001:db8::100/64")}},
 		}},
+		HAProxies: []spec.HAProxy{
+			{Name: "web", Nodes: []string{"lb"}, ConfigDir: "/etc/haproxy/ours.d", MasterSocket: "/run/m.sock", RuntimeSocket: "/run/r/a.sock"},
+			{Name: "more", Nodes: []string{"lb"}, ConfigDir: "/etc/more.d", MasterSocket: "/run/m.sock", RuntimeSocket: "/run/r/b.sock"},
+			{Name: "other", Nodes: []string{"lb"}, ConfigDir: "/etc/other.d", MasterSocket: "/run/n.sock", RuntimeSocket: "/run/r/c.sock"},
+		},
 	}
 	l := &spec.Lab{
 		Segments: []spec.Segment{
@@ -48,7 +57,7 @@ func TestTopology(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := map[string]string{
-		"lb":     "eth0=192.0.2.9/24@0 eth1=198.51.100.77/24@1 vrrpd agent",
+		"lb":     "eth0=192.0.2.9/24,2001:db8::9/64@0 eth1=198.51.100.77/24@1 vrrpd agent haproxy haproxy-2",
 		"rs":     "eth0=198.51.100.5/24@1 agent web-8080",
 		"client": "eth0=192.0.2.66/24@0",
 	}
@@ -56,7 +65,7 @@ func TestTopology(t *testing.T) {
 	for _, h := range cfg.Hosts {
 		var words []string
 		for _, k := range h.Links {
-			words = append(words, k.Device+"="+k.Prefix+"@"+string(rune('0'+k.Segment)))
+			words = append(words, k.Device+"="+strings.Join(k.Prefixes, ",")+"@"+string(rune('0'+k.Segment)))
 		}
 		for _, v := range h.Services {
 			words = append(words, v.Name)
@@ -65,6 +74,31 @@ func TestTopology(t *testing.T) {
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("topology (-want +got):\n%s", d)
+	}
+}
+
+func TestHAProxies(t *testing.T) {
+	block := spec.HAProxy{Name: "web", Nodes: []string{"lb"}, ConfigDir: "/etc/haproxy/ours.d", MasterSocket: "/run/m.sock", RuntimeSocket: "/run/r/a.sock"}
+	more := block
+	more.ConfigDir = "/etc/more.d"
+	h := hostPlan{Name: "lb"}
+	if err := h.proxies(&spec.Cluster{HAProxies: []spec.HAProxy{block, more}}); err != nil {
+		t.Fatal(err)
+	}
+	want := "/usr/sbin/haproxy -W -S /run/m.sock -p /run/haproxy.pid -f /etc/haproxy/haproxy.cfg -f /etc/haproxy/ours.d -f /etc/more.d"
+	if len(h.Services) != 1 || strings.Join(h.Services[0].Argv, " ") != want {
+		t.Errorf("services = %+v, want one that runs %s", h.Services, want)
+	}
+	if got := strings.Join(h.own("/etc"), " "); got != "haproxy more.d haproxy" {
+		t.Errorf("own(/etc) = %s, want the folders of the definitions and of haproxy.cfg", got)
+	}
+	elsewhere := hostPlan{Name: "rs"}
+	if err := elsewhere.proxies(&spec.Cluster{HAProxies: []spec.HAProxy{block}}); err != nil || len(elsewhere.Services) != 0 {
+		t.Errorf("a node that the block does not name gets %+v, %v", elsewhere.Services, err)
+	}
+	block.ConfigDir = "/opt/haproxy.d"
+	if err := h.proxies(&spec.Cluster{HAProxies: []spec.HAProxy{block}}); err == nil {
+		t.Error("a folder that a host cannot have gave no error")
 	}
 }
 

@@ -111,6 +111,11 @@ func binaries(dir string, c *spec.Cluster, l *spec.Lab) (string, error) {
 			return "", fmt.Errorf("lab.hcl has web servers, which are nginx (Debian package nginx-light): %w", err)
 		}
 	}
+	if len(c.HAProxies) > 0 {
+		if _, err := os.Stat(proxyServer); err != nil {
+			return "", fmt.Errorf("the cluster has haproxy, which the lab starts (Debian package haproxy): %w", err)
+		}
+	}
 	return dir, nil
 }
 
