@@ -122,8 +122,9 @@ type Agent struct {
 	findings   []reconcile.Finding
 	conflicts  []reconcile.Conflict
 	drift      control.Drift
-	vrrpRepair uint64 // the part of vrrpd's repair counter that is in drift already
-	work       *work  // that is under way beside the loop
+	vrrpRepair uint64                 // the part of vrrpd's repair counter that is in drift already
+	work       *work                  // that is under way beside the loop
+	hung       map[resource.Kind]hang // what did not answer lately
 	outside    outside
 	raised     map[string][]reconcile.Alarm      // by virtual server
 	alarms     []reconcile.Alarm                 // each of them once, in order
@@ -161,6 +162,7 @@ func New(cfg Config) *Agent {
 			Quorum:   map[string]bool{},
 		},
 		right:    resource.Set{},
+		hung:     map[resource.Kind]hang{},
 		upSince:  map[reconcile.ServerRef]time.Time{},
 		orders:   orderBook{},
 		cutOff:   map[resource.ID]int{},

@@ -142,6 +142,7 @@ func (a *Agent) preview(ctx context.Context, rev *revision.Revision) (reconcile.
 	}
 	a.places(rev)
 	defer a.places(nil)
+	clear(a.hung) // what hung a moment ago is no reason to refuse a push
 	plan, err := a.observe(ctx, target)
 	if err != nil && a.rev == nil {
 		// The first revision may come before vrrpd does; the pass that follows says so and retries.

@@ -19,8 +19,6 @@ const (
 	pollInterval = 500 * time.Millisecond
 	pollCost     = 20 // a poll may take one part in so many of the time
 	retryMax     = 30 * time.Second
-	// observeWait bounds the look at one kind: what hangs must not keep the others waiting.
-	observeWait = 2 * time.Second
 	// costWindow is how many observations the cost is taken from: the cheapest tells what
 	// looking costs, the others also what else the machine was doing.
 	costWindow = 8
@@ -137,35 +135,6 @@ func (a *Agent) observe(ctx context.Context, t reconcile.Target) (reconcile.Plan
 	return reconcile.Diff(live, t), err
 }
 
-// look reads live state, giving each kind a limited time.
-func (a *Agent) look(ctx context.Context, handlers []reconcile.Handler) (reconcile.Live, error) {
-	hs := make([]reconcile.Handler, len(handlers))
-	for i, h := range handlers {
-		hs[i] = bounded{h, a.patience(h.Kind())}
-	}
-	live, err := reconcile.Observe(ctx, hs)
-	for _, k := range live.Unobserved {
-		if dump[k] && errors.Is(err, context.DeadlineExceeded) {
-			a.slowTable = min(2*max(a.slowTable, observeWait), dumpWait)
-		}
-	}
-	return live, err
-}
-
-// dump are the kinds of which a look is as long as the table: the kernel answers, and does
-// not hang.
-var dump = map[resource.Kind]bool{resource.KindIPVSService: true, resource.KindIPVSServer: true}
-
-// dumpWait bounds the look at a table, which gets more time whenever it had too little.
-const dumpWait = time.Minute
-
-func (a *Agent) patience(k resource.Kind) time.Duration {
-	if dump[k] {
-		return max(a.slowTable, observeWait)
-	}
-	return observeWait
-}
-
 // mend puts addresses back without looking at what sends no events, which takes several
 // times as long; the pass that follows does, and reports what went wrong here. Sysctls are
 // looked at, because an address must not come before them.
@@ -195,19 +164,6 @@ func (a *Agent) mend(ctx context.Context) {
 	}
 	live.Unobserved = others
 	_ = reconcile.Diff(live, target).Apply(ctx, quick, a.applied)
-}
-
-// A bounded Handler gives up looking after a while.
-type bounded struct {
-	reconcile.Handler
-	wait time.Duration
-}
-
-// Observe implements reconcile.Handler.
-func (b bounded) Observe(ctx context.Context) (reconcile.Live, error) {
-	ctx, cancel := context.WithTimeout(ctx, b.wait)
-	defer cancel()
-	return b.Handler.Observe(ctx)
 }
 
 // carryOut makes plan's changes and tells made of each.

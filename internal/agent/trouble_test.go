@@ -219,6 +219,58 @@ func TestKindThatHangsHoldsUpNobody(t *testing.T) {
 	})
 }
 
+// TestWhatHangsKeepsNoTrackerWaiting has haproxy freeze: the agent looks at what it is, and waits
+// for the answer, when the plugin says so.
+func TestWhatHangsKeepsNoTrackerWaiting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		defer converged(t, w)()
+		w.TrackerVerdict("haproxy", reconcile.Up, "")
+		synctest.Wait()
+		w.host.mu.Lock()
+		w.host.hangs = resource.KindHAProxyFile
+		w.host.mu.Unlock()
+		after(pollInterval + askedWait/4) // the loop waits for haproxy now
+		w.TrackerVerdict("haproxy", reconcile.Down, "frozen")
+		w.TrackerVerdict("stranger", reconcile.Down, "vrrpd has not heard of it")
+		synctest.Wait()
+		if got := w.tracks[len(w.tracks)-1].States; len(got) != 1 || got["plugin/haproxy"] != "down" {
+			t.Errorf("told vrrpd %v while haproxy hangs, want plugin/haproxy down at once", got)
+		}
+		before := len(w.tracks)
+		after(3 * time.Second)
+		for _, track := range w.tracks[before:] {
+			if track.States["plugin/haproxy"] != "down" {
+				t.Errorf("told vrrpd %v later, want plugin/haproxy still down", track.States)
+			}
+		}
+	})
+}
+
+func TestWhatHungIsLeftAloneForAWhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		defer converged(t, w)()
+		w.host.mu.Lock()
+		w.host.hangs = resource.KindHAProxyFile
+		w.host.mu.Unlock()
+		after(pollInterval + askedWait) // the first look is over
+		start := time.Now()
+		w.verdict("rs1", reconcile.Down)
+		synctest.Wait()
+		if got := w.weight(); got != 0 || time.Since(start) > 0 {
+			t.Errorf("weight of a server that is down = %d after %v, want 0 at once", got, time.Since(start))
+		}
+		w.host.mu.Lock()
+		w.host.hangs = resource.Kind("")
+		w.host.mu.Unlock()
+		after(hangPause + pollInterval)
+		if s := w.Status(); s.Phase != control.Converged {
+			t.Errorf("status = %s %q, want converged once it answers again", s.Phase, s.Message)
+		}
+	})
+}
+
 func TestRepairsFromBeforeTheAgentAreNotCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
