@@ -193,6 +193,9 @@ func (h *files) Apply(ctx context.Context, c reconcile.Change) error {
 	if err := s.early(time.Now()); err != nil {
 		return err
 	}
+	if err := h.ending(ctx, s.m); err != nil {
+		return err
+	}
 	return h.reload(ctx, mr, s)
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/hareconcile/hareconcile/internal/disk"
 	"github.com/hareconcile/hareconcile/internal/haproxy"
 	"github.com/hareconcile/hareconcile/internal/haproxy/socket"
+	"github.com/hareconcile/hareconcile/reconcile"
 )
 
 // errNotLoaded is that haproxy did not take what a reload was to bring.
@@ -74,6 +75,21 @@ func (n *node) restore(ctx context.Context, s step, held []string, failure error
 
 // poll is how often the master is asked for the outcome of a reload.
 const poll = 20 * time.Millisecond
+
+// ending refuses a reload while the worker takes no new connections and only ends those that
+// it has: whoever told haproxy to stop did not ask for a new worker, and a reload starts one.
+// Such a worker has left the runtime socket, but the master still passes questions on to it.
+func (n *node) ending(ctx context.Context, m Managed) error {
+	reply, err := ask(ctx, m.MasterSocket, "@1 show info")
+	if err != nil {
+		return nil // there is nobody to ask, whom a reload may bring back
+	}
+	if info, err := haproxy.ParseInfo(reply); err == nil && info.Stopping() {
+		return fmt.Errorf("%w: haproxy is stopping (process %s has connections left: %s), and a reload would start it anew",
+			reconcile.ErrRefused, info["Pid"], info["CurrConns"])
+	}
+	return nil
+}
 
 // order has the master reload, and waits for a new worker that reports structure. loaded is
 // whether it is to have the file.

@@ -277,6 +277,9 @@ func (h *servers) escalate(ctx context.Context, m Managed, want map[string]resou
 	if err := s.early(time.Now()); err != nil {
 		return fmt.Errorf("%w (%w)", err, refused)
 	}
+	if err := h.ending(ctx, m); err != nil {
+		return fmt.Errorf("%w (%w)", err, refused)
+	}
 	if err := h.loadable(ctx, mr, s); err != nil {
 		return fmt.Errorf("%w (%w)", err, refused)
 	}
