@@ -39,14 +39,14 @@ func killing(t *testing.T, s *story) {
 	r.Shuffle(len(victims), func(i, j int) { victims[i], victims[j] = victims[j], victims[i] })
 	done := map[string]int{}
 	for _, v := range victims {
-		s.watch(t, time.Duration(100+r.IntN(700))*time.Millisecond)
+		s.watch(t, "ka1", time.Duration(100+r.IntN(700))*time.Millisecond)
 		node := directors[r.IntN(len(directors))]
 		if v == "agent" {
 			node = nodes[r.IntN(len(nodes))]
 		}
 		done[v+" on "+s.killOne(t, node, v)]++
 	}
-	s.watch(t, 5*time.Second) // longer than a backup waits for its master
+	s.watch(t, "ka1", 5*time.Second) // longer than a backup waits for its master
 	report, err := load.Stop()
 	if err != nil {
 		t.Fatal(err)
@@ -78,14 +78,14 @@ func (s *story) transitions(t *testing.T) map[string]uint64 {
 	return out
 }
 
-// watch looks at who holds the address until the time is over.
-func (s *story) watch(t *testing.T, length time.Duration) {
+// watch looks whether a node alone holds the address until the time is over.
+func (s *story) watch(t *testing.T, node string, length time.Duration) {
 	t.Helper()
 	end := time.After(length)
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		if err := s.holder(t.Context(), "ka1"); err != nil {
+		if err := s.holder(t.Context(), node); err != nil {
 			t.Fatal(err)
 		}
 		select {

@@ -61,43 +61,54 @@ type story struct {
 	commit string
 }
 
-func need(t *testing.T) {
-	t.Helper()
-	nstest.Need(t, "root", "netns", "nginx", "git", "ipvsadm", "haproxy")
-	if _, err := os.Stat("/proc/net/ip_vs"); err != nil {
-		nstest.Need(t, "uml")
-	}
-}
+// programsDir is the folder of what labs run, once a test has asked for it.
+var programsDir string
 
-// tell builds the programs and the lab and waits until it has converged.
-func tell(t *testing.T) *story {
-	t.Helper()
-	need(t)
-	bin, dir := t.TempDir(), t.TempDir()
+// programs builds what labs run, once for all of them.
+var programs = sync.OnceValues(func() (dir string, err error) {
+	if dir, err = os.MkdirTemp("", "hareconcile-cluster-"); err != nil {
+		return "", err
+	}
+	programsDir = dir
 	for pkg, name := range map[string]string{
 		"./cmd/hareconcile": "hareconcile", "./cmd/hareconcile-vrrpd": "hareconcile-vrrpd",
 		"./plugins/haproxy": "hareconcile-plugin-haproxy", "./test/load": "load",
 	} {
-		if err := scene.Build(t.Context(), "../..", pkg, filepath.Join(bin, name)); err != nil {
-			t.Fatal(err)
+		if err := scene.Build(context.Background(), "../..", pkg, filepath.Join(dir, name)); err != nil {
+			return "", err
 		}
 	}
-	passable(t, bin)
-	s := &story{dir: dir}
-	for _, name := range []string{"cluster.hcl", "lab.hcl"} {
-		b, err := os.ReadFile(filepath.Join("../../examples/lvs-dr", name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if name == "cluster.hcl" {
-			s.text = strings.Replace(string(b), "[tracker.uplink]", "[tracker.uplink, tracker.proxy]", 1) + proxyTracker
-			b = []byte(s.text)
-		}
-		if err := os.WriteFile(filepath.Join(dir, name), b, 0o644); err != nil {
-			t.Fatal(err)
-		}
+	return dir, os.Chmod(dir, 0o755) // plugins run as a user of their own
+})
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if programsDir != "" {
+		_ = os.RemoveAll(programsDir)
 	}
-	c, err := lab.Up(t.Context(), dir, lab.Options{
+	os.Exit(code)
+}
+
+// raise builds a lab of an example, whose cluster.hcl is changed first.
+func raise(t *testing.T, example string, change func(string) string) *story {
+	t.Helper()
+	bin, err := programs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &story{dir: t.TempDir()}
+	if err := os.CopyFS(s.dir, os.DirFS(example)); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(filepath.Join(s.dir, "cluster.hcl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.text = change(string(b))
+	if err := os.WriteFile(filepath.Join(s.dir, "cluster.hcl"), []byte(s.text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	c, err := lab.Up(t.Context(), s.dir, lab.Options{
 		Bin: bin, Report: os.Stderr, Say: func(text string) { t.Log(text) },
 	})
 	if err != nil {
@@ -111,6 +122,19 @@ func tell(t *testing.T) *story {
 		if _, err := lab.Down(context.Background(), c.Name()); err != nil {
 			t.Error(err)
 		}
+	})
+	return s
+}
+
+// tell builds the reference lab, whose directors run a haproxy that the cluster depends on.
+func tell(t *testing.T) *story {
+	t.Helper()
+	nstest.Need(t, "root", "netns", "nginx", "git", "ipvsadm", "haproxy")
+	if _, err := os.Stat("/proc/net/ip_vs"); err != nil {
+		nstest.Need(t, "uml")
+	}
+	s := raise(t, "../../examples/lvs-dr", func(text string) string {
+		return strings.Replace(text, "[tracker.uplink]", "[tracker.uplink, tracker.proxy]", 1) + proxyTracker
 	})
 	for _, n := range directors {
 		line := "mkdir -m 755 /run/proxy && cat >/run/proxy/cfg && haproxy -D -f /run/proxy/cfg"
@@ -134,7 +158,7 @@ func passable(t *testing.T, dir string) {
 // logs prints the end of what every program said.
 func (s *story) logs(t *testing.T) {
 	for _, host := range nodes {
-		for _, name := range []string{"vrrpd", "agent"} {
+		for _, name := range []string{"vrrpd", "agent", "haproxy"} {
 			if b, err := os.ReadFile(s.Log(host, name)); err == nil {
 				t.Logf("%s on %s:\n%s", name, host, b[max(0, len(b)-6000):])
 			}
