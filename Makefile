@@ -4,7 +4,7 @@ SUDO ?= sudo
 VERSION ?= 0.1.0-dev
 LDFLAGS = -X github.com/hareconcile/hareconcile/internal/build.Version=$(VERSION)
 
-.PHONY: build deps demo test soak bench fuzz docs update clean
+.PHONY: build deps demo demo-haproxy test soak bench fuzz docs update clean
 
 build: ## the programs, in bin/
 	go build -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
@@ -19,6 +19,9 @@ deps: ## what tests and demo need of Debian, where it is missing
 
 demo: deps build ## the reference lab, from a push to a failover, checked step by step
 	go run ./test/demo
+
+demo-haproxy: deps build ## the haproxy pair, from a push to haproxies that stop, freeze and drain, checked step by step
+	go run ./test/demo haproxy
 
 test: deps ## everything that CI runs, the longest package first; storms alone; with the race detector where much goes on at once
 	go run ./test/check

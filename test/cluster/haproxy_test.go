@@ -221,18 +221,11 @@ func proxyFreezes(t *testing.T, s *story) {
 // proxyDrains lets haproxy end in peace while a client's request is under way.
 func proxyDrains(t *testing.T, s *story) {
 	p := s.proxy(t, "ka1")
-	hold, release := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() {
-		_, err := s.Exec(hold, "client", "bash", "-c",
-			"exec 3<>/dev/tcp/"+vip+"/80; printf 'GET / HTTP/1.1\\r\\n' >&3; read -rt 60 -u 3")
-		done <- err
-	}()
-	defer func() { release(); <-done }()
+	defer s.Hold(t.Context(), "client", vip)()
 	until(t, 5*time.Second, "a request under way", func(ctx context.Context) error {
-		info, err := s.TellProxy(ctx, "ka1", "show info")
-		if err == nil && !strings.Contains(info, "\nCurrConns: 1\n") {
-			err = fmt.Errorf("no connection of the client: %s", info)
+		n, err := s.Connections(ctx, "ka1")
+		if err == nil && n != 1 {
+			err = fmt.Errorf("haproxy has %d connections", n)
 		}
 		return err
 	})

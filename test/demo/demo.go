@@ -33,10 +33,11 @@ var (
 
 // A demo is a lab, the operator's clone of its repository, and what was measured.
 type demo struct {
+	play    play
 	out     io.Writer
 	start   time.Time
 	dir     string // of this run
-	example string // a copy of the reference lab
+	example string // a copy of the play's
 	clone   string // where the operator works
 	s       *scene.Scene
 	commit  string // what was pushed last and is in force
@@ -70,28 +71,28 @@ func (d *demo) finish() {
 }
 
 // up builds the lab with a cluster that so far has nothing but its nodes.
-func (d *demo) up(ctx context.Context, example, bin string) error {
+func (d *demo) up(ctx context.Context, bin string) error {
 	d.start = time.Now()
-	d.clone = filepath.Join(d.dir, "lvs-dr")
+	d.clone = filepath.Join(d.dir, filepath.Base(d.play.example))
 	loadClient := filepath.Join(d.dir, "load")
 	if err := scene.Build(ctx, ".", "./test/load", loadClient); err != nil {
 		return err
 	}
 	// A copy is a lab of its own, even if the example's is up.
 	d.example = filepath.Join(d.dir, "example")
-	if err := os.CopyFS(d.example, os.DirFS(example)); err != nil {
+	if err := os.CopyFS(d.example, os.DirFS(d.play.example)); err != nil {
 		return err
 	}
-	d.title("hareconcile lab up " + example)
+	d.title("hareconcile lab up " + d.play.example)
 	c, err := lab.Up(ctx, d.example, lab.Options{
-		Bin: bin, Report: os.Stderr, First: map[string][]byte{"cluster.hcl": []byte(bare)},
+		Bin: bin, Report: os.Stderr, First: map[string][]byte{"cluster.hcl": []byte(d.play.bare)},
 		Say: func(s string) { d.say("%s", s) },
 	})
 	if err != nil {
 		return err
 	}
 	d.s = &scene.Scene{Client: c, LoadClient: loadClient}
-	d.say("Two directors, two real servers and a client are up; the nodes pull\n%s.", c.Repository())
+	d.say("%s are up; the nodes pull\n%s.", d.play.cast, c.Repository())
 	if err := d.git(ctx, d.dir, "clone", "-q", c.Repository(), d.clone); err != nil {
 		return errors.Join(err, d.down(ctx))
 	}
@@ -118,15 +119,6 @@ func (d *demo) remove(ctx context.Context) error {
 	d.say("Processes, namespaces, links and files of the lab are gone.")
 	return nil
 }
-
-// bare is the cluster before the demo's first push.
-const bare = `cluster "lab" {
-  node "ka1" { address = "172.25.254.10" }
-  node "ka2" { address = "172.25.254.20" }
-  node "rs1" { address = "172.25.254.110" }
-  node "rs2" { address = "172.25.254.120" }
-}
-`
 
 // git runs git as the operator.
 func (d *demo) git(ctx context.Context, dir string, args ...string) error {
@@ -248,8 +240,8 @@ func (d *demo) service(ctx context.Context, host, name string) (lab.ServiceStatu
 
 // logs prints the end of what every program said, to explain a failure.
 func (d *demo) logs() {
-	for _, host := range nodes {
-		for _, name := range []string{"vrrpd", "agent", web} {
+	for _, host := range []string{"ka1", "ka2", "rs1", "rs2"} {
+		for _, name := range []string{"vrrpd", "agent", "haproxy", web} {
 			b, err := os.ReadFile(d.s.Log(host, name))
 			if err != nil {
 				continue // the host has no such service

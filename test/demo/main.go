@@ -1,6 +1,6 @@
-// Command demo shows the product's main job on the reference lab: a push converges four
-// hosts, which serve through the death of every part. Each step is a check; the demo ends
-// with 0 only if all of them held.
+// Command demo shows the product's main job on a lab: a push converges all hosts, which serve
+// through the death of every part. Each step is a check; the demo ends with 0 only if all of
+// them held. "demo haproxy" shows the haproxy pair, and demo alone the reference lab.
 package main
 
 import (
@@ -20,11 +20,13 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	example := flag.String("example", "examples/lvs-dr", "`folder` of the reference lab")
 	bin := flag.String("bin", "bin", "`folder` of the program's binaries, as make leaves them")
 	broken := flag.String("break", "", "break what the `step` of that name checks: the demo must then fail at this step")
 	flag.Parse()
-	err := run(ctx, *example, *bin, *broken)
+	p, err := playOf(flag.Args())
+	if err == nil {
+		err = run(ctx, p, *bin, *broken)
+	}
 	if *broken != "" {
 		err = expected(*broken, err)
 	}
@@ -57,10 +59,10 @@ func expected(broken string, err error) error {
 }
 
 // run builds the lab, plays all steps and removes the lab.
-func run(ctx context.Context, example, bin, broken string) (err error) {
+func run(ctx context.Context, p play, bin, broken string) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
 	defer cancel()
-	d := &demo{out: os.Stdout}
+	d := &demo{play: p, out: os.Stdout}
 	if d.dir, err = os.MkdirTemp("", "hareconcile-demo-"); err != nil {
 		return err
 	}
@@ -68,7 +70,7 @@ func run(ctx context.Context, example, bin, broken string) (err error) {
 	if bin, err = filepath.Abs(bin); err != nil {
 		return err
 	}
-	if err := d.up(ctx, example, bin); err != nil {
+	if err := d.up(ctx, bin); err != nil {
 		return err
 	}
 	defer func() { // also after Ctrl-C nothing must stay
@@ -76,7 +78,7 @@ func run(ctx context.Context, example, bin, broken string) (err error) {
 			err = downErr
 		}
 	}()
-	for _, s := range steps() {
+	for _, s := range p.steps {
 		d.title(s.title)
 		if s.name == broken {
 			if err := s.sabotage(ctx, d); err != nil {

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -19,34 +17,56 @@ import (
 // created finds the kind in each "will be created" of a plan.
 var created = regexp.MustCompile(`(?m)^ *# (\w+) .* will be created$`)
 
-// planEach pushes the reference cluster and shows every node's plan before its agent acts.
-func planEach(ctx context.Context, d *demo) error {
+// firstPush pushes the example's cluster and shows every node's plan before its agent acts.
+func (d *demo) firstPush(ctx context.Context, message string) ([]string, error) {
+	names := d.play.nodes
 	d.say("The agents are held back meanwhile, so that there is time to read.")
-	if err := d.onAll(nodes, func(n string) error { return d.s.Stop(ctx, n, "agent") }); err != nil {
-		return err
+	if err := d.onAll(names, func(n string) error { return d.s.Stop(ctx, n, "agent") }); err != nil {
+		return nil, err
 	}
-	b, err := os.ReadFile(filepath.Join(d.example, "cluster.hcl"))
+	text, err := d.play.text(d.example)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if d.commit, err = d.push(ctx, string(b), "Balance the web over two servers"); err != nil {
-		return err
+	if d.commit, err = d.push(ctx, text, message); err != nil {
+		return nil, err
 	}
-	plans := make([]string, len(nodes))
-	err = d.onAll(nodes, func(n string) (err error) {
-		plans[slices.Index(nodes, n)], err = d.s.Output(ctx, n, "hareconcile", "plan", "-no-color", d.clone)
+	plans, err := d.plans(ctx, names)
+	if err != nil {
+		return nil, err
+	}
+	for k, n := range names {
+		d.headlines(n, plans[k])
+	}
+	return plans, nil
+}
+
+// plans returns what plan says on each node of what is in the operator's clone.
+func (d *demo) plans(ctx context.Context, names []string) ([]string, error) {
+	plans := make([]string, len(names))
+	return plans, d.onAll(names, func(n string) (err error) {
+		plans[slices.Index(names, n)], err = d.s.Output(ctx, n, "hareconcile", "plan", "-no-color", d.clone)
 		return err
 	})
+}
+
+// headlines prints what a plan is about.
+func (d *demo) headlines(node, plan string) {
+	d.say("%s$ hareconcile plan", node)
+	for line := range strings.SplitSeq(plan, "\n") {
+		if strings.HasPrefix(line, "  # ") || strings.HasPrefix(line, "Plan:") || strings.HasPrefix(line, "No changes.") {
+			d.say("%s", line)
+		}
+	}
+}
+
+// planEach pushes the reference cluster and looks at what each node is to create.
+func planEach(ctx context.Context, d *demo) error {
+	plans, err := d.firstPush(ctx, "Balance the web over two servers")
 	if err != nil {
 		return err
 	}
 	for k, n := range nodes {
-		d.say("%s$ hareconcile plan", n)
-		for line := range strings.SplitSeq(plans[k], "\n") {
-			if strings.HasPrefix(line, "  # ") || strings.HasPrefix(line, "Plan:") {
-				d.say("%s", line)
-			}
-		}
 		want := []string{"address", "sysctl"}
 		if slices.Contains(directors, n) {
 			want = []string{"ipvs_server", "ipvs_service", "vrrp_instance", "vrrp_tracker"}
@@ -115,11 +135,7 @@ func oneWeight(ctx context.Context, d *demo) error {
 	if err != nil {
 		return err
 	}
-	plans := make([]string, len(nodes))
-	err = d.onAll(nodes, func(n string) (err error) {
-		plans[slices.Index(nodes, n)], err = d.s.Output(ctx, n, "hareconcile", "plan", "-no-color", d.clone)
-		return err
-	})
+	plans, err := d.plans(ctx, nodes)
 	if err != nil {
 		return err
 	}

@@ -64,6 +64,32 @@ func (s *Scene) TellProxy(ctx context.Context, node, command string) (string, er
 	return s.tell(ctx, node, runtimeSocket, command)
 }
 
+// Connections returns how many clients a node's haproxy serves now.
+func (s *Scene) Connections(ctx context.Context, node string) (int64, error) {
+	reply, err := s.TellProxy(ctx, node, "show info")
+	if err != nil {
+		return 0, err
+	}
+	info, err := haproxy.ParseInfo(reply)
+	if err != nil {
+		return 0, fmt.Errorf("haproxy of %s: %w", node, err)
+	}
+	return info.Number("CurrConns"), nil
+}
+
+// Hold has a host begin a request at an address and not end it, until the returned function
+// is called, or for a minute.
+func (s *Scene) Hold(ctx context.Context, host, address string) (release func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_, _ = s.Exec(ctx, host, "bash", "-c",
+			"exec 3<>/dev/tcp/"+address+"/80; printf 'GET / HTTP/1.1\\r\\n' >&3; read -rt 60 -u 3") // what it says matters to nobody
+	}()
+	return func() { cancel(); <-done }
+}
+
 // patience is how long haproxy may take to answer.
 const patience = 5 * time.Second
 

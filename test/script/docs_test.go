@@ -30,6 +30,8 @@ var elsewhere = []struct{ command, file, text string }{
 	{"hareconcile lab cut ka1", "test/cluster/story_test.go", `s.Cut(t.Context(), "ka1")`},
 	{"hareconcile lab push", "internal/lab/lab_test.go", "c.Push("},
 	{"hareconcile lab down examples/lvs-dr", "test/script/testdata/lab/lvs_dr.txtar", "hareconcile lab down examples/lvs-dr"},
+	{"hareconcile lab up examples/haproxy", "test/demo/haproxy.go", `example: "examples/haproxy"`},
+	{"hareconcile lab down examples/haproxy", "test/demo/haproxy.go", `example: "examples/haproxy"`},
 	{"hareconcile lab down DIR", "test/script/testdata/lab/lvs_dr.txtar", "hareconcile lab down examples/lvs-dr"},
 	{"hareconcile drain web/rs1", "test/cluster/drain_test.go", `"drain", "-wait", "-deadline", "1m", "web/rs1"`},
 	{"hareconcile drain -list", "test/script/testdata/user/drain.txtar", "hareconcile drain -config agent.hcl -list"},
