@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/hareconcile/hareconcile/internal/disk"
@@ -21,6 +22,12 @@ var errNotLoaded = errors.New("the reload failed")
 func (n *node) reload(ctx context.Context, mr master, s step) error {
 	ctx = context.WithoutCancel(ctx)
 	held := n.held(ctx, s.m, s.record)
+	if s.running != "" && s.had != nil && sum(*s.had) == s.record.Written && declared(*s.had) == s.running {
+		// It runs, so it is good: an agent that ended while it was loaded could not say so.
+		if err := n.good(step{m: s.m, want: s.had}); err != nil {
+			return err
+		}
+	}
 	if err := n.write(&s); err != nil {
 		return err
 	}
@@ -41,6 +48,16 @@ func (n *node) reload(ctx context.Context, mr master, s step) error {
 		return errors.Join(fmt.Errorf("%w; %s stays as it is (on_failure = keep)", failure, s.m.Path), n.remember(s.record))
 	}
 	return n.restore(ctx, s, held, failure)
+}
+
+// declared returns the fingerprint that a file has its worker report.
+func declared(text string) string {
+	for line := range strings.Lines(text) {
+		if f := strings.Fields(line); len(f) == 3 && f[0] == "setenv" && f[1] == haproxy.StructureVariable {
+			return f[2]
+		}
+	}
+	return ""
 }
 
 // restore puts the last good file back, and reloads once more: a master whose reload failed
