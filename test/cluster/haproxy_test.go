@@ -35,7 +35,7 @@ func TestHAProxyLab(t *testing.T) {
 	nstest.Need(t, "root", "netns", "nginx", "git", "haproxy", "curl", "pgrep", "killall")
 	s := raise(t, "../../examples/haproxy", func(text string) string {
 		// What is lost is found, and the address back, within the story's time.
-		return strings.NewReplacer(`delay = "30s"`, `delay = "1s"`, `interval = "1s"`, `interval = "400ms"`, `inter = "1s"`, `inter = "400ms"`).Replace(text)
+		return strings.NewReplacer(`delay = "30s"`, `delay = "1s"`, `interval = "1s"`, "interval = \"400ms\"\n  timeout  = \"300ms\"", `inter = "1s"`, `inter = "400ms"`).Replace(text)
 	})
 	users := s.userOwns(t)
 	s.sh(t, "client", "ip address add 2001:db8:fe::66/64 dev eth0 nodad")
