@@ -205,7 +205,11 @@ func writeTrouble(w io.Writer, s control.Status) {
 		fmt.Fprintf(w, "  %s\n", line)
 	}
 	if r := s.Refused; r != nil {
-		fmt.Fprintf(w, "\nRefused: %.7s %q at %s: %s\n", r.Commit, r.Subject, clean(r.Stage), clean(r.Reason))
+		reasons := shortened(strings.Split(r.Reason, "\n"), 10)
+		fmt.Fprintf(w, "\nRefused: %.7s %q at %s: %s\n", r.Commit, r.Subject, clean(r.Stage), clean(reasons[0]))
+		for _, reason := range reasons[1:] {
+			fmt.Fprintf(w, "  %s\n", clean(reason))
+		}
 		if len(r.Diagnostics) > 0 {
 			fmt.Fprintln(w)
 		}

@@ -54,6 +54,17 @@ func TestStatusText(t *testing.T) {
 	golden(t, "status.txt", b.String())
 }
 
+func TestARefusalForSeveralReasons(t *testing.T) {
+	s := control.Status{Refused: &revision.Refused{Commit: "51aa07e111", Subject: "web", Stage: "plan", Reason: "this hangs\nthat\x1b hangs"}}
+	var b bytes.Buffer
+	if err := writeStatus(&b, s, time.Now(), false); err != nil {
+		t.Fatal(err)
+	}
+	if want := "\nRefused: 51aa07e \"web\" at plan: this hangs\n  that\uFFFD hangs\n"; !strings.HasSuffix(b.String(), want) {
+		t.Errorf("status ends with %q, want %q", b.String(), want)
+	}
+}
+
 func TestStatusTextOfADirector(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	ago := func(d time.Duration) time.Time { return now.Add(-d) }
