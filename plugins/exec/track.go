@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
@@ -56,6 +57,10 @@ func (t tracker) New(_ context.Context, v sdk.Value) (sdk.Instance, error) {
 	return s, nil
 }
 
+// shellLine is a path with options or a shell's signs behind a blank, unlike one of a file whose
+// name has blanks.
+var shellLine = regexp.MustCompile(`\s[-|&;<>]`)
+
 // checkCommand says what is wrong with a command. Whether there is such a program, and
 // whether it may be run, is asked each time that it is.
 func checkCommand(command []string) error {
@@ -71,7 +76,7 @@ func checkCommand(command []string) error {
 		}
 	}
 	switch path := command[0]; {
-	case filepath.IsAbs(path):
+	case filepath.IsAbs(path) && !(len(command) == 1 && shellLine.MatchString(path)):
 	case strings.ContainsAny(path, " \t"):
 		return sdk.AttributeErrorf("command", "%.80q is a line for a shell, and there is none; write a list: [\"/usr/bin/curl\", \"-fsS\", \"http://127.0.0.1/\"]", path)
 	default:
