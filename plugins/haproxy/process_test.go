@@ -171,7 +171,7 @@ func TestRestartGrace(t *testing.T) {
 	if p := the(t, r, "runtime"); p.Status != sdk.Unknown {
 		t.Errorf("meanwhile the socket is %+v, want unknown", p)
 	}
-	again := exec.Command("/usr/sbin/haproxy", "-W", "-S", h.master, "-p", h.pidfile, "-f", h.file)
+	again := exec.Command(haproxytest.Program(t), "-W", "-S", h.master, "-p", h.pidfile, "-f", h.file)
 	if err := again.Start(); err != nil {
 		t.Fatal(err)
 	}
