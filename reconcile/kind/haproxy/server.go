@@ -384,18 +384,15 @@ func (h *servers) given(m Managed, r record, cs []reconcile.Change) error {
 	if len(m.IgnoreRuntime) == 0 {
 		return nil
 	}
-	changed := false
-	if r.Servers == nil {
+	before := r.Servers
+	if r.Servers = maps.Clone(before); r.Servers == nil {
 		r.Servers = map[string]values{}
 	}
 	for _, c := range cs {
 		w := c.After.(resource.HAProxyServer)
-		name, v := w.Backend+"/"+w.Name, values{w.Admin, w.Weight}
-		if r.Servers[name] != v {
-			r.Servers[name], changed = v, true
-		}
+		r.Servers[w.Backend+"/"+w.Name] = values{w.Admin, w.Weight}
 	}
-	if !changed {
+	if maps.Equal(before, r.Servers) {
 		return nil
 	}
 	return h.remember(r)
