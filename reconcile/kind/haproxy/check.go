@@ -24,19 +24,23 @@ const checking = 60 * time.Second
 // without the file if text is nil. It is ErrRefused if haproxy would not start with it, or if
 // it raises an alert that what is on disk does not raise: some are not fatal, and the line they
 // are about is ignored. New warnings are logged.
-func (n *node) check(ctx context.Context, mr master, m Managed, text *string) error {
+// Maps that are still to be written are taken from maps, by path.
+func (n *node) check(ctx context.Context, mr master, m Managed, text *string, maps map[string]string) error {
 	dir, err := os.MkdirTemp("", "hareconcile-haproxy-")
 	if err != nil {
 		return fmt.Errorf("check the configuration of haproxy: %w", err)
 	}
 	defer func() { _ = os.RemoveAll(dir) }() // a copy of what is on disk
-	args, err := n.stage(dir, mr, m, text)
+	args, err := stage(dir, mr, m, text, maps)
 	if err != nil {
 		return fmt.Errorf("check the configuration of haproxy: %w", err)
 	}
 	found, err := run(ctx, mr, args)
 	for i := range found {
-		found[i].Text = strings.ReplaceAll(found[i].Text, dir, filepath.Dir(m.Path))
+		for path := range maps {
+			found[i].Text = strings.ReplaceAll(found[i].Text, staged(dir, path), path)
+		}
+		found[i].Text = elide(strings.ReplaceAll(found[i].Text, dir, filepath.Dir(m.Path)))
 	}
 	if err != nil {
 		var failed *exec.ExitError
@@ -49,6 +53,9 @@ func (n *node) check(ctx context.Context, mr master, m Managed, text *string) er
 		return nil
 	}
 	before, _ := run(ctx, mr, haproxy.CheckArgs(mr.argv, func(name string) string { return name }))
+	for i := range before {
+		before[i].Text = elide(before[i].Text)
+	}
 	found = slices.DeleteFunc(found, func(f haproxy.Message) bool { return slices.Contains(before, f) })
 	for _, f := range found {
 		n.Log.Warn("haproxy warns of its configuration", "path", m.Path, "message", f.Text)
@@ -62,7 +69,7 @@ func (n *node) check(ctx context.Context, mr master, m Managed, text *string) er
 
 // stage makes a copy in dir of the folder of m's file, with text in the place of the file, and
 // returns the arguments with which haproxy checks that.
-func (n *node) stage(dir string, mr master, m Managed, text *string) ([]string, error) {
+func stage(dir string, mr master, m Managed, text *string, maps map[string]string) ([]string, error) {
 	folder, base := filepath.Dir(m.Path), filepath.Base(m.Path)
 	entries, err := os.ReadDir(folder)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -77,11 +84,11 @@ func (n *node) stage(dir string, mr master, m Managed, text *string) ([]string, 
 		}
 	}
 	if text != nil {
-		staged, err := n.stageMaps(dir, *text)
+		with, err := stageMaps(dir, *text, maps)
 		if err != nil {
 			return nil, err
 		}
-		if err := os.WriteFile(filepath.Join(dir, base), []byte(staged), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, base), []byte(with), 0o600); err != nil {
 			return nil, err
 		}
 	}
@@ -100,19 +107,56 @@ func (n *node) stage(dir string, mr master, m Managed, text *string) ([]string, 
 	return args, nil
 }
 
-// stageMaps writes maps that are not on disk yet, and returns text with their paths.
-func (n *node) stageMaps(dir, text string) (string, error) {
-	for path, lines := range n.pending {
-		if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+// stageMaps writes maps as they will be, and returns text with their paths.
+func stageMaps(dir, text string, maps map[string]string) (string, error) {
+	for path, lines := range maps {
+		if !mentions(text, path) {
 			continue
 		}
-		name := filepath.Join(dir, sum(path)[:16]+".map")
+		name := staged(dir, path)
 		if err := os.WriteFile(name, []byte(lines), 0o600); err != nil {
 			return "", err
 		}
-		text = strings.ReplaceAll(text, path, name)
+		text = replacePath(text, path, name)
 	}
 	return text, nil
+}
+
+// staged returns where a map is while it is checked.
+func staged(dir, path string) string { return filepath.Join(dir, sum(path)[:16]+".map") }
+
+// elide shortens a message to what is quoted of it. haproxy begins with the place, and the reason
+// is at the end.
+func elide(s string) string {
+	const most, end = 300, 180
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most-end-5], "") + " ... " + strings.ToValidUTF8(s[len(s)-end:], "")
+}
+
+// mentions reports whether a path is in text.
+func mentions(text, path string) bool { return replacePath(text, path, "") != text }
+
+// replacePath replaces a path in text, and not the beginning or the end of another one.
+func replacePath(text, path, by string) string {
+	var out strings.Builder
+	inName := func(b byte) bool { return b > ' ' && !strings.ContainsRune(`,()'"@=`, rune(b)) }
+	for from := 0; ; {
+		i := strings.Index(text[from:], path)
+		if i < 0 {
+			out.WriteString(text[from:])
+			return out.String()
+		}
+		start, end := from+i, from+i+len(path)
+		out.WriteString(text[from:start])
+		if start > 0 && inName(text[start-1]) || end < len(text) && inName(text[end]) {
+			out.WriteString(path)
+		} else {
+			out.WriteString(by)
+		}
+		from = end
+	}
 }
 
 // release refuses a haproxy that is older than the definition is meant for. The program on disk

@@ -130,20 +130,20 @@ func (h *files) preflight(ctx context.Context, c reconcile.Change) error {
 	if err != nil {
 		return err
 	}
-	return h.loadable(ctx, mr, s)
+	return h.loadable(ctx, mr, s, h.pending)
 }
 
 // settled reports whether the worker runs what the file is to say, so that no reload is needed.
 func (s step) settled() bool { return s.running == s.structure }
 
-// loadable refuses what a reload would fail with.
-func (n *node) loadable(ctx context.Context, mr master, s step) error {
+// loadable refuses what a reload would fail with, where maps are still to be written.
+func (n *node) loadable(ctx context.Context, mr master, s step, maps map[string]string) error {
 	if s.want != nil && s.m.Requires != "" {
 		if err := release(ctx, mr, s.m.Requires); err != nil {
 			return err
 		}
 	}
-	if err := n.check(ctx, mr, s.m, s.want); err != nil || s.want == nil {
+	if err := n.check(ctx, mr, s.m, s.want, maps); err != nil || s.want == nil {
 		return err
 	}
 	// Sockets on disk are bound as others are.
@@ -177,7 +177,7 @@ func (h *files) Apply(ctx context.Context, c reconcile.Change) error {
 	case err != nil:
 		return err
 	}
-	if err := h.loadable(ctx, mr, s); err != nil {
+	if err := h.loadable(ctx, mr, s, nil); err != nil {
 		return err
 	}
 	if s.want != nil && !mr.loads(s.m.Path) {

@@ -67,7 +67,8 @@ type Config struct {
 type node struct {
 	Config
 	mu sync.Mutex // one change at a time; guards what is below
-	// pending has maps that a plan will write before the file that uses them.
+	// pending has maps that a plan will write before the file that uses them, from the plan's
+	// preflight until the next look.
 	pending map[string]string
 }
 

@@ -29,6 +29,9 @@ const otherwise = "# haproxy has other entries than the file\n"
 
 // Observe implements reconcile.Handler.
 func (h *mapFiles) Observe(ctx context.Context) (reconcile.Live, error) {
+	h.mu.Lock()
+	clear(h.pending) // another plan
+	h.mu.Unlock()
 	live := reconcile.Live{Owned: resource.Set{}, Foreign: resource.Set{}}
 	all, err := h.all()
 	if err != nil {
@@ -102,9 +105,9 @@ func (h *mapFiles) running(ctx context.Context, m Managed, path string) (entries
 	return entries, true, err
 }
 
-// Preflight implements reconcile.Preflighter. It finds nothing wrong with maps, and keeps
-// them for the check of the file that is to use them.
-func (h *mapFiles) Preflight(_ context.Context, cs []reconcile.Change) []error {
+// Preflight implements reconcile.Preflighter. haproxy checks the file that is there with the maps
+// as they will be, and later the file that is to come.
+func (h *mapFiles) Preflight(ctx context.Context, cs []reconcile.Change) []error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	clear(h.pending)
@@ -113,7 +116,46 @@ func (h *mapFiles) Preflight(_ context.Context, cs []reconcile.Change) []error {
 			h.pending[v.Path] = v.Text
 		}
 	}
-	return make([]error, len(cs))
+	out := make([]error, len(cs))
+	found := map[string]error{} // by socket
+	for i, c := range cs {
+		v, ok := c.After.(resource.HAProxyMap)
+		if !ok {
+			continue
+		}
+		if _, asked := found[v.Socket]; !asked {
+			found[v.Socket] = h.preflight(ctx, v.Socket)
+		}
+		if err := found[v.Socket]; errors.Is(err, reconcile.ErrRefused) {
+			out[i] = err
+		}
+	}
+	return out
+}
+
+// preflight checks the maps of one haproxy.
+func (h *mapFiles) preflight(ctx context.Context, socket string) error {
+	m, err := h.find(func(m Managed) bool { return m.RuntimeSocket == socket })
+	if err != nil {
+		return err
+	}
+	b, err := disk.Read(m.Path, maxFile)
+	if err != nil || b == nil {
+		return err
+	}
+	text := string(b)
+	uses := false
+	for path := range h.pending {
+		uses = uses || mentions(text, path)
+	}
+	if !uses {
+		return nil // the check of a file that does is to come
+	}
+	mr, err := h.master(ctx, m)
+	if err != nil {
+		return err
+	}
+	return h.check(ctx, mr, m, &text, h.pending)
 }
 
 // Apply implements reconcile.Handler.
@@ -150,12 +192,14 @@ func (h *mapFiles) Apply(ctx context.Context, c reconcile.Change) error {
 	if c.Action == reconcile.Adopt {
 		return nil
 	}
-	if b, err := disk.Read(v.Path, maxFile); err != nil || b == nil || string(b) != v.Text {
-		if err := replace(v.Path, v.Text, 0o644); err != nil {
-			return err
-		}
+	// What haproxy refuses must not be what it starts with next.
+	if err := h.swap(ctx, m, v.Path, v.Text); err != nil {
+		return err
 	}
-	return h.swap(ctx, m, v.Path, v.Text)
+	if b, err := disk.Read(v.Path, maxFile); err != nil || b == nil || string(b) != v.Text {
+		return replace(v.Path, v.Text, 0o644)
+	}
+	return nil
 }
 
 // unclaimed refuses a file with other content that somebody made since the plan.
@@ -181,16 +225,9 @@ func (h *mapFiles) swap(ctx context.Context, m Managed, path, text string) error
 	if err != nil {
 		return err
 	}
-	for _, part := range portions(text) {
-		command := fmt.Sprintf("add map @%s %s", version, path)
-		if reply, err = give(ctx, m.RuntimeSocket, command, part); err != nil {
-			return err
-		}
-		if said := strings.TrimSpace(reply); said != "" {
-			return fmt.Errorf("add to the map %s: haproxy says: %.200s", path, said)
-		}
-	}
-	if _, err = ask(ctx, m.RuntimeSocket, fmt.Sprintf("commit map @%s %s", version, path)); err != nil {
+	if err := h.fill(ctx, m, version, path, text); err != nil {
+		// What was prepared stays in memory otherwise, and there may be many tries.
+		_, _ = ask(context.WithoutCancel(ctx), m.RuntimeSocket, fmt.Sprintf("clear map @%s %s", version, path))
 		return err
 	}
 	switch entries, _, err = h.running(ctx, m, path); {
@@ -200,6 +237,21 @@ func (h *mapFiles) swap(ctx context.Context, m Managed, path, text string) error
 		return fmt.Errorf("the map %s has other entries after it was replaced", path)
 	}
 	return nil
+}
+
+// fill gives a prepared version its entries, and makes it the one that counts.
+func (h *mapFiles) fill(ctx context.Context, m Managed, version, path, text string) error {
+	for _, part := range portions(text) {
+		reply, err := give(ctx, m.RuntimeSocket, fmt.Sprintf("add map @%s %s", version, path), part)
+		if err != nil {
+			return err
+		}
+		if said := strings.TrimSpace(reply); said != "" {
+			return fmt.Errorf("%w: add to the map %s: haproxy says: %.200s", reconcile.ErrRefused, path, strings.Join(strings.Fields(said), " "))
+		}
+	}
+	_, err := ask(ctx, m.RuntimeSocket, fmt.Sprintf("commit map @%s %s", version, path))
+	return err
 }
 
 // portion is how many bytes of a map are sent at once.

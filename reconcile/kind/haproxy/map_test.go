@@ -57,3 +57,52 @@ func TestAMapThatSomebodyChanged(t *testing.T) {
 		t.Errorf("%d reloads for a map, want none", n-before)
 	}
 }
+
+// TestAnEntryThatHAProxyRefuses reaches neither the disk, from which haproxy could not start any
+// more, nor the memory of haproxy for good.
+func TestAnEntryThatHAProxyRefuses(t *testing.T) {
+	h := newHost(t)
+	m := resource.HAProxyMap{Socket: h.managed.RuntimeSocket, Path: h.path("nets"), Text: "192.0.2.0/24 app\n"}
+	longer := resource.HAProxyMap{Socket: h.managed.RuntimeSocket, Path: h.path("nets6"), Text: "2001:db8::/32 app\n"}
+	h.managed.Maps = []string{m.Path, longer.Path}
+	c := h.plain()
+	c.lines = []string{
+		fmt.Sprintf("use_backend %%[src,map_ip(%s,app)] if { path /4 }", m.Path),
+		fmt.Sprintf("use_backend %%[src,map_ip(%s,app)] if { path /6 }", longer.Path),
+	}
+	set := func() resource.Set {
+		s := h.set(c)
+		s[m.ID()], s[longer.ID()] = m, longer
+		return s
+	}
+	for range 5 { // one path begins the other, and maps have no order
+		if ps := reconciletest.Plan(t, h.hs, set()).Preflight(t.Context(), h.hs); len(ps) > 0 {
+			t.Fatalf("problems = %v, want none", ps)
+		}
+	}
+	reconciletest.Apply(t, h.hs, set())
+	good := m.Text
+	m.Text = "192.0.2.0/24 app\nnot-an-address app\n"
+	plan := reconciletest.Plan(t, h.hs, set())
+	if ps := plan.Preflight(t.Context(), h.hs); len(ps) != 1 || !strings.Contains(ps[0].Err.Error(), "not-an-address") {
+		t.Errorf("problems = %v, want the entry", ps)
+	}
+	for range 3 {
+		if err := plan.Apply(t.Context(), h.hs, nil); !errors.Is(err, reconcile.ErrRefused) {
+			t.Errorf("Apply = %v, want a refusal", err)
+		}
+	}
+	if got := h.read(m.Path); got != string(good) {
+		t.Errorf("the file is %q, want %q", got, good)
+	}
+	for line := range strings.Lines(h.ask("show map")) { // the count is of all versions
+		if strings.Contains(line, "("+m.Path+")") && !strings.Contains(line, "entry_cnt=1") {
+			t.Errorf("haproxy keeps what was refused: %s", line)
+		}
+	}
+	m.Text = "198.51.100.0/24 app\n"
+	reconciletest.Apply(t, h.hs, set())
+	if p := reconciletest.Plan(t, h.hs, set()); !p.Empty() {
+		t.Errorf("what is left is %+v", p)
+	}
+}

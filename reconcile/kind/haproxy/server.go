@@ -280,7 +280,7 @@ func (h *servers) escalate(ctx context.Context, m Managed, want map[string]resou
 	if err := h.ending(ctx, m); err != nil {
 		return fmt.Errorf("%w (%w)", err, refused)
 	}
-	if err := h.loadable(ctx, mr, s); err != nil {
+	if err := h.loadable(ctx, mr, s, nil); err != nil {
 		return fmt.Errorf("%w (%w)", err, refused)
 	}
 	if err := h.reload(ctx, mr, s); err != nil {
