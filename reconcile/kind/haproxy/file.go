@@ -173,7 +173,7 @@ func (h *files) Apply(ctx context.Context, c reconcile.Change) error {
 	case errors.Is(err, errGone) && s.want == nil:
 		return errors.Join(h.write(&s), h.good(s))
 	case errors.Is(err, errGone):
-		return fmt.Errorf("%w: haproxy does not run, starts just now, or has no master socket (haproxy -W -S): %w", reconcile.ErrRefused, err)
+		return h.dormant(s, err)
 	case err != nil:
 		return err
 	}
@@ -212,6 +212,30 @@ func (h *files) grow(ctx context.Context, s *step) (done bool, err error) {
 		return false, nil
 	}
 	return true, err
+}
+
+// dormant puts a haproxy that does not run in a state to be started: with its folder, and with
+// the last good file where that is wanted, or where power went in a reload with another one.
+// Nothing else can be checked.
+func (h *files) dormant(s step, gone error) error {
+	gone = fmt.Errorf("%w: haproxy does not run, starts just now, or has no master socket (haproxy -W -S): %w", reconcile.ErrRefused, gone)
+	if err := os.Mkdir(filepath.Dir(s.m.Path), 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return errors.Join(gone, err)
+	}
+	b, err := disk.Read(h.statePath(s.m.Path, ".good"), maxFile)
+	if err != nil || b == nil {
+		return errors.Join(gone, err)
+	}
+	good := string(b)
+	if s.had != nil && *s.had == good || *s.want != good && (s.had == nil || sum(*s.had) != s.record.Loading) {
+		return gone
+	}
+	back := step{m: s.m, record: s.record, had: s.had, want: &good}
+	back.record.Loading = ""
+	if err := h.write(&back); err != nil {
+		return errors.Join(gone, err)
+	}
+	return fmt.Errorf("%w; the last good file is back for its start", gone)
 }
 
 // again is how long a text waits that a reload failed with: each try costs connections.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/hareconcile/hareconcile/internal/disk"
@@ -21,10 +20,19 @@ var errNotLoaded = errors.New("the reload failed")
 // back; the old worker has not stopped serving. What is begun is finished, also when ctx ends.
 func (n *node) reload(ctx context.Context, mr master, s step) error {
 	ctx = context.WithoutCancel(ctx)
-	held := n.held(ctx, s.m, s.record)
-	if s.running != "" && s.had != nil && sum(*s.had) == s.record.Written && declared(*s.had) == s.running {
+	held, err := n.held(ctx, s.m, s.record)
+	if err != nil {
+		return err
+	}
+	if s.running != "" && s.had != nil && sum(*s.had) == s.record.Written && haproxy.FileStructure(*s.had) == s.running {
 		// It runs, so it is good: an agent that ended while it was loaded could not say so.
 		if err := n.good(step{m: s.m, want: s.had}); err != nil {
+			return err
+		}
+	}
+	if s.want != nil {
+		s.record.Loading = sum(*s.want)
+		if err := n.remember(s.record); err != nil {
 			return err
 		}
 	}
@@ -34,6 +42,7 @@ func (n *node) reload(ctx context.Context, mr master, s step) error {
 	failure := n.order(ctx, mr.procs, s.m, s.want != nil, s.structure)
 	s.record.ReloadedAt = time.Now()
 	if failure == nil {
+		s.record.Loading = ""
 		s.record.Failed, s.record.FailedAt, s.record.Reason, s.record.Grown = "", time.Time{}, "", nil
 		n.carry(ctx, s.m, held)
 		if s.want == nil {
@@ -45,19 +54,10 @@ func (n *node) reload(ctx context.Context, mr master, s step) error {
 		s.record.Failed, s.record.FailedAt, s.record.Reason = sum(*s.want), s.record.ReloadedAt, fmt.Sprintf("%.400v", failure)
 	}
 	if s.m.Reload.Keep {
+		s.record.Loading = ""
 		return errors.Join(fmt.Errorf("%w; %s stays as it is (on_failure = keep)", failure, s.m.Path), n.remember(s.record))
 	}
 	return n.restore(ctx, s, held, failure)
-}
-
-// declared returns the fingerprint that a file has its worker report.
-func declared(text string) string {
-	for line := range strings.Lines(text) {
-		if f := strings.Fields(line); len(f) == 3 && f[0] == "setenv" && f[1] == haproxy.StructureVariable {
-			return f[2]
-		}
-	}
-	return ""
 }
 
 // restore puts the last good file back, and reloads once more: a master whose reload failed
@@ -71,6 +71,7 @@ func (n *node) restore(ctx context.Context, s step, held []string, failure error
 	if err := n.write(&back); err != nil {
 		return fmt.Errorf("%w; %w, so the file that failed is still there", failure, err)
 	}
+	back.record.Loading = ""
 	if err := n.remember(back.record); err != nil {
 		return errors.Join(failure, err)
 	}
@@ -197,14 +198,23 @@ func has(p haproxy.Procs, pid int) bool {
 // held returns the commands that give servers again what people gave them on a socket and a
 // reload forgets: drain and maintenance of every server of the haproxy, the user's own among
 // them, and weights where the definition leaves those to people.
-func (n *node) held(ctx context.Context, m Managed, r record) []string {
-	reply, err := ask(ctx, m.RuntimeSocket, "show servers state")
+//
+// Where the definition moves the socket, they are on the old one.
+func (n *node) held(ctx context.Context, m Managed, r record) ([]string, error) {
+	socket := m.RuntimeSocket
+	if r.Before.RuntimeSocket != "" {
+		socket = r.Before.RuntimeSocket
+	}
+	reply, err := ask(ctx, socket, "show servers state")
+	if errors.Is(err, errGone) {
+		return nil, nil // nobody serves yet
+	}
 	if err != nil {
-		return nil // nobody serves yet
+		return nil, err
 	}
 	list, err := haproxy.ParseServers(reply)
 	if err != nil {
-		return nil
+		return nil, fmt.Errorf("ask haproxy on %s: %w", socket, err)
 	}
 	var out []string
 	for _, s := range list {
@@ -220,7 +230,7 @@ func (n *node) held(ctx context.Context, m Managed, r record) []string {
 			out = append(out, fmt.Sprintf("set server %s weight %d", name, s.Weight))
 		}
 	}
-	return out
+	return out, nil
 }
 
 // carry sends what held returned to the new worker. A server that it does not have any more is

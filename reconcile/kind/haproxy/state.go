@@ -30,6 +30,10 @@ type record struct {
 	Reason   string    `json:",omitempty"`
 	Maps     []string  `json:",omitempty"` // files that we wrote
 	Grown    *grown    `json:",omitempty"`
+	// Loading is the fingerprint of a text of which a reload has begun and not ended.
+	Loading string `json:",omitempty"`
+	// Before is what was managed when this was written.
+	Before Managed `json:"-"`
 	// Servers are the values that we gave, by backend/name, where people may set others.
 	Servers map[string]values `json:",omitempty"`
 }
@@ -54,7 +58,7 @@ func (n *node) statePath(path, ext string) string {
 // record returns what is remembered of m.
 func (n *node) record(m Managed) (record, error) {
 	r, err := readRecord(n.statePath(m.Path, ".json"))
-	r.Managed = m
+	r.Before, r.Managed = r.Managed, m
 	return r, err
 }
 
