@@ -66,18 +66,15 @@ func TestPluginsThatCannotBeMeasured(t *testing.T) {
 }
 
 func TestKilledPluginIsHeldAndReturns(t *testing.T) {
-	kills, seed := 10, uint64(time.Now().UnixNano())
-	if os.Getenv("HARECONCILE_SOAK") != "" {
-		kills = 50
-	}
+	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	chance := rand.New(rand.NewPCG(seed, 0))
 	b := newBench(t, quiet)
-	b.timing.stable = 0 // every start is afresh, after the first back-off
+	b.timing.againLimit = b.timing.again
 	b.Set([]spec.Tracker{b.track("a", "good")})
 	b.await("a", reconcile.Up, "")
 	pid := b.pid("good", 0)
-	for range kills {
+	for range nstest.Trials(10, 50) {
 		select {
 		case <-time.After(time.Duration(chance.Int64N(int64(100 * time.Millisecond)))):
 		case r := <-b.Results():

@@ -53,17 +53,16 @@ type Host struct {
 
 // timing is how patient the host is.
 type timing struct {
-	start        time.Duration // until a process answers, while it can run
-	backoff      time.Duration // after a process ended, doubling
-	backoffLimit time.Duration
-	stable       time.Duration // a process that lived this long starts the back-off afresh
-	hung         time.Duration // without any answer until a process is replaced
-	look         time.Duration // how often a binary is looked at for a change
+	start      time.Duration // until a process answers, while it can run
+	again      time.Duration // after a process ended, doubling
+	againLimit time.Duration
+	hung       time.Duration // without any answer until a process is replaced
+	look       time.Duration // how often a binary is looked at for a change
 }
 
 var patience = timing{
-	start: 5 * time.Second, backoff: time.Second, backoffLimit: time.Minute,
-	stable: 5 * time.Minute, hung: 10 * time.Second, look: 5 * time.Second,
+	start: 5 * time.Second, again: time.Second, againLimit: time.Minute,
+	hung: 10 * time.Second, look: 5 * time.Second,
 }
 
 // defaultMemory is a plugin's bound where agent.hcl was not read.

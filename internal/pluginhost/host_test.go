@@ -77,8 +77,8 @@ func newBench(t *testing.T, log *slog.Logger) *bench {
 	b := &bench{t: t, dir: dir, file: filepath.Join(dir, "verdict")}
 	b.Host = New(spec.Plugins{Dir: folder, User: "no-such-user"}, filepath.Join(dir, "run"), log)
 	b.timing = timing{
-		start: 5 * time.Second, backoff: 50 * time.Millisecond, backoffLimit: time.Second,
-		stable: time.Minute, hung: 500 * time.Millisecond, look: 50 * time.Millisecond,
+		start: 5 * time.Second, again: 50 * time.Millisecond, againLimit: time.Second,
+		hung: 500 * time.Millisecond, look: 50 * time.Millisecond,
 	}
 	b.say("up")
 	ctx, cancel := context.WithCancel(t.Context())

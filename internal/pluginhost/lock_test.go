@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hareconcile/hareconcile/internal/nstest"
 	"github.com/hareconcile/hareconcile/internal/spec"
 	"github.com/hareconcile/hareconcile/reconcile"
 )
@@ -123,7 +124,7 @@ func TestSwappedBinaryNeverRuns(t *testing.T) {
 		}
 	})
 	ran, refused := 0, 0
-	for range trials(20, 200) {
+	for range nstest.Trials(20, 200) {
 		ses, err := s.start(t.Context())
 		switch {
 		case err == nil:
@@ -141,14 +142,6 @@ func TestSwappedBinaryNeverRuns(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(witness, "ran")); err == nil || ran == 0 || refused == 0 {
 		t.Errorf("the evil binary ran: %t, %d ran, %d refused; want both, and the evil one never", err == nil, ran, refused)
 	}
-}
-
-// trials are few, or as many as a soak test makes.
-func trials(few, many int) int {
-	if os.Getenv("HARECONCILE_SOAK") != "" {
-		return many
-	}
-	return few
 }
 
 func TestLimits(t *testing.T) {

@@ -50,7 +50,7 @@ func (s *supervisor) renew(ctx context.Context, ses *session) *session {
 		s.setNote("")
 		return ses
 	}
-	if w == s.failed.want && time.Since(s.failed.at) < s.host.timing.backoffLimit {
+	if w == s.failed.want && time.Since(s.failed.at) < s.host.timing.againLimit {
 		return ses
 	}
 	next, err := s.start(ctx)

@@ -30,16 +30,13 @@ type supervisor struct {
 // session: a go-plugin client that has died reports success with its old address.
 func (s *supervisor) run(ctx context.Context) {
 	log := s.host.log.With("plugin", s.name)
-	wait := s.host.timing.backoff
+	back := s.host.timing.backoff()
 	for {
-		began := time.Now()
-		err := s.live(ctx)
+		lived, err := s.live(ctx)
 		if ctx.Err() != nil {
 			return
 		}
-		if time.Since(began) >= s.host.timing.stable {
-			wait = s.host.timing.backoff
-		}
+		wait := back.after(lived)
 		s.set(nil, clip(err.Error()))
 		log.Warn("plugin is not running", "err", clip(err.Error()), "retry_in", wait.String())
 		timer := time.NewTimer(wait)
@@ -49,16 +46,22 @@ func (s *supervisor) run(ctx context.Context) {
 			return
 		case <-timer.C:
 		}
-		wait = min(2*wait, s.host.timing.backoffLimit)
 	}
 }
 
-// live is the life of one session; the error says how it ended.
-func (s *supervisor) live(ctx context.Context) error {
+// live is the life of one session: how long it was, from a start that worked, and how it ended.
+func (s *supervisor) live(ctx context.Context) (time.Duration, error) {
 	ses, err := s.start(ctx)
 	if err != nil {
-		return err
+		return 0, err
 	}
+	began := time.Now()
+	err = s.serve(ctx, ses)
+	return time.Since(began), err
+}
+
+// serve goes on with ses, and with what takes its place, until that ends.
+func (s *supervisor) serve(ctx context.Context, ses *session) error {
 	defer func() { ses.close() }()
 	s.host.log.Info("plugin started", "plugin", s.name, "version", ses.version, "pid", ses.process.pid())
 	s.set(ses, "")

@@ -81,7 +81,7 @@ func (s *session) unwatch(keep map[string]bool) {
 // follow listens to the plugin until ctx ends, again and again: between two streams, and
 // beside them, it is polled.
 func (s *session) follow(ctx context.Context, t spec.Tracker, st *stream) {
-	wait := s.timing.backoff
+	back := s.timing.backoff()
 	for ctx.Err() == nil {
 		began := time.Now()
 		err := s.listen(ctx, t, st)
@@ -89,12 +89,9 @@ func (s *session) follow(ctx context.Context, t spec.Tracker, st *stream) {
 		case codes.Unimplemented, codes.FailedPrecondition, codes.NotFound:
 			return // it has to be asked, or the instance is gone
 		}
-		if time.Since(began) >= s.timing.stable {
-			wait = s.timing.backoff
-		}
+		wait := back.after(time.Since(began))
 		s.host.log.Debug("plugin pushes nothing for now", "plugin", t.Plugin, "id", t.Name, "err", s.said(err), "retry_in", wait.String())
 		pause(wait, ctx.Done())
-		wait = min(2*wait, s.timing.backoffLimit)
 	}
 }
 
