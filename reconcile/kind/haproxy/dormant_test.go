@@ -24,23 +24,7 @@ func TestPowerThatWentInAReload(t *testing.T) {
 	bad.lines = []string{"bind 192.0.2.1:80"}
 	text := string(h.file(bad).Text)
 	h.write("conf/50-hareconcile.cfg", text)
-	states, err := filepath.Glob(h.path("state/*.json"))
-	if err != nil || len(states) != 1 {
-		t.Fatalf("what is remembered is %v, %v", states, err)
-	}
-	var r map[string]any
-	if err := json.Unmarshal([]byte(h.read(states[0])), &r); err != nil {
-		t.Fatal(err)
-	}
-	r["Written"] = fmt.Sprintf("%x", sha256.Sum256([]byte(text)))
-	r["Loading"] = r["Written"]
-	b, err := json.Marshal(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(states[0], b, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	h.loading(text)
 	h.stop()
 	for range 2 { // whatever is wanted now
 		if err := h.apply(h.file(bad)); !errors.Is(err, reconcile.ErrRefused) || !strings.Contains(err.Error(), "haproxy does not run") {
@@ -57,6 +41,59 @@ func TestPowerThatWentInAReload(t *testing.T) {
 	})
 	if p := reconciletest.Plan(t, h.hs, h.set(c)); !p.Empty() {
 		t.Errorf("what is left is %+v", p)
+	}
+}
+
+// TestAnAgentThatEndedInAReload had haproxy take the file, which is good then.
+func TestAnAgentThatEndedInAReload(t *testing.T) {
+	h := newHost(t)
+	reconciletest.Apply(t, h.hs, h.set(h.plain()))
+	older := h.read(h.good())
+	c := h.plain()
+	c.client = "9s"
+	reconciletest.Apply(t, h.hs, h.set(c))
+	h.loading(string(h.file(c).Text))
+	if err := os.WriteFile(h.good(), []byte(older), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if p := reconciletest.Plan(t, h.hs, h.set(c)); !p.Empty() {
+		t.Errorf("what is left is %+v", p)
+	}
+	h.stop()
+	if err := h.apply(h.file(c)); !errors.Is(err, reconcile.ErrRefused) {
+		t.Errorf("Apply = %v, want a refusal", err)
+	}
+	if got := h.read(h.managed.Path); got != string(h.file(c).Text) {
+		t.Errorf("the file that haproxy ran is gone:\n%s", got)
+	}
+}
+
+// good is the path of the last good file.
+func (h *host) good() string {
+	h.t.Helper()
+	found, err := filepath.Glob(h.path("state/*.good"))
+	if err != nil || len(found) != 1 {
+		h.t.Fatalf("the last good files are %v, %v", found, err)
+	}
+	return found[0]
+}
+
+// loading leaves things as if the agent had ended while haproxy loaded text.
+func (h *host) loading(text string) {
+	h.t.Helper()
+	path := strings.TrimSuffix(h.good(), ".good") + ".json"
+	var r map[string]any
+	if err := json.Unmarshal([]byte(h.read(path)), &r); err != nil {
+		h.t.Fatal(err)
+	}
+	r["Written"] = fmt.Sprintf("%x", sha256.Sum256([]byte(text)))
+	r["Loading"] = r["Written"]
+	b, err := json.Marshal(r)
+	if err == nil {
+		err = os.WriteFile(path, b, 0o600)
+	}
+	if err != nil {
+		h.t.Fatal(err)
 	}
 }
 

@@ -43,6 +43,9 @@ func (h *files) Observe(ctx context.Context) (reconcile.Live, error) {
 		if f.Structure, err = h.structure(ctx, m); err != nil {
 			return reconcile.Live{}, err
 		}
+		if err := h.loaded(m, f); err != nil {
+			return reconcile.Live{}, err
+		}
 		if haproxy.Managed(string(b)) {
 			live.Owned[f.ID()] = f
 		} else {
@@ -50,6 +53,20 @@ func (h *files) Observe(ctx context.Context) (reconcile.Live, error) {
 		}
 	}
 	return live, nil
+}
+
+// loaded takes a file that was being loaded when an agent ended for the last good one, if the
+// worker has it.
+func (h *files) loaded(m Managed, f resource.HAProxyFile) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	r, err := h.record(m)
+	text := string(f.Text)
+	if err != nil || r.Loading == "" || r.Loading != sum(text) || f.Structure == "" || f.Structure != haproxy.FileStructure(text) {
+		return err
+	}
+	r.Loading = ""
+	return errors.Join(h.good(step{m: m, record: r, want: &text}), h.remember(r))
 }
 
 // A step is one change of a file on its way.
