@@ -20,6 +20,8 @@ var (
 	ErrSilent = errors.New("haproxy accepts connections and does not answer")
 	// ErrEmpty is a connection that was closed without an answer.
 	ErrEmpty = errors.New("haproxy closed the connection without an answer")
+	// ErrStranger is a socket on which a process listens that is neither root's nor this user's.
+	ErrStranger = errors.New("what listens there was started by another user, and not by root")
 )
 
 // maxReply bounds what is read: ten thousand servers take 2.5 MB in `show stat`.
@@ -32,11 +34,50 @@ const maxLine = 15 << 10
 // that fails does not keep the next from being carried out, and its error is part of the
 // reply.
 func Ask(ctx context.Context, path string, commands ...string) (string, error) {
+	line, err := oneLine(commands)
+	if err != nil {
+		return "", err
+	}
+	return exchange(ctx, path, line, nil)
+}
+
+// AskOwn is Ask for answers on which whoever asks acts with rights of his own: it asks nobody but
+// root's processes and this user's. Who listens is what the kernel noted when it began to
+// (unix(7), SO_PEERCRED).
+func AskOwn(ctx context.Context, path string, commands ...string) (string, error) {
+	line, err := oneLine(commands)
+	if err != nil {
+		return "", err
+	}
+	return exchange(ctx, path, line, func(c *net.UnixConn) error {
+		raw, err := c.SyscallConn()
+		if err != nil {
+			return err
+		}
+		var peer *syscall.Ucred
+		var asked error
+		if err := raw.Control(func(fd uintptr) {
+			peer, asked = syscall.GetsockoptUcred(int(fd), syscall.SOL_SOCKET, syscall.SO_PEERCRED)
+		}); err != nil {
+			return err
+		}
+		switch {
+		case asked != nil:
+			return fmt.Errorf("see who listens: %w", asked)
+		case peer.Uid != 0 && int(peer.Uid) != os.Geteuid():
+			return fmt.Errorf("%w: user %d", ErrStranger, peer.Uid)
+		}
+		return nil
+	})
+}
+
+// oneLine joins commands.
+func oneLine(commands []string) (string, error) {
 	line := strings.Join(commands, ";") + "\n"
 	if len(line) > maxLine || strings.ContainsAny(line[:len(line)-1], "\n\r\x00") {
 		return "", fmt.Errorf("%.80q cannot be a line of commands", line)
 	}
-	return exchange(ctx, path, line)
+	return line, nil
 }
 
 // MaxPayload is the longest command with its payload that haproxy reads (tune.bufsize).
@@ -50,16 +91,21 @@ func Give(ctx context.Context, path, command, payload string) (string, error) {
 	if len(text) > MaxPayload || strings.ContainsAny(command, ";\n\r\x00") || payload == "" || payload[0] == '\n' || strings.Contains(payload, "\n\n") {
 		return "", fmt.Errorf("what %.80q is to be given cannot be a payload", command)
 	}
-	return exchange(ctx, path, text)
+	return exchange(ctx, path, text, nil)
 }
 
-// exchange sends text and reads the answer.
-func exchange(ctx context.Context, path, text string) (string, error) {
+// exchange sends text and reads the answer, of one that is trusted if that is asked.
+func exchange(ctx context.Context, path, text string, trusted func(*net.UnixConn) error) (string, error) {
 	c, err := dial(ctx, path)
 	if err != nil {
 		return "", err
 	}
 	defer func() { _ = c.Close() }() // the reply was read, or given up
+	if trusted != nil {
+		if err := trusted(c.(*net.UnixConn)); err != nil {
+			return "", err
+		}
+	}
 	stop := context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	if _, err := io.WriteString(c, text); err != nil {

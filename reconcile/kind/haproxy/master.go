@@ -3,6 +3,7 @@ package haproxy
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/hareconcile/hareconcile/internal/haproxy"
+	"github.com/hareconcile/hareconcile/internal/haproxy/socket"
+	"github.com/hareconcile/hareconcile/reconcile"
 )
 
 // A master is the process that a reload goes to.
@@ -23,7 +26,13 @@ type master struct {
 
 // master finds the one that answers on m's master socket.
 func (n *node) master(ctx context.Context, m Managed) (master, error) {
-	reply, err := ask(ctx, m.MasterSocket, "show proc")
+	asking, cancel := context.WithTimeout(ctx, answer)
+	defer cancel()
+	// What it says is a process whose program we run with our rights.
+	reply, err := gone(m.MasterSocket)(socket.AskOwn(asking, m.MasterSocket, "show proc"))
+	if errors.Is(err, socket.ErrStranger) {
+		return master{}, fmt.Errorf("%w: %w", reconcile.ErrRefused, err)
+	}
 	if err != nil {
 		return master{}, err
 	}

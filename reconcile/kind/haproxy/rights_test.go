@@ -1,9 +1,11 @@
 package haproxy_test
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"runtime"
@@ -12,7 +14,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/hareconcile/hareconcile/internal/haproxy/socket"
 	"github.com/hareconcile/hareconcile/internal/nstest"
+	"github.com/hareconcile/hareconcile/reconcile"
 	"github.com/hareconcile/hareconcile/reconcile/reconciletest"
 )
 
@@ -134,5 +138,31 @@ func TestTheSocketsFolderOutlivesAReboot(t *testing.T) {
 	}
 	if !strings.Contains(unit(t), "\nRuntimeDirectoryPreserve=yes\n") {
 		t.Error("a stop of the agent would remove the folder under haproxy's socket")
+	}
+}
+
+// TestAMasterOfAnotherUser is none: whoever may write to its folder could have root run a program.
+func TestAMasterOfAnotherUser(t *testing.T) {
+	nstest.Need(t, "root", "setpriv")
+	h := prepared(t)
+	if err := os.Chmod(h.dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	haproxy, err := exec.LookPath("haproxy")
+	if err != nil {
+		haproxy = "/usr/sbin/haproxy"
+	}
+	h.cmd = exec.Command("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", haproxy, "-W", "-S", h.managed.MasterSocket, "-f", "user.cfg", "-f", "conf")
+	h.cmd.Dir = h.dir
+	if err := h.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(h.stop)
+	h.procs()
+	if err := h.apply(h.file(h.plain())); !errors.Is(err, reconcile.ErrRefused) || !errors.Is(err, socket.ErrStranger) {
+		t.Errorf("Apply = %v, want a refusal", err)
+	}
+	if _, err := os.Stat(h.managed.Path); err == nil {
+		t.Error("the file was written")
 	}
 }
