@@ -45,6 +45,30 @@ func (n *node) bindable(mr master, text string) error {
 	return problem
 }
 
+// unshared refuses an address that another file of the haproxy has: it would be bound twice, and
+// each would get a part of the connections (SO_REUSEPORT).
+func unshared(mr master, m Managed, text string) error {
+	all, err := loadedBy(mr, m, text)
+	if err != nil {
+		return fmt.Errorf("look at what haproxy loads: %w", err)
+	}
+	ours := haproxy.ParseBinds(text)
+	for _, f := range all.Files {
+		if f.Path == m.Path {
+			continue
+		}
+		for _, theirs := range haproxy.ParseBinds(f.Text) {
+			for _, b := range ours {
+				if b.Address == theirs.Address && b.Interface == theirs.Interface && b.First <= theirs.Last && theirs.First <= b.Last {
+					return fmt.Errorf("%w: line %d: bind %s is in %s, line %d, already: each would get a part of the connections",
+						reconcile.ErrRefused, b.Line, b.Text, f.Path, theirs.Line)
+				}
+			}
+		}
+	}
+	return nil
+}
+
 // within runs f in a network namespace, on a thread that comes back. One that ended there would
 // take programs with it that it started and that are to end with their parent (prctl(2),
 // PR_SET_PDEATHSIG).

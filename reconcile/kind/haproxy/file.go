@@ -167,6 +167,9 @@ func (n *node) loadable(ctx context.Context, mr master, s step, maps map[string]
 	if dir := filepath.Dir(s.m.RuntimeSocket); !isFolder(dir) {
 		return fmt.Errorf("%w: haproxy could not make %s, since there is no folder %s", reconcile.ErrRefused, s.m.RuntimeSocket, dir)
 	}
+	if err := unshared(mr, s.m, *s.want); err != nil {
+		return err
+	}
 	return n.bindable(mr, *s.want)
 }
 

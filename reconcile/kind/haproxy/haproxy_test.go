@@ -123,6 +123,21 @@ func TestABindThatFailsIsBlocked(t *testing.T) {
 	}
 }
 
+// TestABindOfTheUsersIsRefused: haproxy would take it, and split what arrives.
+func TestABindOfTheUsersIsRefused(t *testing.T) {
+	h := newHost(t)
+	reconciletest.Apply(t, h.hs, h.set(h.plain()))
+	c := h.plain()
+	c.lines = []string{fmt.Sprintf("bind 127.0.0.1:%d", h.user)}
+	problems := reconciletest.Plan(t, h.hs, h.set(c)).Preflight(t.Context(), h.hs)
+	if len(problems) != 1 || !strings.Contains(problems[0].Err.Error(), "user.cfg, line 9, already") {
+		t.Errorf("problems = %v, want the user's file", problems)
+	}
+	if err := h.apply(h.file(c)); !errors.Is(err, reconcile.ErrRefused) {
+		t.Errorf("Apply = %v, want a refusal", err)
+	}
+}
+
 // TestBindsAreTriedWhereHAProxyRuns: another namespace has other ports and addresses.
 func TestBindsAreTriedWhereHAProxyRuns(t *testing.T) {
 	nstest.Need(t, "root", "netns")

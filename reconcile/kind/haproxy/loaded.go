@@ -18,6 +18,11 @@ func Loaded(ctx context.Context, m Managed, text string) (haproxy.Loaded, error)
 	if err != nil {
 		return haproxy.Loaded{}, err
 	}
+	return loadedBy(mr, m, text)
+}
+
+// loadedBy is Loaded of one master.
+func loadedBy(mr master, m Managed, text string) (haproxy.Loaded, error) {
 	out := haproxy.Loaded{Managed: m.Path, Environment: map[string]bool{}}
 	for _, v := range mr.env {
 		name, _, _ := strings.Cut(v, "=")
@@ -27,6 +32,7 @@ func Loaded(ctx context.Context, m Managed, text string) (haproxy.Loaded, error)
 	for _, name := range haproxy.ConfigArgs(mr.argv) {
 		paths := []string{absolute(mr.cwd, name)}
 		if isFolder(paths[0]) {
+			var err error
 			if paths, err = configs(paths[0], m.Path); err != nil {
 				return haproxy.Loaded{}, err
 			}
