@@ -2,23 +2,43 @@
 package disk
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
+	"syscall"
 )
+
+// Access is whose a file is and who may use it.
+type Access struct {
+	Mode     fs.FileMode
+	UID, GID int // -1 is this process's own
+}
+
+// private is this process's own, and nobody else's.
+var private = Access{0o600, -1, -1}
 
 // Replace puts b in the place of the file name, readable by its owner alone, and makes the
 // folder if it is not there. It returns once the change is on the disk; on an error the old
-// file stays. It is not for concurrent use with one name.
-func Replace(name string, b []byte) (err error) {
+// file stays. A link of that name is replaced, and not what it leads to. It is not for
+// concurrent use with one name.
+func Replace(name string, b []byte) error { return ReplaceAs(name, b, private) }
+
+// ReplaceAs is Replace for a file that is not this process's own matter. Nobody finds it under
+// its name before it is as a says.
+func ReplaceAs(name string, b []byte, a Access) (err error) {
 	dir := filepath.Dir(name)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	// One name, so that what a kill leaves behind is written over.
-	f, err := os.OpenFile(name+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	sweep(name)
+	// Others may write to the folder: nobody foretells a random name, and what has it is not
+	// followed, waited for or written to.
+	f, err := os.OpenFile(name+suffix(), os.O_WRONLY|os.O_CREATE|os.O_EXCL|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return err
 	}
@@ -30,6 +50,15 @@ func Replace(name string, b []byte) (err error) {
 	}()
 	if _, err = f.Write(b); err != nil {
 		return err
+	}
+	// The mode first: it can be changed by the owner alone, or with CAP_FOWNER (chmod(2)).
+	if err = f.Chmod(a.Mode.Perm()); err != nil {
+		return err
+	}
+	if a.UID >= 0 || a.GID >= 0 {
+		if err = f.Chown(a.UID, a.GID); err != nil {
+			return err
+		}
 	}
 	if err = f.Sync(); err != nil {
 		return err
@@ -48,16 +77,50 @@ func Replace(name string, b []byte) (err error) {
 	return d.Sync()
 }
 
-// Read returns a file of at most limit bytes, or nil if there is none.
-func Read(name string, limit int64) ([]byte, error) {
-	f, err := os.Open(name)
-	if errors.Is(err, os.ErrNotExist) {
+// What a new file is called until it has its name: NAME.new-RANDOM.
+const marker, random = ".new-", 26 // the length of rand.Text
+
+func suffix() string { return marker + rand.Text() }
+
+// sweep removes what a kill left behind of earlier replacements of name.
+func sweep(name string) {
+	entries, _ := os.ReadDir(filepath.Dir(name)) // the replacement says what is wrong with it
+	for _, e := range entries {
+		rest, ok := strings.CutPrefix(e.Name(), filepath.Base(name)+marker)
+		if ok && len(rest) == random && e.Type().IsRegular() {
+			_ = os.Remove(filepath.Join(filepath.Dir(name), e.Name())) // else it stays
+		}
+	}
+}
+
+// Read returns a regular file of at most limit bytes, or nil if there is none. It never waits,
+// and follows no link of that name: where others may write to the folder, it would read for
+// them what only this process may.
+func Read(name string, limit int64) ([]byte, error) { return read(name, limit, syscall.O_NOFOLLOW) }
+
+// ReadLinked is Read for a name that may be a link.
+func ReadLinked(name string, limit int64) ([]byte, error) { return read(name, limit, 0) }
+
+func read(name string, limit int64, flags int) ([]byte, error) {
+	// Opening a FIFO would wait for a writer (fifo(7)).
+	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK|flags, 0)
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
+	}
+	if errors.Is(err, syscall.ELOOP) {
+		return nil, fmt.Errorf("read %s: it is a link, want a regular file", name)
 	}
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = f.Close() }()
+	st, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !st.Mode().IsRegular() {
+		return nil, fmt.Errorf("read %s: it is no regular file", name)
+	}
 	b, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", name, err)

@@ -24,18 +24,19 @@ func (h *certificates) Kind() resource.Kind { return resource.KindHAProxyCertifi
 // the file once it does.
 func (h *certificates) Observe(ctx context.Context) (reconcile.Live, error) {
 	live := reconcile.Live{Owned: resource.Set{}, Foreign: resource.Set{}}
-	for _, m := range h.Managed() {
+	all, err := h.all()
+	if err != nil {
+		return reconcile.Live{}, err
+	}
+	for _, m := range all {
 		for _, path := range m.Certificates {
 			c := resource.HAProxyCertificate{Socket: m.RuntimeSocket, Path: path}
 			serves, err := h.serves(ctx, m, path)
 			if err != nil {
 				return reconcile.Live{}, err
 			}
-			b, err := disk.Read(path, maxFile)
-			if err != nil {
-				return reconcile.Live{}, err
-			}
 			// What cannot be read as a certificate is a difference that Apply speaks of.
+			b, _ := disk.ReadLinked(path, maxFile)
 			if has, _ := haproxy.Leaf(b); serves != has {
 				c.SHA1 = serves
 			}
@@ -77,7 +78,7 @@ func (h *certificates) Apply(ctx context.Context, c reconcile.Change) error {
 	if err != nil {
 		return err
 	}
-	b, err := disk.Read(v.Path, maxFile)
+	b, err := disk.ReadLinked(v.Path, maxFile)
 	if err != nil {
 		return err
 	}

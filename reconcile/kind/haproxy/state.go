@@ -125,20 +125,17 @@ func (n *node) forget(r record) error {
 // replace puts text in the place of a file, whose owner and mode stay; a new one has mode. On
 // an error the old file stays.
 func replace(path, text string, mode fs.FileMode) error {
-	st, err := os.Stat(path)
+	a := disk.Access{Mode: mode, UID: -1, GID: -1}
+	st, err := os.Lstat(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err := disk.Replace(path, []byte(text)); err != nil {
+	if err == nil && st.Mode().IsRegular() {
+		sys := st.Sys().(*syscall.Stat_t)
+		a = disk.Access{Mode: st.Mode(), UID: int(sys.Uid), GID: int(sys.Gid)}
+	}
+	if err := disk.ReplaceAs(path, []byte(text), a); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
-	if st != nil {
-		mode = st.Mode().Perm()
-		if sys, ok := st.Sys().(*syscall.Stat_t); ok {
-			if err := os.Chown(path, int(sys.Uid), int(sys.Gid)); err != nil {
-				return err
-			}
-		}
-	}
-	return os.Chmod(path, mode)
+	return nil
 }

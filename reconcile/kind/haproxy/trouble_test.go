@@ -19,6 +19,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	parse "github.com/hareconcile/hareconcile/internal/haproxy"
 	"github.com/hareconcile/hareconcile/internal/haproxy/socket"
 	"github.com/hareconcile/hareconcile/reconcile"
@@ -180,25 +182,29 @@ func TestAFileOfSomebodyElse(t *testing.T) {
 	}
 }
 
-// TestADiskThatTakesNothing has a folder where the new file would be made.
+// readOnly lets nobody write to a folder until the returned function is called.
+func readOnly(t *testing.T, dir string) (undo func()) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		if err := os.Chmod(dir, 0o555); err != nil {
+			t.Fatal(err)
+		}
+		return func() { _ = os.Chmod(dir, 0o755) }
+	}
+	for _, flags := range []uintptr{unix.MS_BIND, unix.MS_BIND | unix.MS_REMOUNT | unix.MS_RDONLY} {
+		if err := unix.Mount(dir, dir, "", flags, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return func() { _ = unix.Unmount(dir, unix.MNT_DETACH) }
+}
+
+// TestADiskThatTakesNothing has folders where no file can be made.
 func TestADiskThatTakesNothing(t *testing.T) {
 	h := newHost(t)
 	reconciletest.Apply(t, h.hs, h.set(h.plain()))
-	for _, blocked := range []string{h.managed.Path + ".new", h.path("state")} {
-		if blocked == h.path("state") { // what is to be remembered cannot be
-			entries, err := os.ReadDir(blocked)
-			if err != nil || len(entries) == 0 {
-				t.Fatalf("nothing is remembered: %v", err)
-			}
-			for _, e := range entries {
-				if strings.HasSuffix(e.Name(), ".json") {
-					blocked += "/" + e.Name() + ".new"
-				}
-			}
-		}
-		if err := os.Mkdir(blocked, 0o755); err != nil {
-			t.Fatal(err)
-		}
+	for _, blocked := range []string{h.path("conf"), h.path("state")} {
+		undo := readOnly(t, blocked)
 		before := h.procs().Master.Reloads
 		c := h.plain()
 		c.client = "9s"
@@ -208,9 +214,7 @@ func TestADiskThatTakesNothing(t *testing.T) {
 		if n := h.procs().Master.Reloads; n != before || h.read(h.managed.Path) != string(h.file(h.plain()).Text) {
 			t.Errorf("%s: %d reloads, want %d, and the file as it was", blocked, n, before)
 		}
-		if err := os.Remove(blocked); err != nil {
-			t.Fatal(err)
-		}
+		undo()
 	}
 	c := h.plain()
 	c.client = "10s"
