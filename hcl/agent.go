@@ -66,12 +66,13 @@ func ParseAgent(name string, b []byte) (*spec.Agent, Diagnostics) {
 	if f == nil {
 		return nil, ds
 	}
-	root, policies, plugins, verify := f.root, f.only("policies"), f.only("plugins"), f.only("verify")
+	root, policies, plugins, verify, haproxy := f.root, f.only("policies"), f.only("plugins"), f.only("verify"), f.only("haproxy")
 	a := &spec.Agent{
 		NodeName: root.string("node_name"), DataDir: root.string("data_dir"),
 		Socket: root.string("socket"), VRRPSocket: root.string("vrrp_socket"),
 		TrustedFrom:   verify.string("trusted_from"),
 		Plugins:       spec.Plugins{Dir: plugins.string("dir"), User: plugins.string("user"), AllowExec: plugins.boolean("allow_exec"), MemoryLimit: plugins.size("memory_limit")},
+		HAProxy:       spec.HAProxyTrust{Folders: haproxy.strings("folders"), RawLines: haproxy.boolean("raw_lines")},
 		PolicyDir:     policies.string("mandatory_dir"),
 		RepoPolicyDir: policies.string("repo_dir"),
 		PlanOnly:      f.only("reconcile").string("mode") == "plan-only",

@@ -67,6 +67,11 @@ plugins {
   dir  = "/opt/plugins"
   user = "nobody"
 }
+
+haproxy {
+  folders   = ["/etc/letsencrypt", "/srv/proxy"]
+  raw_lines = true
+}
 `))
 	if ds.HasErrors() {
 		t.Fatal(text(ds))
@@ -79,6 +84,7 @@ plugins {
 			TokenFile: "/etc/hareconcile/token", CAFile: "/etc/hareconcile/ca.pem",
 		},
 		TrustedFrom: "8f3c2d1", Plugins: spec.Plugins{Dir: "/opt/plugins", User: "nobody", MemoryLimit: 128 << 20},
+		HAProxy:   spec.HAProxyTrust{Folders: []string{"/etc/letsencrypt", "/srv/proxy"}, RawLines: true},
 		PolicyDir: "/etc/hareconcile/policies.d", RepoPolicyDir: "rules", PlanOnly: true,
 	}
 	if d := cmp.Diff(want, a); d != "" {

@@ -94,7 +94,8 @@ func (in *instance) params(got []string, at func(int) hcl2.Range, apart map[stri
 		problem := haproxy.FragmentProblem(s)
 		words, _ := haproxy.Words(s)
 		for _, w := range words {
-			if instead, ok := apart[w.Text]; ok && problem == "" {
+			// With "no-" before it, it takes back what the attribute says.
+			if instead, ok := apart[strings.TrimPrefix(w.Text, "no-")]; ok && problem == "" {
 				problem = fmt.Sprintf("%s has a place of its own, which plans compare: write %s.", w.Text, instead)
 			}
 		}
@@ -134,13 +135,13 @@ func checkBind(v cty.Value) string {
 	return checkAddress(v)
 }
 
-// checkFileOrFolder is checkPath, but a folder may end in a slash.
+// checkFileOrFolder is checkHAProxyPath, but a folder may end in a slash.
 func checkFileOrFolder(v cty.Value) string {
 	s := v.AsString()
 	if trimmed := strings.TrimSuffix(s, "/"); path.IsAbs(trimmed) {
-		return checkPath(cty.StringVal(trimmed))
+		return checkHAProxyPath(cty.StringVal(trimmed))
 	}
-	return checkPath(v)
+	return checkHAProxyPath(v)
 }
 
 // checkMapValue is what stands behind a key: haproxy trims blanks (configuration.txt, map).

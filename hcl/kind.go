@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/zclconf/go-cty/cty"
+
+	"github.com/hareconcile/hareconcile/internal/haproxy"
 )
 
 // A kind says how an attribute's value is converted and what it may be.
@@ -55,6 +57,7 @@ var (
 	networkKind  = kind{name: "network", typ: cty.String, check: checkNetwork}
 	addressMap   = kind{name: "map of IP addresses by node", typ: cty.Map(cty.String), check: each(checkAddress)}
 	pathKind     = kind{name: "absolute path", typ: cty.String, check: checkPath}
+	proxyPath    = kind{name: "absolute path", typ: cty.String, check: checkHAProxyPath}
 	markKind     = kind{name: "mark", typ: cty.String, check: checkMark}
 
 	plainMarkKind = kind{name: "mark", typ: cty.String, check: checkPlainMark}
@@ -297,6 +300,14 @@ func percent(s string) (int, bool) {
 	digits, ok := strings.CutSuffix(s, "%")
 	n, err := strconv.Atoi(digits)
 	return n, ok && err == nil && n >= 1 && n <= 100 && len(digits) <= 3
+}
+
+// checkHAProxyPath is checkPath for what is part of a line and of a command of haproxy.
+func checkHAProxyPath(v cty.Value) string {
+	if problem := checkPath(v); problem != "" || haproxy.Sendable(v.AsString()) {
+		return problem
+	}
+	return fmt.Sprintf("%.200q has a blank, a quote, a semicolon or another character that haproxy's commands cannot have.", v.AsString())
 }
 
 func checkPath(v cty.Value) string {

@@ -30,14 +30,14 @@ var (
 var haproxyBlock = &block{
 	name: "haproxy", labels: []string{"name"}, each: true,
 	doc: "What is added to the haproxy of some nodes: one file, `50-hareconcile.cfg` in `config_dir`, which haproxy loads beside the user's own (`-f`). Weights, addresses, states and connection limits of servers, maps and certificates change in the running process; all else by one reload. " +
-		"Lines that people add may start no section, hold no `.if` and set nothing that has an attribute here. In HCL, `${` is written `$${` and `%{` is `%%{`.",
+		"Lines that people add may start no section, hold no `.if` and set nothing that has an attribute here. What names files outside haproxy's folders, runs programs or is not known to be harmless, a host takes only if its agent.hcl says so (`haproxy`). In HCL, `${` is written `$${` and `%{` is `%%{`.",
 	attrs: []attribute{
 		{name: "nodes", kind: stringsKind, required: true, doc: "The nodes that run it."},
 		{name: "requires", kind: stringKind, doc: "The lowest release that it is meant for, such as \">= 2.6\"."},
-		{name: "config_dir", kind: pathKind, required: true, doc: "The folder of the managed file, which haproxy gets by `-f`. It is for this file alone: what haproxy reads after it, and names no defaults, would have ours."},
-		{name: "runtime_socket", kind: pathKind, required: true, doc: "The socket for runtime commands; the managed file declares it."},
+		{name: "config_dir", kind: proxyPath, required: true, doc: "The folder of the managed file, which haproxy gets by `-f`. It is for this file alone: what haproxy reads after it, and names no defaults, would have ours."},
+		{name: "runtime_socket", kind: proxyPath, required: true, doc: "The socket for runtime commands; the managed file declares it."},
 		{name: "runtime_group", kind: stringKind, doc: "The group that may use it, beside root."},
-		{name: "master_socket", kind: pathKind, required: true, doc: "The master's socket: haproxy runs with `-W` or `-Ws` and `-S` this path."},
+		{name: "master_socket", kind: proxyPath, required: true, doc: "The master's socket: haproxy runs with `-W` or `-Ws` and `-S` this path."},
 		{name: "ignore_runtime", kind: listOf(choice("admin_state", "weight")), def: `["admin_state"]`, doc: "What people may set by hand on a server: it is reported and left."},
 		{name: "add_servers", kind: choice("auto", "never", "always"), def: `"auto"`, doc: "Whether servers come and go without a reload: \"auto\" is where the running release does it well."},
 		{name: "adopt", kind: boolKind, def: "false", doc: "Take over a file of that name which somebody else wrote."},
@@ -159,7 +159,7 @@ var haproxyServer = &block{
 var haproxyMap = &block{
 	name: "map", labels: []string{"name"}, doc: "A map file, which changes in the running process as well.",
 	attrs: []attribute{
-		{name: "path", kind: pathKind, required: true, doc: "The file."},
+		{name: "path", kind: proxyPath, required: true, doc: "The file."},
 		{name: "entries", kind: kind{name: "map of strings", typ: cty.Map(cty.String), check: each(checkMapValue)}, required: true, doc: "Keys and their values."},
 	},
 }
@@ -167,6 +167,6 @@ var haproxyMap = &block{
 var haproxyCertificate = &block{
 	name: "certificate", labels: []string{"name"}, doc: "A file with a certificate and its key that something else puts on the node. When it changes, the running process takes it without a reload.",
 	attrs: []attribute{
-		{name: "path", kind: pathKind, required: true, doc: "The file, as a bind's `crt` names it or as it lies in a folder that one names."},
+		{name: "path", kind: proxyPath, required: true, doc: "The file, as a bind's `crt` names it or as it lies in a folder that one names."},
 	},
 }

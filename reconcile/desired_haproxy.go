@@ -3,7 +3,6 @@ package reconcile
 import (
 	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/hareconcile/hareconcile/internal/haproxy"
 	"github.com/hareconcile/hareconcile/internal/spec"
@@ -48,7 +47,7 @@ func (b *builder) haproxy(h managedHAProxy) {
 		}
 	}
 	for _, m := range h.Maps {
-		b.add(resource.HAProxyMap{Socket: h.RuntimeSocket, Path: m.Path, Text: mapText(m)}, m.Origin)
+		b.add(resource.HAProxyMap{Socket: h.RuntimeSocket, Path: m.Path, Text: haproxy.MapText(m)}, m.Origin)
 	}
 	for _, c := range h.Certificates {
 		b.add(resource.HAProxyCertificate{Socket: h.RuntimeSocket, Path: c.Path}, c.Origin)
@@ -59,13 +58,4 @@ func (b *builder) haproxy(h managedHAProxy) {
 var nonlocal = map[bool]resource.Sysctl{
 	false: {Key: "net/ipv4/ip_nonlocal_bind", Value: "1"},
 	true:  {Key: "net/ipv6/ip_nonlocal_bind", Value: "1"},
-}
-
-// mapText writes a map as haproxy reads it (configuration.txt, map).
-func mapText(m spec.HAProxyMap) string {
-	var b strings.Builder
-	for _, e := range m.Entries {
-		b.WriteString(e.Key + " " + e.Value + "\n")
-	}
-	return b.String()
 }

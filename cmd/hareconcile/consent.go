@@ -5,22 +5,34 @@ import (
 	"slices"
 
 	"github.com/hareconcile/hareconcile/hcl"
+	"github.com/hareconcile/hareconcile/internal/haproxy"
 	"github.com/hareconcile/hareconcile/internal/spec"
 )
 
-// unallowed warns of programs that the cluster would have this host run and that its owner
-// has not allowed: nothing would ever be measured by them.
+// unallowed says what the cluster would have this host do and its owner has not allowed.
 func (h *host) unallowed(c *spec.Cluster) hcl.Diagnostics {
-	if c == nil || h.cfg.Plugins.AllowExec || c.Node != h.cfg.NodeName {
+	if c == nil || c.Node != h.cfg.NodeName {
 		return nil
 	}
+	ds := concerns(c, c.Node, h.cfg.HAProxy, hcl.Error)
+	if !h.cfg.Plugins.AllowExec {
+		ds = append(ds, programs(c)...)
+	}
+	return ds
+}
+
+// concerned is a diagnostic about o.
+func concerned(o spec.Origin, s hcl.Severity, summary, detail string) hcl.Diagnostic {
+	at := hcl.Pos{Line: o.Line, Column: 1}
+	return hcl.Diagnostic{Severity: s, Summary: summary, File: o.File, Start: at, End: at, Detail: detail}
+}
+
+// programs warns of those that a host is to run: nothing will ever be measured by them.
+func programs(c *spec.Cluster) hcl.Diagnostics {
 	var ds hcl.Diagnostics
 	warn := func(o spec.Origin) {
-		at := hcl.Pos{Line: o.Line, Column: 1}
-		ds = append(ds, hcl.Diagnostic{
-			Severity: hcl.Warning, Summary: "This host runs no programs for others", File: o.File, Start: at, End: at,
-			Detail: fmt.Sprintf("%s names a program, and agent.hcl of %s does not allow it, so it stays unknown. Its owner writes plugins { allow_exec = true }.", o.Address, c.Node),
-		})
+		ds = append(ds, concerned(o, hcl.Warning, "This host runs no programs for others",
+			fmt.Sprintf("%s names a program, and agent.hcl of %s does not allow it, so it stays unknown. Its owner writes plugins { allow_exec = true }.", o.Address, c.Node)))
 	}
 	for _, t := range c.Trackers {
 		if t.Plugin == "exec" {
@@ -33,4 +45,37 @@ func (h *host) unallowed(c *spec.Cluster) hcl.Diagnostics {
 		}
 	}
 	return ds
+}
+
+// concerns says what the haproxies of a node, or of all, do beyond what trust allows.
+func concerns(c *spec.Cluster, node string, trust spec.HAProxyTrust, s hcl.Severity) hcl.Diagnostics {
+	var ds hcl.Diagnostics
+	for _, p := range c.HAProxies {
+		if node != "" && !slices.Contains(p.Nodes, node) {
+			continue
+		}
+		for _, x := range haproxy.Concerns(p, trust) {
+			where := "A node refuses it"
+			if node != "" {
+				where = node + " refuses it"
+			}
+			ds = append(ds, concerned(x.Origin, s, "The host's owner has to allow it",
+				fmt.Sprintf("%s: %s %s unless agent.hcl there has %s.", x.Origin.Address, x.What, where, x.Allow)))
+		}
+	}
+	return ds
+}
+
+// refusal says why a host whose owner allows what trust says does nothing for p, or nothing.
+func refusal(p spec.HAProxy, trust spec.HAProxyTrust) string {
+	found := haproxy.Concerns(p, trust)
+	if len(found) == 0 {
+		return ""
+	}
+	x := found[0]
+	more := ""
+	if len(found) > 1 {
+		more = fmt.Sprintf(" (and %d more)", len(found)-1)
+	}
+	return fmt.Sprintf("%s:%d: %s: %s The host's owner has to allow it: %s in agent.hcl%s", x.Origin.File, x.Origin.Line, x.Origin.Address, x.What, x.Allow, more)
 }

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hareconcile/hareconcile/hcl"
 	"github.com/hareconcile/hareconcile/internal/spec"
 )
 
@@ -44,5 +45,65 @@ func TestUnallowedProgramsAreTold(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// proxied is a cluster whose haproxy names a file outside haproxy's folders, and a file in a line.
+func proxied() *spec.Cluster {
+	at := func(address string, line int) spec.Origin {
+		return spec.Origin{Address: address, File: "cluster.hcl", Line: line}
+	}
+	return &spec.Cluster{
+		Node: "ka1",
+		HAProxies: []spec.HAProxy{{
+			Origin: at("haproxy.edge", 7), Name: "edge", Nodes: []string{"ka1"}, ConfigDir: "/etc/haproxy/hareconcile.d",
+			RuntimeSocket: "/run/hareconcile/haproxy.sock", MasterSocket: "/run/haproxy-master.sock",
+			Frontends: []spec.HAProxyFrontend{{Origin: at("haproxy.edge.frontend.web", 20), Directives: []string{"http-request return file /etc/shadow"}}},
+			Maps:      []spec.HAProxyMap{{Origin: at("haproxy.edge.map.cron", 30), Path: "/etc/cron.d/x"}},
+		}},
+	}
+}
+
+// TestFilesAndLinesNeedConsent: on this host they are errors where they are written, and the
+// handlers refuse them too, whichever way a definition comes; validate, which knows no host,
+// warns.
+func TestFilesAndLinesNeedConsent(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		agent spec.Agent
+		want  []string // in the order of the diagnostics
+	}{
+		{"allows nothing", spec.Agent{NodeName: "ka1"}, []string{"cluster.hcl:20", "/etc/shadow", "cluster.hcl:30", `folders = ["/etc/cron.d"]`}},
+		{"allows lines", spec.Agent{NodeName: "ka1", HAProxy: spec.HAProxyTrust{RawLines: true}}, []string{"cluster.hcl:30"}},
+		{"allows a folder", spec.Agent{NodeName: "ka1", HAProxy: spec.HAProxyTrust{Folders: []string{"/etc/cron.d"}}}, []string{"cluster.hcl:20"}},
+		{"allows all", spec.Agent{NodeName: "ka1", HAProxy: spec.HAProxyTrust{Folders: []string{"/etc/cron.d"}, RawLines: true}}, nil},
+		{"is another", spec.Agent{NodeName: "ka2"}, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var out strings.Builder
+			err := (&env{stderr: &out}).diagnose((&host{cfg: tt.agent}).unallowed(proxied()))
+			if (err != nil) != (tt.want != nil) {
+				t.Errorf("err = %v with %q, want one: %v", err, out.String(), tt.want != nil)
+			}
+			rest := out.String()
+			for _, part := range tt.want {
+				_, after, found := strings.Cut(rest, part)
+				if !found {
+					t.Fatalf("said %q, want %q in the rest of it, %q", out.String(), part, rest)
+				}
+				rest = after
+			}
+			h := haproxies{node: tt.agent.NodeName, trust: tt.agent.HAProxy}
+			h.follow(proxied())
+			for _, m := range h.managed() {
+				if (m.Refused == "") != (tt.want == nil) {
+					t.Errorf("the handlers get refused = %q", m.Refused)
+				}
+			}
+		})
+	}
+	var out strings.Builder
+	if err := (&env{stderr: &out}).diagnose(concerns(proxied(), "", spec.HAProxyTrust{}, hcl.Warning)); err != nil || strings.Count(out.String(), "Warning: ") != 2 {
+		t.Errorf("validate says %q, %v; want two warnings", out.String(), err)
 	}
 }

@@ -19,7 +19,8 @@ import (
 // haproxies says where a node's haproxies are: unlike the kernel's objects, they are where the
 // cluster file says. Its methods may be called from several goroutines.
 type haproxies struct {
-	node string
+	node  string
+	trust spec.HAProxyTrust
 
 	mu   sync.Mutex
 	list []haproxy.Managed
@@ -39,6 +40,7 @@ func (h *haproxies) follow(cs ...*spec.Cluster) {
 				continue
 			}
 			m := managed(p)
+			m.Refused = refusal(p, h.trust)
 			if _, known := byPath[m.Path]; !known {
 				paths = append(paths, m.Path)
 			}
@@ -58,10 +60,11 @@ func managed(p spec.HAProxy) haproxy.Managed {
 	m := haproxy.Managed{
 		Path: internalhaproxy.ManagedPath(p), RuntimeSocket: p.RuntimeSocket, MasterSocket: p.MasterSocket, Requires: p.Requires,
 		Reload:        haproxy.Reload{MinInterval: p.Reload.MinInterval, Timeout: p.Reload.Timeout, Keep: p.Reload.OnFailure == "keep"},
-		IgnoreRuntime: p.IgnoreRuntime, AddServers: p.AddServers, Adopt: p.Adopt, Overwrite: p.Overwrite,
+		IgnoreRuntime: p.IgnoreRuntime, AddServers: p.AddServers, Adopt: p.Adopt, Overwrite: p.Overwrite, Texts: map[string]string{},
 	}
 	for _, x := range p.Maps {
 		m.Maps = append(m.Maps, x.Path)
+		m.Texts[x.Path] = internalhaproxy.MapText(x)
 	}
 	for _, x := range p.Certificates {
 		m.Certificates = append(m.Certificates, x.Path)

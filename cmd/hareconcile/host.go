@@ -52,7 +52,7 @@ func openHost(e *env, path string) (*host, error) {
 			NodeName: short, DataDir: "/var/lib/hareconcile", RepoPolicyDir: "policies",
 			Socket: "/run/hareconcile/agent.sock", VRRPSocket: "/run/hareconcile/vrrpd.sock",
 		}
-		return &host{cfg, filepath.Dir(cfg.Socket), log, &haproxies{node: cfg.NodeName}}, nil
+		return &host{cfg, filepath.Dir(cfg.Socket), log, &haproxies{node: cfg.NodeName, trust: cfg.HAProxy}}, nil
 	}
 	if err != nil {
 		return nil, err
@@ -61,7 +61,7 @@ func openHost(e *env, path string) (*host, error) {
 	if err := e.diagnose(ds); err != nil {
 		return nil, err
 	}
-	return &host{*cfg, filepath.Dir(cfg.Socket), log, &haproxies{node: cfg.NodeName}}, nil
+	return &host{*cfg, filepath.Dir(cfg.Socket), log, &haproxies{node: cfg.NodeName, trust: cfg.HAProxy}}, nil
 }
 
 // agent returns a client of this host's agent, or nil if none runs.

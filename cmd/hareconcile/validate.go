@@ -8,6 +8,7 @@ import (
 
 	"github.com/hareconcile/hareconcile/hcl"
 	"github.com/hareconcile/hareconcile/internal/compile"
+	"github.com/hareconcile/hareconcile/internal/spec"
 )
 
 func runValidate(ctx context.Context, e *env, args []string) int {
@@ -25,7 +26,11 @@ func runValidate(ctx context.Context, e *env, args []string) int {
 	tree, err := hcl.ReadTree(dir)
 	var ds hcl.Diagnostics
 	if err == nil {
-		_, ds, err = compile.Dir(ctx, dir, "", vars)
+		var c *spec.Cluster
+		c, ds, err = compile.Dir(ctx, dir, "", vars)
+		if c != nil {
+			ds = append(ds, concerns(c, "", spec.HAProxyTrust{}, hcl.Warning)...)
+		}
 	}
 	if err != nil && !*asJSON {
 		return e.exit(err)

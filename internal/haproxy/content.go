@@ -8,7 +8,18 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/hareconcile/hareconcile/internal/spec"
 )
+
+// MapText writes a map as haproxy reads it (configuration.txt, map).
+func MapText(m spec.HAProxyMap) string {
+	var b strings.Builder
+	for _, e := range m.Entries {
+		b.WriteString(e.Key + " " + e.Value + "\n")
+	}
+	return b.String()
+}
 
 // ParseMaps reads the reply to `show map`: the files of the maps that are loaded.
 func ParseMaps(reply string) (map[string]bool, error) {

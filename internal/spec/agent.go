@@ -13,6 +13,8 @@ type Agent struct {
 	// TrustedFrom is the first commit that this node may trust (a hash, at least 7 digits).
 	TrustedFrom string  `json:"trusted_from,omitempty"`
 	Plugins     Plugins `json:"plugins"`
+	// HAProxy is what a repository may do with this host's haproxies.
+	HAProxy HAProxyTrust `json:"haproxy"`
 	// PolicyDir holds the host's own policies; the repository cannot weaken them. Empty means none.
 	PolicyDir string `json:"policy_dir,omitempty"`
 	// RepoPolicyDir is the folder of policies beside cluster.hcl; default "policies".
@@ -43,4 +45,12 @@ type Plugins struct {
 	AllowExec bool `json:"allow_exec,omitempty"`
 	// MemoryLimit bounds each plugin's memory in bytes (RLIMIT_DATA); default 128 MiB.
 	MemoryLimit uint64 `json:"memory_limit"`
+}
+
+// An HAProxyTrust is what the host's owner lets a repository do with haproxy, beyond what any may.
+type HAProxyTrust struct {
+	// Folders are those in which it may name files, sockets and folders.
+	Folders []string `json:"folders,omitempty"`
+	// RawLines lets it add any line to haproxy's configuration, which is as good as being root.
+	RawLines bool `json:"raw_lines,omitempty"`
 }

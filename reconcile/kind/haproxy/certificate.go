@@ -24,11 +24,10 @@ func (h *certificates) Kind() resource.Kind { return resource.KindHAProxyCertifi
 // the file once it does.
 func (h *certificates) Observe(ctx context.Context) (reconcile.Live, error) {
 	live := reconcile.Live{Owned: resource.Set{}, Foreign: resource.Set{}}
-	all, err := h.all()
-	if err != nil {
-		return reconcile.Live{}, err
-	}
-	for _, m := range all {
+	for _, m := range h.Managed() {
+		if m.Refused != "" {
+			continue
+		}
 		for _, path := range m.Certificates {
 			c := resource.HAProxyCertificate{Socket: m.RuntimeSocket, Path: path}
 			serves, err := h.serves(ctx, m, path)

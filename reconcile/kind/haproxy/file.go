@@ -170,6 +170,9 @@ func (n *node) loadable(ctx context.Context, mr master, s step, maps map[string]
 	if err := unshared(mr, s.m, *s.want); err != nil {
 		return err
 	}
+	if st, err := os.Lstat(s.m.RuntimeSocket); err == nil && st.Mode().Type() != fs.ModeSocket {
+		return fmt.Errorf("%w: haproxy would put its socket in the place of %s", reconcile.ErrRefused, s.m.RuntimeSocket)
+	}
 	return n.bindable(mr, *s.want)
 }
 

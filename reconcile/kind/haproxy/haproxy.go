@@ -37,6 +37,11 @@ type Managed struct {
 	Overwrite    bool // undoes what was changed in our file by hand
 	Maps         []string
 	Certificates []string
+	// Texts are what the maps are to be, by path.
+	Texts map[string]string `json:"-"`
+	// Refused is why the host's owner does not allow what the definition asks for; then nothing
+	// that it names is looked at or changed.
+	Refused string `json:"-"`
 }
 
 // ignores reports whether people may set that part of a server.
@@ -97,18 +102,25 @@ func (n *node) find(which func(Managed) bool) (Managed, error) {
 	if i := slices.IndexFunc(all, which); i >= 0 {
 		return all[i], nil
 	}
+	named := n.Managed()
+	if i := slices.IndexFunc(named, which); i >= 0 {
+		return Managed{}, fmt.Errorf("%w: %s", reconcile.ErrRefused, named[i].Refused)
+	}
 	return Managed{}, errors.New("no haproxy of this node's definition has it")
 }
 
-// all returns what is managed, and behind it what was and has left the definition.
+// all returns what is managed, and behind it what was and has left the definition. What the
+// host's owner does not allow is neither.
 func (n *node) all() ([]Managed, error) {
-	out := n.Managed()
+	refused := func(m Managed) bool { return m.Refused != "" }
+	named := n.Managed()
+	out := slices.DeleteFunc(slices.Clone(named), refused)
 	old, err := n.records()
 	if err != nil {
 		return nil, err
 	}
 	for _, r := range old {
-		if !slices.ContainsFunc(out, func(m Managed) bool { return m.Path == r.Managed.Path }) {
+		if !slices.ContainsFunc(named, func(m Managed) bool { return m.Path == r.Managed.Path }) {
 			gone := r.Managed
 			gone.Adopt, gone.Overwrite = false, false
 			out = append(out, gone)

@@ -55,6 +55,7 @@ func (h *mapFiles) Observe(ctx context.Context) (reconcile.Live, error) {
 			case slices.Contains(r.Maps, path):
 				live.Owned[v.ID()] = v
 			default:
+				v.Text = foreign(text, m.Texts[path])
 				live.Foreign[v.ID()] = v
 			}
 		}
@@ -62,11 +63,23 @@ func (h *mapFiles) Observe(ctx context.Context) (reconcile.Live, error) {
 	return live, nil
 }
 
+// foreign is what plans show of a file that is not ours: it is read as root, and a definition
+// can name any. What is wanted anyway is no secret, and lets the file be adopted.
+func foreign(text, wanted string) string {
+	if text == wanted {
+		return text
+	}
+	return "# a file of somebody else, SHA-256 " + sum(text) + "\n"
+}
+
 // live returns the text of a map, and whether there is such a file.
 func (h *mapFiles) live(ctx context.Context, m Managed, path string) (text string, there bool, err error) {
 	b, err := disk.Read(path, maxFile)
-	if err != nil || b == nil {
-		return "", false, err
+	if err != nil { // one that is no file must not hide the others
+		return "# " + err.Error() + "\n", true, nil
+	}
+	if b == nil {
+		return "", false, nil
 	}
 	entries, loaded, err := h.running(ctx, m, path)
 	if err != nil {

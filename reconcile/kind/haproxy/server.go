@@ -240,11 +240,7 @@ func (s server) leave(m Managed, r record, c reconcile.Change, aim *resource.HAP
 }
 
 // sendable reports whether a name can be part of a command.
-func sendable(name string) bool {
-	return name != "" && len(name) < 512 && !strings.ContainsFunc(name, func(r rune) bool {
-		return r <= ' ' || r > '~' || strings.ContainsRune(`;\"'<#`, r)
-	})
-}
+func sendable(name string) bool { return haproxy.Sendable(name) }
 
 // commands returns those that make s what w says (management.txt, set server). A server stops
 // taking clients before the rest of it changes, and takes them once it has.

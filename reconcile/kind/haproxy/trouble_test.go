@@ -19,8 +19,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	parse "github.com/hareconcile/hareconcile/internal/haproxy"
 	"github.com/hareconcile/hareconcile/internal/haproxy/socket"
 	"github.com/hareconcile/hareconcile/reconcile"
@@ -180,45 +178,6 @@ func TestAFileOfSomebodyElse(t *testing.T) {
 	if st, err := os.Stat(h.managed.Path); err != nil || st.Mode().Perm() != 0o604 {
 		t.Errorf("the file has mode %v (%v), want the one that it had", st.Mode(), err)
 	}
-}
-
-// readOnly lets nobody write to a folder until the returned function is called.
-func readOnly(t *testing.T, dir string) (undo func()) {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		if err := os.Chmod(dir, 0o555); err != nil {
-			t.Fatal(err)
-		}
-		return func() { _ = os.Chmod(dir, 0o755) }
-	}
-	for _, flags := range []uintptr{unix.MS_BIND, unix.MS_BIND | unix.MS_REMOUNT | unix.MS_RDONLY} {
-		if err := unix.Mount(dir, dir, "", flags, ""); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return func() { _ = unix.Unmount(dir, unix.MNT_DETACH) }
-}
-
-// TestADiskThatTakesNothing has folders where no file can be made.
-func TestADiskThatTakesNothing(t *testing.T) {
-	h := newHost(t)
-	reconciletest.Apply(t, h.hs, h.set(h.plain()))
-	for _, blocked := range []string{h.path("conf"), h.path("state")} {
-		undo := readOnly(t, blocked)
-		before := h.procs().Master.Reloads
-		c := h.plain()
-		c.client = "9s"
-		if err := h.apply(h.file(c)); err == nil {
-			t.Errorf("%s: Apply succeeded", blocked)
-		}
-		if n := h.procs().Master.Reloads; n != before || h.read(h.managed.Path) != string(h.file(h.plain()).Text) {
-			t.Errorf("%s: %d reloads, want %d, and the file as it was", blocked, n, before)
-		}
-		undo()
-	}
-	c := h.plain()
-	c.client = "10s"
-	reconciletest.Apply(t, h.hs, h.set(c))
 }
 
 // TestGarbageOnTheSockets is another program that answers where haproxy should.
