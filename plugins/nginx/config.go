@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -48,8 +49,7 @@ func (tracker) Schema() sdk.Schema {
 		"cert_sni":           {Type: sdk.ListString, Description: "server names whose certificates are looked at: warnings only"},
 		"cert_warn":          {Type: sdk.String, Description: "how long before its end a certificate is a warning (default 504h)"},
 		"config_test":        {Type: sdk.Bool, Description: "run nginx -t when the configuration changes and every 10 minutes: warnings only"},
-		"config_file":        {Type: sdk.String, Description: "what config_test tests (default /etc/nginx/nginx.conf)"},
-		"nginx_bin":          {Type: sdk.String, Description: "the program (default /usr/sbin/nginx)"},
+		"config_file":        {Type: sdk.String, Description: "what config_test tests, in a folder of nginx's (default /etc/nginx/nginx.conf)"},
 		"max_old":            {Type: sdk.Number, Description: "more workers than this that are shutting down are a warning (default twice the workers)"},
 		"max_old_age":        {Type: sdk.String, Description: "how long workers may be shutting down before that is a warning (default 24h)"},
 		"respawn_window":     {Type: sdk.String, Description: "how long replaced workers are counted (default 60s)"},
@@ -74,7 +74,7 @@ type config struct {
 	certWarn   time.Duration
 	configTest bool
 	configFile string
-	bin        string
+	binaries   []string
 
 	maxOld        int // 0: twice the workers
 	maxOldAge     time.Duration
@@ -95,8 +95,8 @@ func (t tracker) New(_ context.Context, v sdk.Value) (sdk.Instance, error) {
 		certNames:     r.list("cert_sni"),
 		certWarn:      r.duration("cert_warn", 21*24*time.Hour),
 		configTest:    v.Bool("config_test"),
-		configFile:    r.path("config_file", "/etc/nginx/nginx.conf"),
-		bin:           r.path("nginx_bin", "/usr/sbin/nginx"),
+		configFile:    r.configFile(),
+		binaries:      binaries,
 		maxOld:        r.count("max_old", 0),
 		maxOldAge:     r.duration("max_old_age", 24*time.Hour),
 		respawnWindow: r.duration("respawn_window", time.Minute),
@@ -146,6 +146,16 @@ func (r *reader) unit() string {
 		r.blame("unit", "%q is no name of a service, such as nginx.service", name)
 	}
 	return name
+}
+
+// configFile reads which file nginx -t reads: it loads the modules that the file names, and
+// says in public what it does not understand.
+func (r *reader) configFile() string {
+	s := r.path("config_file", "/etc/nginx/nginx.conf")
+	if filepath.Clean(s) != s || !slices.ContainsFunc(confFolders, func(dir string) bool { return strings.HasPrefix(s, dir+"/") }) {
+		r.blame("config_file", "%q is no clean path below %s", s, strings.Join(confFolders, ", "))
+	}
+	return s
 }
 
 func (r *reader) count(name string, otherwise int) int {

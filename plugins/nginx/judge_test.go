@@ -34,6 +34,9 @@ func TestConfiguration(t *testing.T) {
 	sdktest.Run(t, newTracker(), []sdktest.Case{
 		{Name: "no pid file means down", Config: `{"pidfile": "/nonexistent/nginx.pid"}`, Want: sdk.Fail, Detail: "there is no /nonexistent/nginx.pid"},
 		mistake("a relative path", `{"pidfile": "nginx.pid"}`, "pidfile"),
+		mistake("a program to run", `{"config_test": true, "nginx_bin": "/bin/bash"}`, "nginx_bin"),
+		mistake("a file that is a command", `{"config_test": true, "config_file": "/usr/bin/id > /tmp/x; /bin/true"}`, "config_file"),
+		mistake("a file of others", `{"config_test": true, "config_file": "/etc/nginx/../shadow"}`, "config_file"),
 		mistake("a port alone", `{"listen": ["80", ":80", "*:80", "[::]:0"]}`, "listen", "listen", "listen"),
 		mistake("two names for the master", `{"pidfile": "/p", "unit": "nginx.service"}`, "unit"),
 		mistake("a unit leads nowhere else", `{"unit": "../x.service"}`, "unit"),

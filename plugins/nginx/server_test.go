@@ -180,7 +180,7 @@ func (s *server) watcher(change func(*config)) *watcher {
 		s.t.Fatal(err)
 	}
 	c := i.(*watcher).config
-	c.pidfile, c.bin, c.configFile = filepath.Join(s.dir, "nginx.pid"), nginxBin(), s.file()
+	c.pidfile, c.binaries, c.configFile = filepath.Join(s.dir, "nginx.pid"), []string{nginxBin()}, s.file()
 	c.listen = []netip.AddrPort{netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(s.port))}
 	if change != nil {
 		change(&c)

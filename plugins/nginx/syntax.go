@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/hareconcile/hareconcile/internal/spawn"
 	"github.com/hareconcile/hareconcile/plugins/sdk"
 )
 
@@ -23,15 +25,25 @@ const (
 	lowest        = 19 // nice(1)
 )
 
+// Where nginx is: what a repository could name, it could run.
+var (
+	binaries = []string{
+		"/usr/sbin/nginx", "/usr/bin/nginx", "/usr/local/sbin/nginx", "/usr/local/bin/nginx",
+		"/usr/local/nginx/sbin/nginx", "/usr/local/openresty/nginx/sbin/nginx",
+	}
+	confFolders = []string{"/etc/nginx", "/usr/local/etc/nginx", "/usr/local/nginx/conf", "/usr/local/openresty/nginx/conf"}
+)
+
 // A syntax runs nginx -t beside the checks and keeps what came of it.
 //
 // It never decides anything: nginx -t fails where the name of an upstream does not resolve
 // for a moment, while the nginx that runs is fine, and passes where a port is taken.
 type syntax struct {
-	bin, file string
-	ctx       context.Context // of the runs; ended by close
-	cancel    context.CancelFunc
-	wg        sync.WaitGroup
+	binaries []string // the first that is there is run
+	file     string
+	ctx      context.Context // of the runs; ended by close
+	cancel   context.CancelFunc
+	wg       sync.WaitGroup
 
 	mu      sync.Mutex
 	running bool
@@ -40,10 +52,10 @@ type syntax struct {
 	part    sdk.Part
 }
 
-func newSyntax(bin, file string) *syntax {
+func newSyntax(binaries []string, file string) *syntax {
 	ctx, cancel := context.WithCancel(context.Background())
 	return &syntax{
-		bin: bin, file: file, ctx: ctx, cancel: cancel,
+		binaries: binaries, file: file, ctx: ctx, cancel: cancel,
 		part: part("config_test", sdk.Unknown, "CONFIG_UNTESTED", "nginx -t has not ended yet"),
 	}
 }
@@ -102,10 +114,14 @@ func (s *syntax) run() sdk.Part {
 	ctx, cancel := context.WithTimeout(s.ctx, syntaxTimeout)
 	defer cancel()
 	said := &beginning{}
-	cmd := exec.CommandContext(ctx, s.bin, "-t", "-c", s.file)
+	bin, err := s.program()
+	if err != nil {
+		return part(name, sdk.Unknown, "CONFIG_UNTESTED", "find nginx: %v", err)
+	}
+	cmd := exec.CommandContext(ctx, bin, "-t", "-c", s.file)
 	cmd.Stdout, cmd.Stderr = said, said
 	cmd.WaitDelay = time.Second
-	err := cmd.Start()
+	err = cmd.Start()
 	if err == nil {
 		_ = syscall.Setpriority(syscall.PRIO_PROCESS, cmd.Process.Pid, lowest) // a courtesy
 		err = cmd.Wait()
@@ -121,6 +137,24 @@ func (s *syntax) run() sdk.Part {
 		return part(name, sdk.Unknown, "CONFIG_UNTESTED", "nginx -t lacks rights: %s", complaint(string(said.b)))
 	}
 	return part(name, sdk.Warn, "CONFIG_BROKEN", "nginx -t: %s", complaint(string(said.b)))
+}
+
+// program returns nginx, if nobody but root can make another program of it.
+func (s *syntax) program() (string, error) {
+	var errs []error
+	for _, bin := range s.binaries {
+		path, err := spawn.Program(bin)
+		if err == nil {
+			return path, nil
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	if errs == nil {
+		return "", fmt.Errorf("it is none of %s", strings.Join(s.binaries, ", "))
+	}
+	return "", errors.Join(errs...)
 }
 
 // complaint returns the line of nginx that says what is wrong.

@@ -355,3 +355,24 @@ func TestBinary(t *testing.T) {
 	s := start(t)
 	sdktest.Verify(t, program(t), `{"pidfile": "`+s.dir+`/nginx.pid", "http_url": "`+s.url("/")+`"}`)
 }
+
+// TestOnlyRootsNginxIsRun: what another user could replace is not run as the plugins' user.
+func TestOnlyRootsNginxIsRun(t *testing.T) {
+	nstest.Need(t, "root")
+	dir := t.TempDir()
+	bin := filepath.Join(dir, "nginx")
+	if err := os.WriteFile(bin, []byte("#!/bin/sh\ntouch "+dir+"/ran\n"), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(bin, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	s := newSyntax([]string{filepath.Join(dir, "none"), bin}, "/etc/nginx/nginx.conf")
+	defer s.close()
+	if p := s.run(); p.Code != "CONFIG_UNTESTED" || !strings.Contains(p.Detail, bin) {
+		t.Errorf("part = %+v, want that it is not run", p)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "ran")); err == nil {
+		t.Error("it was run")
+	}
+}

@@ -40,7 +40,7 @@ var _ sdk.Watcher = (*watcher)(nil)
 func newWatcher(c config, d *desk) *watcher {
 	w := &watcher{config: c, desk: d}
 	if c.configTest {
-		w.syntax = newSyntax(c.bin, c.configFile)
+		w.syntax = newSyntax(c.binaries, c.configFile)
 	}
 	return w
 }
