@@ -56,7 +56,7 @@ var agentFile = &block{
 			},
 		},
 		{
-			name: "haproxy", single: true, doc: "What a repository may do with this host's haproxies. It may always name files below /etc/haproxy, /run/haproxy and /var/lib/haproxy, read those below /etc/ssl/certs, and name sockets /run/haproxy*.sock and /run/hareconcile/haproxy*.sock.",
+			name: "haproxy", single: true, doc: "What a repository may do with this host's haproxies. It may always name files below /etc/haproxy and /var/lib/haproxy, read those below /etc/ssl/certs, and name sockets there, below /run/haproxy, and /run/haproxy*.sock and /run/hareconcile/haproxy*.sock.",
 			attrs: []attribute{
 				{name: "folders", kind: listOf(pathKind), doc: "More folders in which it may name files and sockets, which are read and written as root."},
 				{name: "raw_lines", kind: boolKind, def: "false", doc: "Whether it may add lines that are not known to be harmless: those that name other files, run programs or call Lua. Whoever may write any line is root on this host."},

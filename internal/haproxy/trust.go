@@ -15,13 +15,17 @@ import (
 // can allow more in agent.hcl, and nobody else can.
 
 // folders are those in which any definition may name files.
-var folders = []string{"/etc/haproxy", "/run/haproxy", "/var/lib/haproxy"}
+var folders = []string{"/etc/haproxy", "/var/lib/haproxy"}
 
 // publicFolders are those of which anybody may read the files.
 var publicFolders = []string{"/etc/ssl/certs"}
 
-// socketFolders are those in which it may also name sockets: haproxy*.sock.
-var socketFolders = []string{"/run", "/run/hareconcile"}
+// In socketFolder are sockets, and no files: Debian lets haproxy's own user write there, who
+// would say by a link what root reads and writes. In namedFolders sockets are haproxy*.sock.
+var (
+	socketFolder = "/run/haproxy"
+	namedFolders = []string{"/run", "/run/hareconcile"}
+)
 
 // A Concern is something in a definition that needs the consent of the host's owner.
 type Concern struct {
@@ -137,15 +141,15 @@ func (c *concerned) part(o spec.Origin, pieces ...string) {
 
 // file looks at a file or folder that attr names.
 func (c *concerned) file(o spec.Origin, attr, name string, reads bool) {
-	if !c.below(name, reads) {
+	if !below(name, c.allowed(reads)) {
 		c.add(o, fmt.Sprintf("%s names %.200q, and a definition may name files below %s only.", attr, name, strings.Join(c.allowed(reads), ", ")), consentTo(name))
 	}
 }
 
 func (c *concerned) socket(o spec.Origin, attr, name string) {
-	if !c.below(name, false) && !namedSocket(name) {
+	if !below(name, append(c.allowed(false), socketFolder)) && !namedSocket(name) {
 		c.add(o, fmt.Sprintf("%s is %.200q, and a definition may name sockets below %s only, or haproxy*.sock in %s.",
-			attr, name, strings.Join(c.allowed(false), ", "), strings.Join(socketFolders, ", ")), consentTo(name))
+			attr, name, strings.Join(append(c.allowed(false), socketFolder), ", "), strings.Join(namedFolders, ", ")), consentTo(name))
 	}
 }
 
@@ -166,9 +170,9 @@ func (c *concerned) allowed(reads bool) []string {
 	return out
 }
 
-// below reports whether name is a clean path in an allowed folder.
-func (c *concerned) below(name string, reads bool) bool {
-	return Sendable(name) && path.Clean(name) == name && slices.ContainsFunc(c.allowed(reads), func(dir string) bool {
+// below reports whether name is a clean path in one of some folders.
+func below(name string, folders []string) bool {
+	return Sendable(name) && path.Clean(name) == name && slices.ContainsFunc(folders, func(dir string) bool {
 		return strings.HasPrefix(name, strings.TrimSuffix(dir, "/")+"/")
 	})
 }
@@ -176,7 +180,7 @@ func (c *concerned) below(name string, reads bool) bool {
 // namedSocket reports whether a path is that of a socket which can be nobody else's.
 func namedSocket(name string) bool {
 	base := path.Base(name)
-	return Sendable(name) && path.Clean(name) == name && slices.Contains(socketFolders, path.Dir(name)) &&
+	return Sendable(name) && path.Clean(name) == name && slices.Contains(namedFolders, path.Dir(name)) &&
 		strings.HasPrefix(base, "haproxy") && strings.HasSuffix(base, ".sock")
 }
 

@@ -53,6 +53,11 @@ func TestPathsOfADefinition(t *testing.T) {
 		}
 	}
 	h := trusted()
+	h.RuntimeSocket, h.MasterSocket, h.Maps[0].Path = "/run/haproxy/a.sock", "/run/haproxy-2.sock", "/run/haproxy/hosts.map"
+	if got := Concerns(h, spec.HAProxyTrust{}); len(got) != 1 || !strings.Contains(got[0].What, "hosts.map") {
+		t.Errorf("a map where haproxy's user may write: concerns = %+v", got)
+	}
+	h = trusted()
 	h.Maps[0].Path = "/etc/haproxy/conf.d/x.cfg"
 	if got := Concerns(h, spec.HAProxyTrust{}); len(got) != 1 {
 		t.Errorf("a map that is a configuration: concerns = %+v", got)
@@ -236,7 +241,7 @@ func TestSectionsThatNeedConsent(t *testing.T) {
 		"log-forward f\n bind unix@/etc/passwd\n log global":                      1, // haproxy replaced the file
 		"log-forward f\n bind /etc/passwd\n log global":                           1,
 		"log-forward f\n dgram-bind 192.0.2.1:514,/etc/passwd":                    1,
-		"log-forward f\n bind 192.0.2.1:514,unix@/etc/passwd": 1,
+		"log-forward f\n bind 192.0.2.1:514,unix@/etc/passwd":                     1,
 		"log-forward f\n bind \"$ADDRESS\"":                                       1,
 		"ring r\n backing-file /etc/passwd":                                       1,
 		"ring r\n server s /run/docker.sock":                                      1,
