@@ -368,8 +368,8 @@ func TestTrackerStatesReachVRRPD(t *testing.T) {
 		w.TrackerVerdict("haproxy", reconcile.Down, "gone")
 		synctest.Wait()
 		after(3 * trackBeat)
-		if len(w.tracks) < 3 || w.tracks[0].States["plugin/haproxy"] != "down" {
-			t.Errorf("told vrrpd %v, want plugin/haproxy down at once and on every beat", w.tracks)
+		if len(w.told()) < 3 || w.told()[0].States["plugin/haproxy"] != "down" {
+			t.Errorf("told vrrpd %v, want plugin/haproxy down at once and on every beat", w.told())
 		}
 	})
 }

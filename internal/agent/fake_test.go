@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/netip"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -239,7 +240,16 @@ type world struct {
 	reports  []string
 	trackers []spec.Tracker
 	jobs     []checker.Job
-	tracks   []channel.Track
+
+	mu     sync.Mutex
+	tracks []channel.Track // what vrrpd was told, by a goroutine of its own
+}
+
+// told returns what vrrpd was told.
+func (w *world) told() []channel.Track {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.tracks)
 }
 
 // newWorld returns the agent of node ka1, ready to run.
@@ -265,8 +275,13 @@ func (w *world) config() Config {
 		CheckStats:  func() control.Checks { return control.Checks{} },
 		SetChecks:   func(j []checker.Job) { w.jobs = j },
 		SetTrackers: func(ts []spec.Tracker, _ *spec.Lock) { w.trackers = ts },
-		SendTrack:   func(_ context.Context, tr channel.Track) error { w.tracks = append(w.tracks, tr); return nil },
-		Log:         slog.New(slog.DiscardHandler),
+		SendTrack: func(_ context.Context, tr channel.Track) error {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.tracks = append(w.tracks, tr)
+			return nil
+		},
+		Log: slog.New(slog.DiscardHandler),
 	}
 }
 

@@ -234,12 +234,12 @@ func TestWhatHangsKeepsNoTrackerWaiting(t *testing.T) {
 		w.TrackerVerdict("haproxy", reconcile.Down, "frozen")
 		w.TrackerVerdict("stranger", reconcile.Down, "vrrpd has not heard of it")
 		synctest.Wait()
-		if got := w.tracks[len(w.tracks)-1].States; len(got) != 1 || got["plugin/haproxy"] != "down" {
+		if got := w.told()[len(w.told())-1].States; len(got) != 1 || got["plugin/haproxy"] != "down" {
 			t.Errorf("told vrrpd %v while haproxy hangs, want plugin/haproxy down at once", got)
 		}
-		before := len(w.tracks)
+		before := len(w.told())
 		after(3 * time.Second)
-		for _, track := range w.tracks[before:] {
+		for _, track := range w.told()[before:] {
 			if track.States["plugin/haproxy"] != "down" {
 				t.Errorf("told vrrpd %v later, want plugin/haproxy still down", track.States)
 			}

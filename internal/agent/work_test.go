@@ -54,11 +54,11 @@ func reloading(t *testing.T) (w *world, reloaded func()) {
 func TestAReloadKeepsNothingWaiting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, reloaded := reloading(t)
-		w.tracks = nil
+		before := len(w.told())
 		w.TrackerVerdict("proxy", reconcile.Down, "gone")
 		synctest.Wait()
-		if len(w.tracks) != 1 || w.tracks[0].States["plugin/proxy"] != "down" {
-			t.Errorf("vrrpd was told %v, want plugin/proxy down at once", w.tracks)
+		if told := w.told()[before:]; len(told) != 1 || told[0].States["plugin/proxy"] != "down" {
+			t.Errorf("vrrpd was told %v, want plugin/proxy down at once", told)
 		}
 		w.verdict("rs1", reconcile.Down)
 		synctest.Wait()
