@@ -41,7 +41,7 @@ func weightPushed(t *testing.T, s *story) {
 	}
 	for _, n := range directors {
 		p := s.proxy(t, n)
-		if p.Master != before[n].Master || p.Worker() != before[n].Worker() {
+		if p.Master.PID != before[n].Master.PID || p.Master.Reloads != before[n].Master.Reloads || p.Worker() != before[n].Worker() {
 			t.Errorf("haproxy on %s is %+v, want no reload: it was %+v", n, p.Procs, before[n].Procs)
 		}
 		if v, ok := p.Server("app", "rs1"); !ok || v.Weight != 40 {
