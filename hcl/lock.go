@@ -94,7 +94,7 @@ func FormatLock(l spec.Lock) []byte {
 	f := hclwrite.NewEmptyFile()
 	f.Body().AppendUnstructuredTokens(hclwrite.Tokens{{
 		Type:  hclsyntax.TokenComment,
-		Bytes: []byte("# Written by \"hareconcile plugin lock\". Agents run only the binaries that are listed here.\n"),
+		Bytes: []byte("# Written by \"hareconcile plugin lock\". Of the plugins that are listed here, agents run these binaries only.\n"),
 	}})
 	for _, name := range sortedKeys(l.Plugins) {
 		p := l.Plugins[name]

@@ -20,7 +20,7 @@ var locked = spec.Lock{Plugins: map[string]spec.LockedPlugin{
 	"diary": {Version: "0.1.0-rc.1+x", Hashes: map[string]string{"linux_amd64": "sha256:" + strings.Repeat("f", 64)}},
 }}
 
-const lockedText = `# Written by "hareconcile plugin lock". Agents run only the binaries that are listed here.
+const lockedText = `# Written by "hareconcile plugin lock". Of the plugins that are listed here, agents run these binaries only.
 
 plugin "diary" {
   version = "0.1.0-rc.1+x"

@@ -2,20 +2,18 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
-	"regexp"
 	"runtime"
 	"strings"
 
 	"github.com/hareconcile/hareconcile/hcl"
+	"github.com/hareconcile/hareconcile/internal/pluginhost"
 	"github.com/hareconcile/hareconcile/internal/spawn"
-	"github.com/hareconcile/hareconcile/plugins/proto"
 	"github.com/hareconcile/hareconcile/plugins/sdk/conformance"
 )
 
@@ -151,68 +149,23 @@ func (r *pluginRunner) options(path, config string, plain bool) conformance.Opti
 	}
 }
 
-var pluginName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$`)
-
-// find returns the path of a binary: of a plugin by name, which the agent would run, or of
-// what a path with a slash names.
-func (r *pluginRunner) find(arg string) (string, error) {
-	path := arg
+// find returns the path of a binary: of a plugin by name, which the agent would run, with its
+// hash, or of what a path with a slash names.
+func (r *pluginRunner) find(arg string) (path, hash string, err error) {
+	path = arg
 	if !strings.Contains(arg, "/") {
-		if !pluginName.MatchString(arg) {
-			return "", fmt.Errorf("%q is neither the name of a plugin nor a path with a slash", clean(arg))
+		if !pluginhost.ValidName.MatchString(arg) {
+			return "", "", fmt.Errorf("%q is neither the name of a plugin nor a path with a slash", clean(arg))
 		}
-		path = filepath.Join(r.dir, proto.BinaryPrefix+arg)
-		if err := r.trusted(path); err != nil {
-			return "", err
+		if path, hash, err = pluginhost.Inspect(r.dir, arg); err != nil {
+			return "", "", err
 		}
 	}
-	path, err := filepath.Abs(path)
-	if err != nil {
-		return "", err
+	if path, err = filepath.Abs(path); err != nil {
+		return "", "", err
 	}
 	if _, err := os.Stat(path); err != nil {
-		return "", err
+		return "", "", err
 	}
-	return path, r.who.Reaches(filepath.Dir(path))
+	return path, hash, r.who.Reaches(filepath.Dir(path))
 }
-
-// trusted returns an error if the agent would not run a binary of its folder.
-func (r *pluginRunner) trusted(path string) error {
-	folder, err := os.Stat(r.dir)
-	if err != nil {
-		return fmt.Errorf("plugin folder: %w", err)
-	}
-	if err := spawn.Guarded(r.dir, folder); err != nil {
-		return err
-	}
-	file, err := os.Lstat(path)
-	if err != nil {
-		return fmt.Errorf("binary: %w", err)
-	}
-	if !file.Mode().IsRegular() {
-		return fmt.Errorf("binary %s is no regular file", path)
-	}
-	_, err = spawn.Program(path)
-	return err
-}
-
-// maxBinary bounds what is hashed.
-const maxBinary = 1 << 30
-
-// hashOf returns a file's hash as the lock file has it.
-func hashOf(path string) (string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	h := sha256.New()
-	n, err := io.Copy(h, io.LimitReader(f, maxBinary+1))
-	if err == nil && n > maxBinary {
-		err = fmt.Errorf("%s is larger than %d bytes", path, maxBinary)
-	}
-	return fmt.Sprintf("sha256:%x", h.Sum(nil)), err
-}
-
-// platform is the key of this machine's hashes in a lock file.
-const platform = runtime.GOOS + "_" + runtime.GOARCH

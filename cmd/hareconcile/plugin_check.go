@@ -39,7 +39,7 @@ func pluginCheck(ctx context.Context, e *env, flags *flag.FlagSet, args []string
 			return err
 		}
 		defer r.close()
-		path, err := r.find(flags.Arg(0))
+		path, _, err := r.find(flags.Arg(0))
 		if err != nil {
 			return coded(exitUnknown, "%w", err)
 		}

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/hareconcile/hareconcile/internal/pluginhost"
 	"github.com/hareconcile/hareconcile/internal/spec"
 	"github.com/hareconcile/hareconcile/plugins/proto"
 	"github.com/hareconcile/hareconcile/plugins/sdk/conformance"
@@ -77,7 +78,7 @@ func pluginList(ctx context.Context, e *env, flags *flag.FlagSet, args []string)
 	}
 	for _, entry := range entries {
 		name, ok := strings.CutPrefix(entry.Name(), proto.BinaryPrefix)
-		if !ok || !pluginName.MatchString(name) {
+		if !ok || !pluginhost.ValidName.MatchString(name) {
 			continue
 		}
 		p := r.look(ctx, name)
@@ -97,11 +98,9 @@ func pluginList(ctx context.Context, e *env, flags *flag.FlagSet, args []string)
 // look returns what there is to know about one plugin.
 func (r *pluginRunner) look(ctx context.Context, name string) listedPlugin {
 	p := listedPlugin{Name: name, Path: filepath.Join(r.dir, proto.BinaryPrefix+name)}
-	path, err := r.find(name)
+	path, hash, err := r.find(name)
 	if err == nil {
-		p.Hash, err = hashOf(path)
-	}
-	if err == nil {
+		p.Hash = hash
 		d, _, derr := conformance.Describe(ctx, r.options(path, "", false))
 		p.Version, err = d.Version, derr
 	}
@@ -116,7 +115,7 @@ func lockState(lock spec.Lock, p listedPlugin) string {
 	switch {
 	case !ok:
 		return lockMissing
-	case p.Hash == "" || locked.Hashes[platform] != p.Hash:
+	case p.Hash == "" || locked.Hashes[pluginhost.Platform] != p.Hash:
 		return lockDiffers
 	}
 	return lockMatches

@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/hareconcile/hareconcile/hcl"
+	"github.com/hareconcile/hareconcile/internal/pluginhost"
 	"github.com/hareconcile/hareconcile/internal/spec"
 	"github.com/hareconcile/hareconcile/plugins/sdk/conformance"
 )
@@ -61,11 +62,7 @@ func pluginLock(ctx context.Context, e *env, flags *flag.FlagSet, args []string)
 // long as the version does.
 func (r *pluginRunner) lockOne(ctx context.Context, name string, old spec.Lock) (spec.LockedPlugin, []byte, error) {
 	none := spec.LockedPlugin{}
-	path, err := r.find(name)
-	if err != nil {
-		return none, nil, err
-	}
-	hash, err := hashOf(path)
+	path, hash, err := r.find(name)
 	if err != nil {
 		return none, nil, err
 	}
@@ -83,7 +80,7 @@ func (r *pluginRunner) lockOne(ctx context.Context, name string, old spec.Lock) 
 			maps.Copy(p.Hashes, before.Hashes)
 		}
 	}
-	p.Hashes[platform] = hash
+	p.Hashes[pluginhost.Platform] = hash
 	// What comes from a plugin has to be readable by whoever reads the lock.
 	if _, ds := hcl.ParseLock(hcl.FormatLock(spec.Lock{Plugins: map[string]spec.LockedPlugin{name: p}})); ds.HasErrors() {
 		return none, nil, fmt.Errorf("%s describes itself wrongly: %s: %s", path, ds[0].Summary, ds[0].Detail)
@@ -107,20 +104,20 @@ func writeLockChanges(e *env, old, next spec.Lock) {
 		case !after:
 			fmt.Fprintf(e.stdout, "- %s %s: nothing names it\n", name, was.Version)
 		case !before:
-			fmt.Fprintf(e.stdout, "+ %s %s %s\n", name, is.Version, is.Hashes[platform])
+			fmt.Fprintf(e.stdout, "+ %s %s %s\n", name, is.Version, is.Hashes[pluginhost.Platform])
 		case was.Version != is.Version:
-			fmt.Fprintf(e.stdout, "~ %s %s -> %s %s\n", name, was.Version, is.Version, is.Hashes[platform])
+			fmt.Fprintf(e.stdout, "~ %s %s -> %s %s\n", name, was.Version, is.Version, is.Hashes[pluginhost.Platform])
 			for _, p := range slices.Sorted(maps.Keys(was.Hashes)) {
-				if p != platform {
+				if p != pluginhost.Platform {
 					fmt.Fprintf(e.stdout, "  the hash for %s was of %s and is gone: run plugin lock on such a host, too\n", p, was.Version)
 				}
 			}
-		case was.Hashes[platform] != is.Hashes[platform]:
-			from := was.Hashes[platform]
+		case was.Hashes[pluginhost.Platform] != is.Hashes[pluginhost.Platform]:
+			from := was.Hashes[pluginhost.Platform]
 			if from == "" {
-				from = "no hash for " + platform
+				from = "no hash for " + pluginhost.Platform
 			}
-			fmt.Fprintf(e.stdout, "~ %s %s: %s -> %s\n", name, is.Version, from, is.Hashes[platform])
+			fmt.Fprintf(e.stdout, "~ %s %s: %s -> %s\n", name, is.Version, from, is.Hashes[pluginhost.Platform])
 		}
 	}
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/hareconcile/hareconcile/internal/build"
 	"github.com/hareconcile/hareconcile/internal/lab"
+	"github.com/hareconcile/hareconcile/internal/pluginhost"
 	"github.com/hareconcile/hareconcile/plugins/proto"
 )
 
@@ -42,7 +43,7 @@ func pluginNew(_ context.Context, e *env, flags *flag.FlagSet, args []string) er
 		return err
 	}
 	s := scaffolded{Name: flags.Arg(0), Binary: proto.BinaryPrefix + flags.Arg(0), Module: *module}
-	if !pluginName.MatchString(s.Name) {
+	if !pluginhost.ValidName.MatchString(s.Name) {
 		return fmt.Errorf("%q cannot be a plugin: a name has lower case letters, digits and dashes", clean(s.Name))
 	}
 	if s.Module == "" {

@@ -32,7 +32,7 @@ func pluginVerify(ctx context.Context, e *env, flags *flag.FlagSet, args []strin
 		return err
 	}
 	defer r.close()
-	path, err := r.find(flags.Arg(0))
+	path, _, err := r.find(flags.Arg(0))
 	if err != nil {
 		return err
 	}

@@ -20,7 +20,8 @@ import (
 	"github.com/hareconcile/hareconcile/plugins/proto"
 )
 
-var validName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$`)
+// ValidName is what the name of a plugin matches.
+var ValidName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$`)
 
 // A binary is a plugin's file, opened once: what is judged, hashed and run is the same file,
 // whatever becomes of its path meanwhile.
@@ -42,10 +43,21 @@ func identityOf(info os.FileInfo) identity {
 	return identity{uint64(st.Dev), st.Ino, st.Size, time.Unix(int64(st.Ctim.Sec), int64(st.Ctim.Nsec))}
 }
 
+// Inspect returns the path of a plugin's binary in a folder, and its hash as lock files have
+// it, or why a host would not run it.
+func Inspect(dir, name string) (path, hash string, err error) {
+	b, err := find(dir, name)
+	if err != nil {
+		return "", "", err
+	}
+	hash, err = b.hash()
+	return b.path, hash, errors.Join(err, b.file.Close())
+}
+
 // find opens a plugin's binary. Nobody but root and the host's own user may be able to change
-// the binary or its folder.
+// the binary, what interprets it, or the way to them.
 func find(dir, name string) (*binary, error) {
-	if !validName.MatchString(name) {
+	if !ValidName.MatchString(name) {
 		return nil, fmt.Errorf("%q is no name of a plugin", name)
 	}
 	folder, err := os.Open(dir)
@@ -73,7 +85,11 @@ func find(dir, name string) (*binary, error) {
 		return nil, fmt.Errorf("binary: %w", &os.PathError{Op: "open", Path: path, Err: err})
 	}
 	b := &binary{path: path, file: os.NewFile(uintptr(fd), path)}
-	if err := b.judge(); err != nil {
+	err = b.judge()
+	if err == nil {
+		_, err = spawn.Program(path) // also the way to it, and an interpreter
+	}
+	if err != nil {
 		return nil, errors.Join(err, b.file.Close())
 	}
 	return b, nil
@@ -96,20 +112,29 @@ func (b *binary) judge() error {
 	return spawn.Guarded(b.path, info)
 }
 
-// platform is how a lock file names this one.
-const platform = runtime.GOOS + "_" + runtime.GOARCH
+// Platform is how a lock file names this one.
+const Platform = runtime.GOOS + "_" + runtime.GOARCH
+
+// hash returns the SHA-256 of the binary as a lock file has it.
+func (b *binary) hash() (string, error) {
+	sum := sha256.New()
+	if _, err := io.Copy(sum, io.NewSectionReader(b.file, 0, b.id.size)); err != nil {
+		return "", fmt.Errorf("hash %s: %w", b.path, err)
+	}
+	return "sha256:" + hex.EncodeToString(sum.Sum(nil)), nil
+}
 
 // matches returns an error unless the binary is the one that a lock's entry lists.
 func (b *binary) matches(p spec.LockedPlugin) error {
-	want, ok := p.Hashes[platform]
+	want, ok := p.Hashes[Platform]
 	if !ok {
-		return fmt.Errorf("the lock file lists no hash of it for %s: run hareconcile plugin lock on such a host and commit", platform)
+		return fmt.Errorf("the lock file lists no hash of it for %s: run hareconcile plugin lock on such a host and commit", Platform)
 	}
-	sum := sha256.New()
-	if _, err := io.Copy(sum, io.NewSectionReader(b.file, 0, b.id.size)); err != nil {
-		return fmt.Errorf("hash: %w", err)
+	got, err := b.hash()
+	if err != nil {
+		return err
 	}
-	if got := "sha256:" + hex.EncodeToString(sum.Sum(nil)); got != want {
+	if got != want {
 		// Shortened, because a report keeps 300 bytes, and what to do stands at the end.
 		return fmt.Errorf("binary %s (%.19s) is not the one in the lock file (%.19s): "+
 			"if the change is meant, run hareconcile plugin lock and commit; if not, install the locked one", b.path, got, want)

@@ -55,7 +55,7 @@ func TestLockedPlugins(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	right := map[string]string{platform: hashOf(good)}
+	right := map[string]string{Platform: hashOf(good)}
 	for _, tt := range []struct {
 		name string
 		lock *spec.Lock
@@ -64,8 +64,8 @@ func TestLockedPlugins(t *testing.T) {
 		{"the hash and the version are right", lockOf(spec.LockedPlugin{Version: "1", Hashes: right, AutoMTLS: true}), "it says up"},
 		{"without certificates", lockOf(spec.LockedPlugin{Version: "1", Hashes: right}), "it says up"},
 		{"no entry", &spec.Lock{}, "it says up"},
-		{"another hash", lockOf(spec.LockedPlugin{Version: "1", Hashes: map[string]string{platform: hashOf(nil)}, AutoMTLS: true}), "not the one in the lock file"},
-		{"a hash of another platform", lockOf(spec.LockedPlugin{Version: "1", Hashes: map[string]string{"plan9_mips": hashOf(good)}, AutoMTLS: true}), "no hash of it for " + platform},
+		{"another hash", lockOf(spec.LockedPlugin{Version: "1", Hashes: map[string]string{Platform: hashOf(nil)}, AutoMTLS: true}), "not the one in the lock file"},
+		{"a hash of another platform", lockOf(spec.LockedPlugin{Version: "1", Hashes: map[string]string{"plan9_mips": hashOf(good)}, AutoMTLS: true}), "no hash of it for " + Platform},
 		{"another version", lockOf(spec.LockedPlugin{Version: "2", Hashes: right, AutoMTLS: true}), "it is version 1, and the lock file says 2"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -106,7 +106,7 @@ func TestSwappedBinaryNeverRuns(t *testing.T) {
 	var all sync.WaitGroup
 	all.Go(sp.run)
 	defer func() { close(sp.requests); all.Wait() }()
-	b.Host.Set(nil, lockOf(spec.LockedPlugin{Version: "1", Hashes: map[string]string{platform: hashOf(good)}, AutoMTLS: true}))
+	b.Host.Set(nil, lockOf(spec.LockedPlugin{Version: "1", Hashes: map[string]string{Platform: hashOf(good)}, AutoMTLS: true}))
 	b.starts = newBucket(1000, 1000)
 	s := &supervisor{name: "good", host: b.Host, spawner: sp, sink: newSink(quiet)}
 	over := make(chan struct{})

@@ -23,7 +23,7 @@ func lockText(p spec.LockedPlugin, ok bool) string {
 	if !ok {
 		return ""
 	}
-	return fmt.Sprint(p.Version, " ", p.Hashes[platform], " ", p.AutoMTLS)
+	return fmt.Sprint(p.Version, " ", p.Hashes[Platform], " ", p.AutoMTLS)
 }
 
 // wanted looks at the path. A file that is not there is another one, too.

@@ -28,8 +28,8 @@ func (u use) String() string {
 	return fmt.Sprintf("%s %s %d of %d", u.what, u.of, u.part, u.limit)
 }
 
-// uses lists what can run out.
-func (w *watcher) uses(s *seen) []use {
+// limits lists the limits of connections that can be reached.
+func (w *watcher) limits(s *seen) []use {
 	out := make([]use, 0, 8)
 	add := func(what, of string, part, limit int64) {
 		if limit > 0 && part >= 0 {
@@ -37,9 +37,6 @@ func (w *watcher) uses(s *seen) []use {
 		}
 	}
 	add("connections", "", s.info.Number("CurrConns"), s.info.Number("Maxconn"))
-	if idle := s.info.Number("Idle_pct"); idle >= 0 {
-		add("processor time", "", 100-idle, 100)
-	}
 	for _, name := range w.frontends {
 		if f := find(s.stats, name, haproxy.Frontend); f != nil {
 			add("connections of frontend", name, f.Number("scur"), f.Number("slim"))
@@ -79,7 +76,10 @@ func slotsOf(stats []haproxy.Stat, backend string) (part, limit int64) {
 // load.
 func (w *watcher) capacityPart(r *report, s *seen) {
 	worst := use{limit: 1}
-	for _, u := range w.uses(s) {
+	if idle := s.info.Number("Idle_pct"); idle >= 0 {
+		worst = use{"processor time", "", 100 - idle, 100}
+	}
+	for _, u := range w.limits(s) {
 		if u.share() > worst.share() {
 			worst = u
 		}
@@ -97,9 +97,10 @@ func (w *watcher) capacityPart(r *report, s *seen) {
 	}
 }
 
-// saturated reports whether haproxy takes no more connections for now because of a limit.
+// saturated reports whether haproxy takes no more connections for now because of a limit. One
+// that spins has no processor time left either, and that is no excuse.
 func (w *watcher) saturated(s *seen) bool {
-	return s.info != nil && slices.ContainsFunc(w.uses(s), func(u use) bool { return u.share() >= 1 })
+	return s.info != nil && slices.ContainsFunc(w.limits(s), func(u use) bool { return u.share() >= 1 })
 }
 
 // A certState is what haproxy said of a certificate.
