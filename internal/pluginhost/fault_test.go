@@ -267,6 +267,19 @@ func TestBinariesThatAreRefused(t *testing.T) {
 			}
 			return os.Symlink(f+"2", f)
 		}, "is no regular file"},
+		{"in a folder within one that others can write to", func(t *testing.T, dir, f string) error {
+			return os.Chmod(filepath.Dir(dir), 0o777)
+		}, "can be written by"},
+		{"a script whose interpreter others can write to", func(t *testing.T, _, f string) error {
+			shell := filepath.Join(t.TempDir(), "sh")
+			if err := os.WriteFile(shell, good, 0o755); err != nil {
+				return err
+			}
+			if err := os.Chmod(shell, 0o777); err != nil {
+				return err
+			}
+			return os.WriteFile(f, []byte("#!"+shell+"\n"), 0o755)
+		}, "the interpreter of"},
 		{"of another user", func(t *testing.T, _, f string) error {
 			nstest.Need(t, "root")
 			return os.Chown(f, 12345, 0)

@@ -86,8 +86,15 @@ func (s *session) follow(ctx context.Context, t spec.Tracker, st *stream) {
 		began := time.Now()
 		err := s.listen(ctx, t, st)
 		switch status.Code(err) {
-		case codes.Unimplemented, codes.FailedPrecondition, codes.NotFound:
-			return // it has to be asked, or the instance is gone
+		case codes.Unimplemented, codes.FailedPrecondition:
+			return // it has to be asked
+		case codes.NotFound: // the instance is gone; the next one may have the same name
+			s.mu.Lock()
+			if s.streams[t.Name] == st {
+				delete(s.streams, t.Name)
+			}
+			s.mu.Unlock()
+			return
 		}
 		wait := back.after(time.Since(began))
 		s.host.log.Debug("plugin pushes nothing for now", "plugin", t.Plugin, "id", t.Name, "err", s.said(err), "retry_in", wait.String())

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hareconcile/hareconcile/internal/haproxy"
 	"github.com/hareconcile/hareconcile/internal/haproxy/socket"
 	"github.com/hareconcile/hareconcile/plugins/sdk"
 )
@@ -191,5 +192,18 @@ func TestCertificates(t *testing.T) {
 	r = look(t, h.watcher(t, `{"socket": "DIR/user", "certs": `+string(list)+`}`), 2*time.Second)
 	if p := the(t, r, "cert "+far); p.Code != "NO_PERMISSION" || r.Status != sdk.Warn {
 		t.Errorf("on a socket of level user: %s, %+v", r.Status, p)
+	}
+}
+
+// TestSaturated: only a limit of connections excuses silence; a haproxy that spins is down.
+func TestSaturated(t *testing.T) {
+	for _, tt := range []struct {
+		conns, idle string
+		want        bool
+	}{{"9", "0", false}, {"10", "100", true}, {"0", "50", false}} {
+		s := &seen{info: haproxy.Info{"CurrConns": tt.conns, "Maxconn": "10", "Idle_pct": tt.idle}}
+		if got := (&watcher{}).saturated(s); got != tt.want {
+			t.Errorf("with %s of 10 connections and %s %% idle: %v, want %v", tt.conns, tt.idle, got, tt.want)
+		}
 	}
 }
