@@ -72,10 +72,23 @@ func refusal(p spec.HAProxy, trust spec.HAProxyTrust) string {
 	if len(found) == 0 {
 		return ""
 	}
-	x := found[0]
+	o := found[0].Origin
+	return fmt.Sprintf("%s:%d: %s: %s", o.File, o.Line, o.Address, first(found))
+}
+
+// refused is refusal for a managed file.
+func refused(text string, trust spec.HAProxyTrust) string {
+	if found := haproxy.TextConcerns(text, trust); len(found) > 0 {
+		return first(found)
+	}
+	return ""
+}
+
+// first says the first concern, and how many there are.
+func first(found []haproxy.Concern) string {
 	more := ""
 	if len(found) > 1 {
 		more = fmt.Sprintf(" (and %d more)", len(found)-1)
 	}
-	return fmt.Sprintf("%s:%d: %s: %s The host's owner has to allow it: %s in agent.hcl%s", x.Origin.File, x.Origin.Line, x.Origin.Address, x.What, x.Allow, more)
+	return fmt.Sprintf("%s The host's owner has to allow it: %s in agent.hcl%s", found[0].What, found[0].Allow, more)
 }

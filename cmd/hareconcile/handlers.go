@@ -33,5 +33,8 @@ func handlers(cfg spec.Agent, runDir string, proxies *haproxies, log *slog.Logge
 		ipvs.NewSyncs(l),
 		vrrp.NewTrackers(cfg.VRRPSocket),
 		vrrp.NewInstances(cfg.VRRPSocket),
-	}, haproxy.New(haproxy.Config{Managed: proxies.managed, State: filepath.Join(cfg.DataDir, "haproxy"), Log: log})), nil
+	}, haproxy.New(haproxy.Config{
+		Managed: proxies.managed, State: filepath.Join(cfg.DataDir, "haproxy"), Log: log,
+		Refuse: func(text string) string { return refused(text, cfg.HAProxy) },
+	})), nil
 }

@@ -103,6 +103,9 @@ func (h *files) step(ctx context.Context, c reconcile.Change) (step, error) {
 		if !haproxy.Managed(text) {
 			return step{}, fmt.Errorf("%s is to be written without the first line that says whose it is", m.Path)
 		}
+		if why := h.Refuse(text); why != "" {
+			return step{}, fmt.Errorf("%w: write %s: %s", reconcile.ErrRefused, m.Path, why)
+		}
 		s.want, s.structure = &text, f.Structure
 	}
 	b, err := disk.Read(m.Path, maxFile)

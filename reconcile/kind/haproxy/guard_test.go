@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/hareconcile/hareconcile/reconcile"
+	"github.com/hareconcile/hareconcile/reconcile/kind/haproxy"
 	"github.com/hareconcile/hareconcile/reconcile/reconciletest"
 	"github.com/hareconcile/hareconcile/reconcile/resource"
 )
@@ -115,6 +116,49 @@ func TestWhatTheOwnerDoesNotAllow(t *testing.T) {
 	}
 	if _, err := os.Lstat(h.managed.Path); err == nil || h.read(m.Path) != secret {
 		t.Errorf("a file was written: %v", err)
+	}
+}
+
+// TestAPlanThatSomebodyWrote brings a map that no definition has, and a file that the host's owner
+// does not allow.
+func TestAPlanThatSomebodyWrote(t *testing.T) {
+	h := prepared(t)
+	m := resource.HAProxyMap{Socket: h.managed.RuntimeSocket, Path: h.path("cron"), Text: "* * * * * root id\n"}
+	h.write("key", secret)
+	gone := m
+	gone.Path = h.path("key")
+	h.hs = haproxy.New(haproxy.Config{
+		Managed: func() []haproxy.Managed { return []haproxy.Managed{h.managed} }, State: h.path("state"),
+		Refuse: func(text string) string {
+			if strings.Contains(text, "/etc/shadow") {
+				return "because"
+			}
+			return ""
+		},
+	})
+	c := h.plain()
+	c.lines = []string{"http-request return file /etc/shadow"}
+	f := h.file(c)
+	for _, change := range []reconcile.Change{
+		{Action: reconcile.Create, ID: m.ID(), After: m}, {Action: reconcile.Delete, ID: gone.ID(), Before: gone},
+		{Action: reconcile.Create, ID: f.ID(), After: f},
+	} {
+		for _, x := range h.hs {
+			if x.Kind() != change.ID.Kind {
+				continue
+			}
+			if err := x.Apply(t.Context(), change); !errors.Is(err, reconcile.ErrRefused) {
+				t.Errorf("Apply of %s = %v, want a refusal", change.ID, err)
+			}
+		}
+	}
+	for _, name := range []string{m.Path, h.managed.Path} {
+		if _, err := os.Lstat(name); err == nil {
+			t.Errorf("%s was written", name)
+		}
+	}
+	if h.read(h.path("key")) != secret {
+		t.Error("the key was removed")
 	}
 }
 

@@ -64,8 +64,11 @@ type Config struct {
 	Managed func() []Managed
 	// State is the folder of the last good files; "" is /var/lib/hareconcile/haproxy.
 	State string
-	Proc  string       // "" is /proc
-	Log   *slog.Logger // nil is none; gets warnings of haproxy and what a reload carried over
+	// Refuse says why the host's owner does not allow a file with that text, or nothing; nil
+	// allows all.
+	Refuse func(text string) string
+	Proc   string       // "" is /proc
+	Log    *slog.Logger // nil is none; gets warnings of haproxy and what a reload carried over
 }
 
 // node is what the handlers of a host share.
@@ -82,6 +85,9 @@ type node struct {
 func New(c Config) []reconcile.Handler {
 	if c.State == "" {
 		c.State = "/var/lib/hareconcile/haproxy"
+	}
+	if c.Refuse == nil {
+		c.Refuse = func(string) string { return "" }
 	}
 	if c.Proc == "" {
 		c.Proc = "/proc"

@@ -190,6 +190,13 @@ func (h *mapFiles) Apply(ctx context.Context, c reconcile.Change) error {
 	if err != nil {
 		return err
 	}
+	// A plan that was saved says nothing of what its host allows; the definition was asked.
+	if !slices.Contains(r.Maps, v.Path) && (c.Action == reconcile.Delete || !slices.Contains(m.Maps, v.Path)) {
+		if _, err := os.Lstat(v.Path); c.Action == reconcile.Delete && errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return fmt.Errorf("%w: %s is no map of this haproxy's definition", reconcile.ErrRefused, v.Path)
+	}
 	if c.Action == reconcile.Delete {
 		return h.remove(ctx, m, r, v.Path)
 	}
