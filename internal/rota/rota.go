@@ -23,7 +23,7 @@ type Answer struct {
 	Message string
 }
 
-// What a Loop tells.
+// A Result is what a Loop tells.
 type Result = watch.Result
 
 // A Loop runs the checks of a set of Targets. One goroutine, that of Run, owns its state.
