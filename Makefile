@@ -26,12 +26,12 @@ demo-haproxy: deps build ## the haproxy pair, from a push to haproxies that stop
 test: deps ## everything that CI runs, the longest package first; storms alone; with the race detector where much goes on at once
 	go run ./test/check
 	go run ./test/count \
-		-vet=off -timeout 10m ./test/cluster ./test/faults ./test/interop ./hcl ./test/script ./test/arch ./test/bench/... ./test/conformance ./test/ipvs \
+		-p 3 -vet=off -timeout 10m ./test/cluster ./test/faults ./test/interop ./hcl ./test/script ./test/arch ./test/bench/... ./test/conformance ./test/ipvs \
 			./policies ./internal/compile ./internal/gitsource ./internal/jail ./internal/uml ./plugins/haproxy ./plugins/nginx ./plugins/exec ./plugins/systemd ./plugins/sdk/... \
 			./reconcile/planfile ./reconcile/kind/tunnel ./reconcile/kind/haproxy ./cmd/... \
 		-- -vet=off -timeout 10m ./test/storm \
 		-- -vet=off -run 'TestSimulation$$|TestRandomWalkInAFake' ./internal/vrrpd ./internal/vrrpd/holding \
-		-- -race -vet=off -timeout 10m ./internal/vrrpd/... ./...
+		-- -p 3 -race -vet=off -timeout 10m ./internal/vrrpd/... ./...
 
 soak: deps ## the tests with full counts, and those of haproxy with another release
 	HARECONCILE_TEST_HAPROXY=haproxy3 go run ./test/count -timeout 1h ./internal/haproxy/... ./reconcile/kind/haproxy ./plugins/haproxy ./internal/pluginhost

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -311,12 +312,15 @@ func TestReaderThatIsLateSeesTheLastVerdict(t *testing.T) {
 // out; the places of the limit bound it.
 func TestWhatBelongsTogetherIsLookedAtTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex // of what looks note
 		sizes := map[int]int{}
 		var moments []time.Duration
 		began := time.Now()
 		l := New(6, func(ctx context.Context, ps []probe, say func([]Answer)) {
+			mu.Lock()
 			sizes[len(ps)]++
 			moments = append(moments, time.Since(began)%time.Second)
+			mu.Unlock()
 			var all []Answer
 			for place := range ps[1:] {
 				all = append(all, Answer{place, check.Up, "is up"}, Answer{place, check.Down, "said twice"})
@@ -341,6 +345,7 @@ func TestWhatBelongsTogetherIsLookedAtTogether(t *testing.T) {
 			t.Errorf("%d are up, want the six that were spoken of", up)
 		}
 		pass(9 * time.Second)
+		mu.Lock()
 		if sizes[6] != 10 || sizes[2] != 10 || len(sizes) != 2 {
 			t.Errorf("looks by their size: %v, want ten of six and of two", sizes)
 		}
@@ -349,6 +354,7 @@ func TestWhatBelongsTogetherIsLookedAtTogether(t *testing.T) {
 				t.Errorf("looks at %v, want one moment", moments)
 			}
 		}
+		mu.Unlock()
 		read()
 		l.Set(ts[:1])
 		pass(2 * time.Second)

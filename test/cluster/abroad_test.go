@@ -187,7 +187,7 @@ func (s *abroad) sh(t *testing.T, host, line string) string {
 // at waits until the two addresses are where they should be.
 func (s *abroad) at(t *testing.T, inGo, inPython string) {
 	t.Helper()
-	took := until(t, 20*time.Second, "the addresses in place", func(ctx context.Context) error {
+	took := until(t, 60*time.Second, "the addresses in place", func(ctx context.Context) error {
 		for address, want := range map[string]string{goAddress: inGo, pythonAddress: inPython} {
 			got, err := s.Holders(ctx, address)
 			if err != nil {

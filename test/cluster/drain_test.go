@@ -33,7 +33,7 @@ func draining(t *testing.T, s *story) {
 	}
 	s.noChanges(t, directors...)
 	s.withoutAgents(t, func() {}, "ka1")
-	until(t, 30*time.Second, "an agent again", func(ctx context.Context) error { return s.converged(ctx, "ka1") })
+	until(t, 60*time.Second, "an agent again", func(ctx context.Context) error { return s.converged(ctx, "ka1") })
 	if err := gone(t.Context()); err != nil {
 		t.Errorf("after the agent started anew: %v", err)
 	}
@@ -42,7 +42,7 @@ func draining(t *testing.T, s *story) {
 			t.Fatal(err)
 		}
 	}
-	until(t, 20*time.Second, "rs1 back in service", func(ctx context.Context) error { return s.weights(ctx, 2, 1) })
+	until(t, 60*time.Second, "rs1 back in service", func(ctx context.Context) error { return s.weights(ctx, 2, 1) })
 	r, err := load.Stop()
 	if err != nil {
 		t.Fatal(err)

@@ -28,7 +28,7 @@ func (s *story) drifts(t *testing.T, node string) (uint64, string) {
 // counted waits until a node's agent counts more repairs than before and names what it repaired.
 func (s *story) counted(t *testing.T, node string, before uint64, what string) {
 	t.Helper()
-	until(t, 10*time.Second, "a counted repair", func(context.Context) error {
+	until(t, 60*time.Second, "a counted repair", func(context.Context) error {
 		if n, last := s.drifts(t, node); n <= before || !strings.Contains(last, what) {
 			return fmt.Errorf("drift on %s is %d %s, want more than %d and %s in it", node, n, last, before, what)
 		}

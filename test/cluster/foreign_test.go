@@ -85,6 +85,7 @@ var plugins = map[string]string{"go": "hareconcile-plugin-heartbeat", "python": 
 // TestForeignPlugins is one story of two plugins that this repository does not build: one in
 // Go, of `plugin new` and docs/plugins.md alone, and the one in Python.
 func TestForeignPlugins(t *testing.T) {
+	t.Parallel()
 	nstest.Need(t, "root", "netns", "git", "go", "protoc", "setpriv")
 	if err := exec.Command("/usr/bin/python3", "-c", "import grpc, google.protobuf").Run(); err != nil {
 		nstest.Need(t, "python3-grpcio and python3-protobuf") // which no program is called
@@ -227,7 +228,7 @@ func killedAndSwapped(t *testing.T, s *abroad) {
 		pids, starts[n] = append(pids, fmt.Sprint(v.PID)), v.Restarts
 	}
 	s.sh(t, "a", "kill -KILL "+strings.Join(pids, " "))
-	took := until(t, 3*time.Second, "no plugin without an agent", func(context.Context) error {
+	took := until(t, 10*time.Second, "no plugin without an agent", func(context.Context) error {
 		if left := s.processes(t); len(left) > 0 {
 			return fmt.Errorf("%v are left of %v", left, running)
 		}

@@ -32,6 +32,7 @@ frontend   mine
 // TestHAProxyLab is the story of the haproxy pair of examples/haproxy, with Debian's haproxy,
 // agents and plugins as they are shipped. Every chapter leaves ka1 with the address.
 func TestHAProxyLab(t *testing.T) {
+	t.Parallel()
 	nstest.Need(t, "root", "netns", "nginx", "git", "haproxy", "curl", "pgrep", "killall")
 	s := raise(t, "../../examples/haproxy", func(text string) string {
 		// What is lost is found, and the address back, within the story's time.
@@ -89,7 +90,7 @@ func (s *story) userOwns(t *testing.T) string {
 // calm waits until both agents are converged, all trackers are up and ka1 has the addresses.
 func (s *story) calm(t *testing.T) time.Duration {
 	t.Helper()
-	return until(t, 30*time.Second, "a calm pair", func(ctx context.Context) error {
+	return until(t, 60*time.Second, "a calm pair", func(ctx context.Context) error {
 		return errors.Join(
 			onAll(directors, func(n string) error {
 				return errors.Join(s.converged(ctx, n), s.tracks(ctx, n, "haproxy", reconcile.Up), s.tracks(ctx, n, "backends", reconcile.Up))
@@ -135,7 +136,7 @@ func served(t *testing.T, load *scene.Load) scene.Report {
 // moved waits until ka2 has both addresses and checks that the client is served there.
 func (s *story) moved(t *testing.T, load *scene.Load) {
 	t.Helper()
-	took := until(t, 15*time.Second, "the address on ka2", func(ctx context.Context) error {
+	took := until(t, 60*time.Second, "the address on ka2", func(ctx context.Context) error {
 		got, err := s.Holders(ctx, vip6)
 		if err == nil && (len(got) != 1 || got[0] != "ka2") {
 			err = fmt.Errorf("%s is on %v, want it on ka2", vip6, got)
@@ -248,7 +249,7 @@ func backendsLost(t *testing.T, s *story) {
 			t.Fatal(err)
 		}
 	}
-	until(t, 20*time.Second, "no backends anywhere, and the address back", func(ctx context.Context) error {
+	until(t, 60*time.Second, "no backends anywhere, and the address back", func(ctx context.Context) error {
 		return errors.Join(s.tracks(ctx, "ka1", "backends", reconcile.Down), s.tracks(ctx, "ka2", "backends", reconcile.Down), s.holder(ctx, "ka1"))
 	})
 	s.watch(t, "ka1", 2*time.Second) // many adverts

@@ -100,7 +100,7 @@ func (s *story) watch(t *testing.T, node string, length time.Duration) {
 // last time. Of plugins it takes the one that is back first, and returns the node.
 func (s *story) killOne(t *testing.T, node, victim string) string {
 	t.Helper()
-	until(t, 60*time.Second, "a "+victim+" to kill", func(ctx context.Context) error {
+	until(t, 120*time.Second, "a "+victim+" to kill", func(ctx context.Context) error {
 		if victim != "plugin" {
 			return s.Kill(ctx, node, victim, syscall.SIGKILL)
 		}

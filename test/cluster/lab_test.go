@@ -179,7 +179,7 @@ func until(t *testing.T, limit time.Duration, what string, try func(context.Cont
 // settled waits until every node is converged, ka1 is master, and both servers have their weights.
 func (s *story) settled(t *testing.T) time.Duration {
 	t.Helper()
-	return until(t, 60*time.Second, "a settled cluster", func(ctx context.Context) error {
+	return until(t, 120*time.Second, "a settled cluster", func(ctx context.Context) error {
 		return errors.Join(
 			onAll(nodes, func(n string) error { return s.converged(ctx, n) }),
 			s.holder(ctx, "ka1"),

@@ -27,7 +27,7 @@ func (s *story) pushed(t *testing.T, text, message string) {
 	t.Helper()
 	commit := s.push(t, text, message)
 	s.text, s.commit = text, commit
-	until(t, 30*time.Second, "convergence on "+message, func(ctx context.Context) error {
+	until(t, 60*time.Second, "convergence on "+message, func(ctx context.Context) error {
 		return onAll(directors, func(n string) error { return s.converged(ctx, n) })
 	})
 }
@@ -72,7 +72,7 @@ func serverPushed(t *testing.T, s *story) {
 	load := s.asks(t)
 	with := swap(t, s.text, "\n  }\n\n  backend \"api\" {", thirdServer)
 	s.pushed(t, with, "Add rs3")
-	until(t, 10*time.Second, "rs3 in service", func(ctx context.Context) error {
+	until(t, 60*time.Second, "rs3 in service", func(ctx context.Context) error {
 		return onAll(directors, func(n string) error {
 			p, err := s.Proxy(ctx, n)
 			if v, ok := p.Server("app", "rs3"); err == nil && (!ok || v.Operational != 2) {
@@ -94,14 +94,14 @@ func serverPushed(t *testing.T, s *story) {
 	for _, n := range directors {
 		s.killOne(t, n, "agent")
 	}
-	until(t, 10*time.Second, "the end of the killed agents' plugins", func(ctx context.Context) error {
+	until(t, 60*time.Second, "the end of the killed agents' plugins", func(ctx context.Context) error {
 		r, err := s.Exec(ctx, "ka1", "sh", "-c", "ps -o pid=,args= -p "+strings.Join(plugins, ","))
 		if err == nil && strings.Contains(r.Stdout, "plugin-haproxy") {
 			err = fmt.Errorf("there still is %s", r.Stdout)
 		}
 		return err
 	})
-	until(t, 30*time.Second, "rs3 out of service", func(ctx context.Context) error {
+	until(t, 60*time.Second, "rs3 out of service", func(ctx context.Context) error {
 		return onAll(directors, func(n string) error {
 			p, err := s.Proxy(ctx, n)
 			if _, ok := p.Server("app", "rs3"); err == nil && ok {
@@ -139,7 +139,7 @@ func setByHand(t *testing.T, s *story) {
 	if _, err := s.TellProxy(t.Context(), "ka1", "set server app/rs2 state drain"); err != nil {
 		t.Fatal(err)
 	}
-	until(t, 10*time.Second, "a drain that is reported", func(ctx context.Context) error {
+	until(t, 60*time.Second, "a drain that is reported", func(ctx context.Context) error {
 		st, err := s.Agent(ctx, "ka1")
 		if err == nil && !strings.Contains(fmt.Sprint(st.Conflicts), "app/rs2") {
 			err = fmt.Errorf("the conflicts are %v, want app/rs2 among them", st.Conflicts)
@@ -160,7 +160,7 @@ func editedByHand(t *testing.T, s *story) {
 	reloads := s.proxy(t, "ka1").Master.Reloads
 	load := s.asks(t)
 	s.sh(t, "ka1", "sed -i 's/timeout server 50000ms/timeout server 3s/' "+managedFile)
-	until(t, 10*time.Second, "an edit that is told of", func(ctx context.Context) error {
+	until(t, 60*time.Second, "an edit that is told of", func(ctx context.Context) error {
 		st, err := s.Agent(ctx, "ka1")
 		if err == nil && (st.Phase != control.Degraded || !strings.Contains(st.Message, "changed by hand")) {
 			err = fmt.Errorf("the agent is %s: %s", st.Phase, st.Message)
@@ -175,7 +175,7 @@ func editedByHand(t *testing.T, s *story) {
 		t.Error("what somebody wrote is gone, and nobody allowed that")
 	}
 	s.pushed(t, swap(t, s.text, "  requires       =", "  overwrite      = true\n  requires       ="), "Let nobody edit the file")
-	until(t, 10*time.Second, "the file as it was", func(ctx context.Context) error {
+	until(t, 60*time.Second, "the file as it was", func(ctx context.Context) error {
 		b, err := s.ReadFile(ctx, "ka1", managedFile)
 		if err == nil && string(b) != had {
 			err = fmt.Errorf("the file is\n%s", b)

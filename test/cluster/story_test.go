@@ -15,6 +15,7 @@ import (
 // TestReferenceLab is one story, because a lab takes longer to build than to use. Every
 // chapter leaves the cluster settled.
 func TestReferenceLab(t *testing.T) {
+	t.Parallel()
 	s := tell(t)
 	t.Logf("settled after %s", s.settled(t).Round(100*time.Millisecond))
 	for _, chapter := range []struct {
@@ -60,7 +61,7 @@ func deadServer(t *testing.T, s *story) {
 	if err := s.Stop(t.Context(), "rs1", web); err != nil {
 		t.Fatal(err)
 	}
-	until(t, 20*time.Second, "rs1 out of service", func(ctx context.Context) error { return s.weights(ctx, 0, 1) })
+	until(t, 60*time.Second, "rs1 out of service", func(ctx context.Context) error { return s.weights(ctx, 0, 1) })
 	s.noChanges(t, directors...)
 	s.withoutAgents(t, func() { s.noChanges(t, "ka1") }, "ka1")
 	if err := s.Start(t.Context(), "rs1", web); err != nil {
@@ -72,7 +73,7 @@ func failover(t *testing.T, s *story) {
 	if err := s.Cut(t.Context(), "ka1"); err != nil {
 		t.Fatal(err)
 	}
-	until(t, 15*time.Second, "a failover", func(ctx context.Context) error { return s.holder(ctx, "ka2") })
+	until(t, 60*time.Second, "a failover", func(ctx context.Context) error { return s.holder(ctx, "ka2") })
 	s.noChanges(t, directors...)
 	s.withoutAgents(t, func() { s.noChanges(t, "ka2") }, "ka2")
 	if err := s.Mend(t.Context(), "ka1"); err != nil {
@@ -84,7 +85,7 @@ func failover(t *testing.T, s *story) {
 func (s *story) refused(t *testing.T, commit string) string {
 	t.Helper()
 	said := map[string]string{}
-	until(t, 60*time.Second, "a refusal", func(ctx context.Context) error {
+	until(t, 120*time.Second, "a refusal", func(ctx context.Context) error {
 		for _, n := range nodes {
 			st, err := s.Agent(ctx, n)
 			if err != nil {
@@ -140,7 +141,7 @@ func noGit(t *testing.T, s *story) {
 		t.Fatal(err)
 	}
 	began := time.Now()
-	until(t, 30*time.Second, "an unreachable source", func(ctx context.Context) error {
+	until(t, 60*time.Second, "an unreachable source", func(ctx context.Context) error {
 		return onAll([]string{"ka1", "rs1"}, func(n string) error {
 			st, err := s.Agent(ctx, n)
 			if err == nil && (st.Source.Error == "" || st.Source.LastSuccess.IsZero() || st.Source.LastSuccess.After(began.Add(time.Second))) {
@@ -160,7 +161,7 @@ func noGit(t *testing.T, s *story) {
 	if err := os.Rename(head+".off", head); err != nil {
 		t.Fatal(err)
 	}
-	until(t, 30*time.Second, "a source that answers", func(ctx context.Context) error {
+	until(t, 60*time.Second, "a source that answers", func(ctx context.Context) error {
 		st, err := s.Agent(ctx, "ka1")
 		if err == nil && st.Source.Error != "" {
 			err = errors.New(st.Source.Error)
@@ -173,7 +174,7 @@ func noGit(t *testing.T, s *story) {
 func foreign(t *testing.T, s *story) {
 	s.sh(t, "ka1", "ipvsadm -A -t 198.51.100.9:99 -s rr && ipvsadm -a -t 198.51.100.9:99 -r 172.25.254.120:99 -g")
 	s.sh(t, "ka2", "ip address add "+vip+"/24 dev eth0")
-	until(t, 15*time.Second, "a conflict on ka2", func(ctx context.Context) error {
+	until(t, 60*time.Second, "a conflict on ka2", func(ctx context.Context) error {
 		st, err := s.Agent(ctx, "ka2")
 		if err != nil {
 			return err
@@ -192,7 +193,7 @@ func foreign(t *testing.T, s *story) {
 		t.Errorf("%s is on %v, %v, want it still on ka2, too: it is not ours", vip, holders, err)
 	}
 	s.sh(t, "ka2", "ip address del "+vip+"/24 dev eth0")
-	until(t, 15*time.Second, "no conflict on ka2", func(ctx context.Context) error {
+	until(t, 60*time.Second, "no conflict on ka2", func(ctx context.Context) error {
 		st, err := s.Agent(ctx, "ka2")
 		if err == nil && len(st.Conflicts) > 0 {
 			err = fmt.Errorf("ka2 still reports %v", st.Conflicts)
