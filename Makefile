@@ -31,7 +31,7 @@ test: deps ## everything that CI runs, the longest package first; storms alone; 
 			./reconcile/planfile ./reconcile/kind/tunnel ./reconcile/kind/haproxy ./cmd/... \
 		-- -vet=off -timeout 10m ./test/storm \
 		-- -vet=off -run 'TestSimulation$$|TestRandomWalkInAFake' ./internal/vrrpd ./internal/vrrpd/holding \
-		-- -p 3 -race -vet=off -timeout 10m ./internal/vrrpd/... ./...
+		-- -p 4 -race -vet=off -timeout 10m ./internal/vrrpd/... ./...
 
 soak: deps ## the tests with full counts, and those of haproxy with another release
 	HARECONCILE_TEST_HAPROXY=haproxy3 go run ./test/count -timeout 1h ./internal/haproxy/... ./reconcile/kind/haproxy ./plugins/haproxy ./internal/pluginhost

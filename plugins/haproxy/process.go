@@ -201,13 +201,13 @@ func settle(p, runtime sdk.Part) sdk.Part {
 }
 
 // restart makes unknown what is gone and may come back within restart_grace, as when the
-// service manager starts it again.
+// service manager starts it again. Its pidfile is gone for a moment, too, while it starts.
 func (w *watcher) restart(process, runtime sdk.Part, now time.Time) (sdk.Part, sdk.Part) {
 	if w.restartGrace == 0 {
 		return process, runtime
 	}
 	gone := func(p sdk.Part) bool {
-		return p.Status == sdk.Fail && slices.Contains([]string{"GONE", "ZOMBIE", "REFUSED", "NO_SOCKET", "EMPTY_REPLY"}, p.Code)
+		return p.Status == sdk.Fail && slices.Contains([]string{"GONE", "NO_PID", "ZOMBIE", "REFUSED", "NO_SOCKET", "EMPTY_REPLY"}, p.Code)
 	}
 	if !gone(process) && !gone(runtime) {
 		w.resume(part("restart", sdk.Pass, "", ""))

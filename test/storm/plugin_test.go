@@ -159,7 +159,7 @@ func TestBadPlugins(t *testing.T) {
 		}
 	}
 	p := newPair(t)
-	got, took := host(t, dir, time.Duration(nstest.Trials(20, 120))*time.Second)
+	got, took := host(t, dir, time.Duration(nstest.Trials(10, 120))*time.Second)
 	judge(t, got)
 	figure(t, "%d bad plugins: host %d MiB, the largest plugin %d MiB", copies*len(bad), got.RSS>>10, got.Plugin>>10)
 	p.unmoved(took)
