@@ -163,9 +163,24 @@ func TestPluginsAreUnprivileged(t *testing.T) {
 			}
 		}
 	})
+	stat := read(t, pid, "stat")
+	own := read(t, os.Getpid(), "stat")
+	if got, want := niceOf(t, stat), niceOf(t, own)+meekness; got != min(want, 19) {
+		t.Errorf("the plugin is nice by %d, want %d", got, want)
+	}
 	if env := read(t, pid, "environ"); strings.Contains(env, "SECRET") || !strings.Contains(env, "PLUGIN_CLIENT_CERT=") {
 		t.Errorf("environment %q", env)
 	}
+}
+
+// niceOf is field 19 of a process's stat (proc_pid_stat(5)), the 17th after the name.
+func niceOf(t *testing.T, stat string) (n int) {
+	t.Helper()
+	fields := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])
+	if _, err := fmt.Sscan(fields[16], &n); err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
 
 func read(t *testing.T, pid int, file string) string {

@@ -2,7 +2,8 @@ package pluginhost
 
 import (
 	"os/exec"
-	"runtime"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/hareconcile/hareconcile/internal/spawn"
 )
@@ -21,11 +22,21 @@ type spawnRequest struct {
 
 func newSpawner() *spawner { return &spawner{requests: make(chan spawnRequest)} }
 
+// meekness is by how much plugins, and what they start, are nicer than the host: on a machine
+// that has too little time for all, those who move addresses come first. It leaves a plugin a
+// third of the time that another program gets.
+const meekness = 5
+
 // run serves until requests is closed. What it gives up is the thread's alone, and the
-// children's. The runtime starts no thread from a locked one, and the thread ends with run.
-func (s *spawner) run() {
-	runtime.LockOSThread()
+// children's.
+func (s *spawner) run() { spawn.OnOwnThread(s.serve) }
+
+func (s *spawner) serve() {
 	err := spawn.Humble()
+	if n, perr := unix.Getpriority(unix.PRIO_PROCESS, 0); perr == nil {
+		own := 20 - n                                            // the system call's answers are never negative (getpriority(2))
+		_ = unix.Setpriority(unix.PRIO_PROCESS, 0, own+meekness) // a courtesy
+	}
 	for r := range s.requests {
 		if err != nil {
 			r.done <- err
