@@ -46,7 +46,7 @@ func withFixture(m *testing.M) int {
 		fmt.Printf("build fixture: %v\n%s", err, out)
 		return 1
 	}
-	for _, name := range []string{"crash", "hang", "print", "elsewhere", "mute", "liar", "huge", "wrong", "spam", "hog"} {
+	for _, name := range []string{"crash", "hang", "print", "elsewhere", "mute", "liar", "huge", "wrong", "spam", "hog", "half"} {
 		if err := os.Link(good, filepath.Join(dir, "hareconcile-plugin-"+name)); err != nil {
 			fmt.Println(err)
 			return 1

@@ -123,6 +123,13 @@ func checked(ctx context.Context, o Options) (string, error) {
 	if r.Detail == "" {
 		wrong.addf("the result %q has no detail, which is what people read", r.Status)
 	}
+	all, err := within(ctx, patience, func(ctx context.Context) ([]*sdk.Result, error) { return p.CheckAll(ctx, "a", "none") })
+	switch {
+	case err != nil:
+		wrong.addf("%w", err)
+	case all != nil && (all[0] == nil || all[1] != nil):
+		wrong.addf("check all of one instance that there is, and one that there is not, answers %v", all)
+	}
 	forget := func(name string) {
 		_, err := within(ctx, patience, func(ctx context.Context) (int, error) { return 0, p.Forget(ctx, name) })
 		if err != nil {

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/hareconcile/hareconcile/plugins/proto"
 	pluginv1 "github.com/hareconcile/hareconcile/plugins/proto/hareconcile/plugin/v1"
 	"github.com/hareconcile/hareconcile/plugins/sdk"
 )
@@ -58,6 +60,42 @@ func (c *Client) Check(ctx context.Context, instance string) (sdk.Result, error)
 		return sdk.Result{}, fmt.Errorf("check: %w", err)
 	}
 	return result(r), nil
+}
+
+// CheckAll checks instances in one call. What it returns has nil for one that there is not, and
+// is nil for a plugin that does not serve the call.
+func (c *Client) CheckAll(ctx context.Context, instances ...string) ([]*sdk.Result, error) {
+	info, err := pluginv1.NewPluginClient(c.conn).Info(ctx, &pluginv1.InfoRequest{})
+	if err != nil {
+		return nil, fmt.Errorf("info: %w", err)
+	}
+	if !slices.Contains(info.Features, proto.FeatureCheckAll) {
+		return nil, nil
+	}
+	stream, err := pluginv1.NewTrackClient(c.conn).CheckAll(ctx, &pluginv1.CheckAllRequest{Instances: instances})
+	out, answered := make([]*sdk.Result, len(instances)), map[uint32]bool{}
+	for err == nil {
+		var m *pluginv1.CheckAllResponse
+		if m, err = stream.Recv(); err != nil {
+			break
+		}
+		for _, a := range m.Answers {
+			if int(a.Place) >= len(instances) || answered[a.Place] {
+				return nil, fmt.Errorf("check all: an answer for place %d, which has one or is none", a.Place)
+			}
+			if answered[a.Place] = true; a.Response != nil {
+				r := result(a.Response)
+				out[a.Place] = &r
+			}
+		}
+	}
+	if !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("check all: %w", err)
+	}
+	if len(answered) != len(instances) {
+		return nil, fmt.Errorf("check all: %d of %d instances were answered", len(answered), len(instances))
+	}
+	return out, nil
 }
 
 // ErrAsked is returned by Watch for an instance that says nothing unless it is asked.
