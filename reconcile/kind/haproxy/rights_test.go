@@ -3,12 +3,10 @@ package haproxy_test
 import (
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"strings"
 	"testing"
 
@@ -17,7 +15,6 @@ import (
 	"github.com/hareconcile/hareconcile/internal/haproxy/socket"
 	"github.com/hareconcile/hareconcile/internal/nstest"
 	"github.com/hareconcile/hareconcile/reconcile"
-	"github.com/hareconcile/hareconcile/reconcile/reconciletest"
 )
 
 // capabilities are the bits of those that the agent's unit names (capability.h).
@@ -36,78 +33,6 @@ func unit(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return string(b)
-}
-
-// confined runs f with the rights that dist/hareconcile.service leaves the agent.
-func confined(t *testing.T, f func()) {
-	t.Helper()
-	var set [2]uint32
-	for line := range strings.Lines(unit(t)) {
-		names, ok := strings.CutPrefix(line, "CapabilityBoundingSet=")
-		if !ok {
-			continue
-		}
-		for _, name := range strings.Fields(names) {
-			bit, known := capabilities[name]
-			if !known {
-				t.Fatalf("the unit has %s, which this test does not know", name)
-			}
-			set[bit/32] |= 1 << (bit % 32)
-		}
-	}
-	done := make(chan error, 1) // one answer, also where f ends the goroutine
-	go func() {
-		runtime.LockOSThread() // and never unlock: no other goroutine gets the thread
-		defer close(done)
-		h := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-		d := [2]unix.CapUserData{{Effective: set[0], Permitted: set[0]}, {Effective: set[1], Permitted: set[1]}}
-		for bit := range unix.CAP_LAST_CAP + 1 {
-			if set[bit/32]&(1<<(bit%32)) == 0 {
-				if err := unix.Prctl(unix.PR_CAPBSET_DROP, uintptr(bit), 0, 0, 0); err != nil {
-					done <- err
-					return
-				}
-			}
-		}
-		if err := unix.Capset(&h, &d[0]); err != nil {
-			done <- err
-			return
-		}
-		f()
-	}()
-	if err := <-done; err != nil {
-		t.Fatal(err)
-	}
-}
-
-// TestTheUnitsRightsSuffice for a haproxy that has more than the agent, and whose worker is
-// another user's.
-func TestTheUnitsRightsSuffice(t *testing.T) {
-	nstest.Need(t, "root")
-	h := prepared(t)
-	h.write("user.cfg", strings.Replace(h.read(h.path("user.cfg")), "global\n", "global\n user nobody\n", 1))
-	h.start("-f", "conf")
-	var taken net.Listener
-	for port := 1023; taken == nil && port > 900; port-- {
-		taken, _ = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)) // the next one
-	}
-	if taken == nil {
-		t.Fatal("no port below 1024 is free")
-	}
-	defer taken.Close()
-	c := h.plain()
-	confined(t, func() {
-		reconciletest.Apply(t, h.hs, h.set(c))
-		c.client = "9s"
-		reconciletest.Apply(t, h.hs, h.set(c))
-		c.lines = []string{fmt.Sprintf("bind *:%d", taken.Addr().(*net.TCPAddr).Port)}
-		if err := h.apply(h.file(c)); err == nil || !strings.Contains(err.Error(), "another program listens on port") {
-			t.Errorf("Apply = %v, want a refusal for the port", err)
-		}
-	})
-	if n := h.procs().Master.Reloads; n != 2 {
-		t.Errorf("%d reloads, want 2", n)
-	}
 }
 
 // TestTheUnitLetsHAProxyBeChecked: what the unit forbids, it forbids `haproxy -c` as well.

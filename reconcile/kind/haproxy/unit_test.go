@@ -2,6 +2,7 @@ package haproxy_test
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -189,7 +190,8 @@ func limit(t *testing.T, names []string) {
 	}
 }
 
-// unitAgent applies what takes a reload, what takes none, and a map that belongs to another user.
+// unitAgent applies what takes a reload, what takes none, and a map that belongs to another user,
+// and is refused a port that another program has.
 func unitAgent(t *testing.T) {
 	h := &host{t: t, managed: onHost}
 	if _, err := fmt.Sscan(os.Getenv(portsEnv), &h.user, &h.port); err != nil {
@@ -220,6 +222,18 @@ func unitAgent(t *testing.T) {
 	}
 	if live, err := reconcile.Observe(t.Context(), h.hs); err != nil || len(live.Foreign) > 0 {
 		t.Errorf("Observe = %+v, %v", live, err)
+	}
+	var taken net.Listener
+	for port := 1023; taken == nil && port > 900; port-- {
+		taken, _ = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)) // the next one
+	}
+	if taken == nil {
+		t.Fatal("no port below 1024 is free")
+	}
+	defer taken.Close()
+	c.lines = []string{"bind *:" + fmt.Sprint(taken.Addr().(*net.TCPAddr).Port)}
+	if err := h.apply(h.file(c)); err == nil || !strings.Contains(err.Error(), "another program listens on port") {
+		t.Errorf("Apply = %v, want a refusal for the port", err)
 	}
 }
 
