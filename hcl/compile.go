@@ -88,9 +88,7 @@ func (p *program) base() *spec.Cluster {
 		in := ev.instance(clusterBlock, b, "cluster."+b.Labels[0], nil)
 		c.Name = in.name
 		p.nodes(in, c)
-		for _, r := range in.children("rollout") {
-			c.Rollout.MaxDestroyPercent, _ = percent(r.string("max_destroy"))
-		}
+		c.Rollout = p.rollout(in)
 		if len(c.Nodes) > 0 && p.options.Node != "" {
 			p.known(in, c)
 		}
@@ -108,7 +106,7 @@ func (p *program) nodes(in *instance, c *spec.Cluster) {
 		return
 	}
 	for _, n := range nodes {
-		node := spec.Node{Origin: n.origin(), Name: n.name, Address: n.addr("address")}
+		node := spec.Node{Origin: n.origin(), Name: n.name, Address: n.addr("address"), Key: n.string("key")}
 		if other, dup := c.NodeByName(node.Name); dup {
 			p.report.errorf(n.at, "The name is taken", "Another node %q is at %s:%d.", node.Name, other.Origin.File, other.Origin.Line)
 			continue
@@ -121,6 +119,7 @@ func (p *program) nodes(in *instance, c *spec.Cluster) {
 		}
 		c.Nodes = append(c.Nodes, node)
 	}
+	p.keys(nodes, c)
 }
 
 // known reports a wanted node that is not in the cluster.

@@ -1,5 +1,7 @@
 package hcl
 
+import "time"
+
 // clusterFile is what cluster.hcl and the files it includes may hold.
 var clusterFile = &block{
 	doc: "The folder that a node points at holds cluster.hcl. One definition serves every node.",
@@ -55,13 +57,21 @@ var clusterBlock = &block{
 			name: "node", labels: []string{"name"}, doc: "One host.",
 			attrs: append([]attribute{
 				{name: "address", kind: hostKind, required: true, doc: "Where the other nodes reach it; the source of its adverts of that family unless an instance says otherwise."},
+				{name: "key", kind: stringKind, doc: "The node's public key, as `hareconcile node-key` prints it there: \"ed25519:...\". Once every node has one, a push goes from node to node in turn; without them each node applies it at once."},
 			}, laterAttrs("labels")...),
 		},
 		{
-			name: "rollout", single: true, doc: "What one push may do.",
-			attrs: append([]attribute{
+			name: "rollout", single: true, doc: "How a push reaches the nodes, and what it may do.",
+			attrs: []attribute{
 				{name: "max_destroy", kind: percentKind, doc: "The share of the managed objects that one plan may delete. Without it nothing bounds a plan but the policies."},
-			}, laterAttrs("order", "max_parallel", "min_healthy_time", "healthy_deadline", "progress_deadline", "auto_revert", "handover", "on_unreachable")...),
+				{name: "min_healthy_time", kind: durationKind(0, time.Hour), def: `"10s"`, doc: "How long a node has to be healthy, without a break, before a revision counts as verified there and the next node may go."},
+				{name: "healthy_deadline", kind: durationKind(time.Second, 24*time.Hour), def: `"2m"`, doc: "How long that may take. Then the node goes back to its last good revision, and the new one is quarantined."},
+				{name: "progress_deadline", kind: durationKind(time.Second, 30*24*time.Hour), def: `"10m"`, doc: "How long a node waits for its turn before status calls the rollout stalled."},
+				{name: "auto_revert", kind: boolKind, def: "true", doc: "Whether a revision that cannot be verified is undone."},
+				{name: "handover", kind: boolKind, def: "true", doc: "Whether a master hands over before it makes a change that moves addresses or resets connections."},
+				{name: "on_unreachable", kind: choice("wait", "skip"), def: `"wait"`, doc: "Whether a node that cannot be reached blocks the rollout, or counts as absent after `progress_deadline`."},
+				{name: "peer_port", kind: portKind(), def: "9276", doc: "The tcp port on which nodes tell each other how they are, on their addresses, over mutual TLS."},
+			},
 		},
 		{name: "coordination", later: true},
 	},

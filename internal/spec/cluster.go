@@ -35,12 +35,9 @@ type Node struct {
 	Origin  Origin     `json:"origin"`
 	Name    string     `json:"name"`
 	Address netip.Addr `json:"address"`
-}
-
-// Rollout bounds what one push may do.
-type Rollout struct {
-	// MaxDestroyPercent is the share of managed objects that one plan may delete; 0 means no bound was written.
-	MaxDestroyPercent int `json:"max_destroy_percent,omitempty"`
+	// Key is the node's public key, "ed25519:" and 32 bytes in base64, by which the others know
+	// it; empty if none is pinned.
+	Key string `json:"key,omitempty"`
 }
 
 // Moved says that what was known of From is now known of To.
