@@ -34,7 +34,9 @@ var guestModules = []string{
 // the caller returns at once. Subtests are reported one by one.
 //
 // A boot takes two seconds, so a package does best with one top-level test that calls UML.
-func UML(t *testing.T) bool {
+// What the test finds in its environment there is env and RequireEnv. The guest has the host's
+// file system, but for /run and /tmp, which are its own.
+func UML(t *testing.T, env ...string) bool {
 	t.Helper()
 	if hasIPVS() {
 		return false
@@ -46,7 +48,7 @@ func UML(t *testing.T) bool {
 		t.Fatal("nstest.UML is for top-level tests")
 	}
 	dir := t.TempDir()
-	output, status := bootTest(t, dir)
+	output, status := bootTest(t, dir, env...)
 	report(t, output, status)
 	return true
 }
@@ -65,7 +67,7 @@ func Guest(t *testing.T) bool {
 }
 
 // bootTest runs the test in a guest and returns its output and exit status.
-func bootTest(t *testing.T, dir string) (output string, status int) {
+func bootTest(t *testing.T, dir string, env ...string) (output string, status int) {
 	t.Helper()
 	wd, err := os.Getwd()
 	if err != nil {
@@ -76,7 +78,7 @@ func bootTest(t *testing.T, dir string) (output string, status int) {
 	var console bytes.Buffer
 	g, err := uml.Boot(ctx, uml.Config{
 		Init:   []string{guestBinary(t, dir), "-test.run=^" + t.Name() + "$", "-test.v", "-test.count=1"},
-		Env:    []string{RequireEnv + "=" + os.Getenv(RequireEnv)},
+		Env:    append(env, RequireEnv+"="+os.Getenv(RequireEnv)),
 		Dir:    wd,
 		Mounts: []uml.Mount{{Host: dir, Guest: guestDir}},
 		Stdout: &console,
@@ -99,7 +101,7 @@ func bootTest(t *testing.T, dir string) (output string, status int) {
 
 // guestTime leaves the outer process time to report.
 func guestTime(t *testing.T) time.Duration {
-	limit := 2 * time.Minute
+	limit := time.Duration(Trials(2, 60)) * time.Minute
 	if d, ok := t.Deadline(); ok {
 		limit = min(limit, time.Until(d)-5*time.Second)
 	}

@@ -15,18 +15,23 @@ import (
 	"github.com/hareconcile/hareconcile/internal/nstest"
 )
 
-// bin is the folder of the programs under test.
-var bin string
+// bin is the folder of the programs under test, and binEnv names it where another kernel runs them.
+var bin = os.Getenv(binEnv)
+
+const binEnv = "HARECONCILE_TEST_BIN"
 
 func TestMain(m *testing.M) {
 	if order := os.Getenv(traceEnv); order != "" {
 		os.Exit(traceMain(order))
 	}
+	if bin != "" {
+		os.Exit(m.Run())
+	}
 	os.Exit(build(m))
 }
 
 func build(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "hareconcile-crash-")
+	dir, err := os.MkdirTemp("/var/tmp", "hareconcile-crash-") // which a guest sees, too
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -126,6 +131,24 @@ var stories = []story{
 // there all the time.
 func TestAnEndAfterEveryOperation(t *testing.T) {
 	nstest.Need(t, "root", "netns", "nsenter", "ip", "git", "sysctl")
+	everyEnd(t, 6, stories)
+}
+
+// TestAnEndAfterEveryOperationOnATable is the same where there is IPVS.
+func TestAnEndAfterEveryOperationOnATable(t *testing.T) {
+	nstest.Need(t, "root", "netns", "nsenter", "ip", "git", "ipvsadm")
+	if nstest.UML(t, binEnv+"="+bin, nstest.SoakEnv+"="+os.Getenv(nstest.SoakEnv)) {
+		return
+	}
+	everyEnd(t, 2, []story{{
+		name: "table", node: "ka1", keep: kept,
+		old: cluster(false, kept, gone), new: cluster(false, kept, come),
+		live: func(n *node) string { return n.vrrpd() + n.ns.Run("ipvsadm", "-Sn") },
+	}})
+}
+
+// everyEnd tells stories, each with so many ends in make test and all of them in make soak.
+func everyEnd(t *testing.T, usual int, stories []story) {
 	for _, s := range stories {
 		t.Run(s.name, func(t *testing.T) {
 			n := newNode(t, s)
@@ -136,7 +159,7 @@ func TestAnEndAfterEveryOperation(t *testing.T) {
 			t.Logf("an attempt has %d operations: %s", len(whole.Ops), summary(whole.Ops))
 			points := rand.Perm(len(whole.Ops))
 			died := 0
-			for _, k := range points[:min(nstest.Trials(6, len(points)), len(points))] {
+			for _, k := range points[:min(nstest.Trials(usual, len(points)), len(points))] {
 				if n.attempt(k + 1).Killed {
 					died++
 				}

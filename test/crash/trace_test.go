@@ -2,6 +2,7 @@ package crash_test
 
 import (
 	"bufio"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -156,13 +157,12 @@ func (r *tracer) run() (killed bool, err error) {
 // called notes that a thread is at the beginning or the end of a call, and reports whether
 // one that counts has ended and did something.
 func (r *tracer) called(tid int) bool {
-	var regs unix.PtraceRegs
-	if unix.PtraceGetRegs(tid, &regs) != nil {
+	result, err := register(tid, rax)
+	if err != nil {
 		return false // it is gone
 	}
-	result := int64(regs.Rax)
 	if result == -int64(unix.ENOSYS) { // what the kernel puts there while a call begins (entry_64.S)
-		r.inside[tid] = r.operation(&regs)
+		r.inside[tid] = r.operation(tid)
 		return false
 	}
 	op := r.inside[tid]
@@ -174,35 +174,55 @@ func (r *tracer) called(tid int) bool {
 	return true
 }
 
-// operation names the call if it may change the kernel's state or the disk's.
-func (r *tracer) operation(regs *unix.PtraceRegs) string {
-	var name string
-	switch regs.Orig_rax {
-	case unix.SYS_WRITE, unix.SYS_PWRITE64, unix.SYS_WRITEV, unix.SYS_FSYNC, unix.SYS_FDATASYNC, unix.SYS_FTRUNCATE, unix.SYS_FCHMOD, unix.SYS_FCHOWN:
-		name = map[uint64]string{unix.SYS_FSYNC: "fsync", unix.SYS_FDATASYNC: "fdatasync", unix.SYS_FTRUNCATE: "ftruncate"}[regs.Orig_rax]
-		if name == "" {
-			name = "write"
-		}
-		where, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/%d", r.pid, int32(regs.Rdi)))
-		if err != nil || strings.HasPrefix(where, "anon_inode:") || strings.HasPrefix(where, "pipe:") || regs.Rdi <= 2 {
+// Where registers are in a thread's user area (sys/user.h, user_regs_struct). User-Mode Linux
+// gives them one by one only.
+const (
+	rax     = 10 * 8
+	rdx     = 12 * 8
+	rdi     = 14 * 8
+	origRax = 15 * 8
+)
+
+func register(tid int, offset uintptr) (int64, error) {
+	var b [8]byte
+	if _, err := unix.PtracePeekUser(tid, offset, b[:]); err != nil {
+		return 0, err
+	}
+	return int64(binary.NativeEndian.Uint64(b[:])), nil
+}
+
+// names are the calls that change the kernel's state or the disk's. Those of "write" act on a file.
+var names = map[int64]string{
+	unix.SYS_WRITE: "write", unix.SYS_PWRITE64: "write", unix.SYS_WRITEV: "write",
+	unix.SYS_FSYNC: "fsync", unix.SYS_FDATASYNC: "fsync", unix.SYS_FTRUNCATE: "truncate", unix.SYS_FCHMOD: "chmod", unix.SYS_FCHOWN: "chown",
+	unix.SYS_SENDTO: "send", unix.SYS_SENDMSG: "send", unix.SYS_SENDMMSG: "send",
+	unix.SYS_RENAME: "rename", unix.SYS_RENAMEAT: "rename", unix.SYS_RENAMEAT2: "rename",
+	unix.SYS_UNLINK: "unlink", unix.SYS_UNLINKAT: "unlink", unix.SYS_MKDIRAT: "mkdir", unix.SYS_LINKAT: "link", unix.SYS_SYMLINKAT: "link",
+	unix.SYS_OPENAT: "create",
+}
+
+// operation names the call that begins, if it may change the kernel's state or the disk's.
+func (r *tracer) operation(tid int) string {
+	number, err := register(tid, origRax)
+	first, err1 := register(tid, rdi)
+	third, err2 := register(tid, rdx)
+	if errors.Join(err, err1, err2) != nil {
+		return ""
+	}
+	name := names[number]
+	switch name {
+	case "create":
+		if third&(unix.O_CREAT|unix.O_TRUNC) == 0 {
 			return ""
 		}
-		if strings.HasPrefix(where, "socket:") {
-			where = "socket"
+	case "write", "fsync", "truncate", "chmod", "chown":
+		where, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/%d", r.pid, int32(first)))
+		if err != nil || strings.HasPrefix(where, "anon_inode:") || strings.HasPrefix(where, "pipe:") || first <= 2 {
+			return ""
 		}
-		return name + " " + filepath.Base(where)
-	case unix.SYS_SENDTO, unix.SYS_SENDMSG:
-		return "send"
-	case unix.SYS_RENAME, unix.SYS_RENAMEAT, unix.SYS_RENAMEAT2:
-		return "rename"
-	case unix.SYS_UNLINK, unix.SYS_UNLINKAT:
-		return "unlink"
-	case unix.SYS_MKDIRAT:
-		return "mkdir"
-	case unix.SYS_OPENAT:
-		if regs.Rdx&(unix.O_CREAT|unix.O_TRUNC) != 0 {
-			return "create"
-		}
+		file, _, _ := strings.Cut(filepath.Base(where), ":")
+		file, _, _ = strings.Cut(file, ".new-") // the rest is random
+		return name + " " + file
 	}
-	return ""
+	return name
 }
