@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/hareconcile/hareconcile/internal/limit"
 	"github.com/hareconcile/hareconcile/reconcile/planfile"
 )
 
@@ -51,7 +52,7 @@ func Serve(ctx context.Context, l net.Listener, b Backend, log *slog.Logger) err
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
 	done := make(chan error, 1) // Serve returns once, also when nobody waits any more
-	go func() { done <- srv.Serve(limit(l, maxConns)) }()
+	go func() { done <- srv.Serve(limit.Listener(l, maxConns)) }()
 	select {
 	case err := <-done:
 		return fmt.Errorf("serve the control API: %w", err)
