@@ -39,31 +39,40 @@ func Read(dirs []string, name string) (string, error) {
 		return "", fmt.Errorf("%q is no name of a secret", name)
 	}
 	for _, dir := range dirs {
-		f, err := os.OpenFile(filepath.Join(dir, name), os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe would block
+		s, err := ReadFile(filepath.Join(dir, name))
 		if errors.Is(err, os.ErrNotExist) {
 			continue
 		}
 		if err != nil {
 			return "", fmt.Errorf("secret %s: %w", name, err)
 		}
-		defer func() { _ = f.Close() }() // it was only read
-		info, err := f.Stat()
-		switch {
-		case err != nil:
-			return "", fmt.Errorf("secret %s: %w", name, err)
-		case !info.Mode().IsRegular():
-			return "", fmt.Errorf("secret %s: %s is no regular file", name, f.Name())
-		case info.Mode()&0o007 != 0:
-			return "", fmt.Errorf("secret %s: %s is open to everybody (mode %04o)", name, f.Name(), info.Mode().Perm())
-		}
-		b, err := io.ReadAll(io.LimitReader(f, Max+1))
-		if err != nil {
-			return "", fmt.Errorf("secret %s: %w", name, err)
-		}
-		if len(b) > Max {
-			return "", fmt.Errorf("secret %s is longer than %d bytes", name, Max)
-		}
-		return strings.TrimRight(string(b), "\r\n"), nil
+		return s, nil
 	}
 	return "", fmt.Errorf("there is no secret %s in %s", name, strings.Join(dirs, " or "))
+}
+
+// ReadFile is Read for a file that the host's own configuration names.
+func ReadFile(name string) (string, error) {
+	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe would block
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = f.Close() }() // it was only read
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+		return "", err
+	case !info.Mode().IsRegular():
+		return "", fmt.Errorf("%s is no regular file", name)
+	case info.Mode()&0o007 != 0:
+		return "", fmt.Errorf("%s is open to everybody (mode %04o)", name, info.Mode().Perm())
+	}
+	b, err := io.ReadAll(io.LimitReader(f, Max+1))
+	if err != nil {
+		return "", err
+	}
+	if len(b) > Max {
+		return "", fmt.Errorf("%s is longer than %d bytes", name, Max)
+	}
+	return strings.TrimRight(string(b), "\r\n"), nil
 }
