@@ -76,6 +76,7 @@ func ParseAgent(name string, b []byte) (*spec.Agent, Diagnostics) {
 		PolicyDir:     policies.string("mandatory_dir"),
 		RepoPolicyDir: policies.string("repo_dir"),
 		PlanOnly:      f.only("reconcile").string("mode") == "plan-only",
+		Webhook:       f.webhook(),
 	}
 	if !namePattern.MatchString(a.NodeName) {
 		f.report.errorf(root.attrRange("node_name"), "Not a name", "%.80q cannot be a node. %s", a.NodeName, nameRule)
@@ -100,7 +101,7 @@ func ParseAgent(name string, b []byte) (*spec.Agent, Diagnostics) {
 func (f *flatFile) source(in *instance) spec.GitSource {
 	s := spec.GitSource{
 		URL: in.string("url"), Path: path.Clean("/" + in.string("path"))[1:],
-		Interval: in.duration("interval"), Timeout: in.duration("timeout"),
+		Interval: in.duration("interval"), JitterPercent: in.percent("jitter"), Timeout: in.duration("timeout"),
 		Identity: in.string("identity_file"), KnownHosts: in.string("known_hosts_file"),
 		TokenFile: in.string("token_file"), CAFile: in.string("ca_file"),
 	}

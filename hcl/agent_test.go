@@ -22,7 +22,7 @@ source "git" "origin" {
 	}
 	want := &spec.Agent{
 		NodeName: "ka1", DataDir: "/var/lib/hareconcile", Socket: "/run/hareconcile/agent.sock", VRRPSocket: "/run/hareconcile/vrrpd.sock",
-		Source:        spec.GitSource{Name: "origin", URL: "/srv/git/edge.git", Branch: "main", Interval: time.Minute, Timeout: time.Minute},
+		Source:        spec.GitSource{Name: "origin", URL: "/srv/git/edge.git", Branch: "main", Interval: time.Minute, JitterPercent: 10, Timeout: time.Minute},
 		Plugins:       spec.Plugins{Dir: "/usr/libexec/hareconcile/plugins", User: "hareconcile-plugin", MemoryLimit: 128 << 20},
 		RepoPolicyDir: "policies",
 	}
@@ -43,6 +43,7 @@ source "git" "primary" {
   ref              = { branch = "release/1" }
   path             = "clusters/edge/"
   interval         = "5s"
+  jitter           = "25%"
   timeout          = "10s"
   identity_file    = "/etc/hareconcile/id"
   known_hosts_file = "/etc/hareconcile/known_hosts"
@@ -80,7 +81,7 @@ haproxy {
 		NodeName: "lb1", DataDir: "/srv/data", Socket: "/run/a.sock", VRRPSocket: "/run/v.sock",
 		Source: spec.GitSource{
 			Name: "primary", URL: "ssh://git@git.example.com/ops/edge.git", Branch: "release/1", Path: "clusters/edge",
-			Interval: 5 * time.Second, Timeout: 10 * time.Second, Identity: "/etc/hareconcile/id", KnownHosts: "/etc/hareconcile/known_hosts",
+			Interval: 5 * time.Second, JitterPercent: 25, Timeout: 10 * time.Second, Identity: "/etc/hareconcile/id", KnownHosts: "/etc/hareconcile/known_hosts",
 			TokenFile: "/etc/hareconcile/token", CAFile: "/etc/hareconcile/ca.pem",
 		},
 		TrustedFrom: "8f3c2d1", Plugins: spec.Plugins{Dir: "/opt/plugins", User: "nobody", MemoryLimit: 128 << 20},

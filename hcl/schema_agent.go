@@ -14,17 +14,18 @@ var agentFile = &block{
 	blocks: append([]*block{
 		{
 			name: "source", labels: []string{"type", "name"}, single: true, doc: `Where the cluster comes from: a branch of a git repository. The only type is "git". No agent is without it.`,
-			attrs: append([]attribute{
+			attrs: []attribute{
 				{name: "url", kind: stringKind, required: true, doc: "A file, ssh or https URL, an absolute path, or user@host:path."},
 				{name: "ref", kind: named("object"), required: true, doc: "What to follow: `{ branch = \"main\" }`."},
 				{name: "path", kind: stringKind, doc: "The folder of cluster.hcl in the repository; its root if it is absent."},
-				{name: "interval", kind: durationKind(100*time.Millisecond, 24*time.Hour), def: `"60s"`, doc: "The time between two fetches."},
+				{name: "interval", kind: durationKind(100*time.Millisecond, 24*time.Hour), def: `"60s"`, doc: "The time between two fetches. While they fail it doubles from one to the next, up to 15 minutes."},
+				{name: "jitter", kind: percentKind, def: `"10%"`, doc: "The share of the interval by which fetches wander. Nodes are spread over the interval anyway, by their names."},
 				{name: "timeout", kind: durationKind(time.Second, time.Hour), def: `"60s"`, doc: "How long a fetch may take."},
 				{name: "identity_file", kind: pathKind, doc: "ssh: the private key."},
 				{name: "known_hosts_file", kind: pathKind, doc: "ssh: the servers' keys."},
 				{name: "token_file", kind: pathKind, doc: "https: a file with a token, or USER:PASSWORD."},
 				{name: "ca_file", kind: pathKind, doc: "https: the certificates to trust, in PEM."},
-			}, laterAttrs("jitter")...),
+			},
 		},
 		{
 			name: "verify", single: true, doc: "What a commit has to be before it counts.",
@@ -62,7 +63,8 @@ var agentFile = &block{
 				{name: "raw_lines", kind: boolKind, def: "false", doc: "Whether it may add lines that are not known to be harmless: those that name other files, run programs or call Lua. Whoever may write any line is root on this host."},
 			},
 		},
-	}, laterBlocks("trial", "webhook", "metrics", "notify", "coordination")...),
+		webhookBlock,
+	}, laterBlocks("trial", "metrics", "notify", "coordination")...),
 }
 
 // labFile is what lab.hcl may hold.

@@ -21,20 +21,24 @@ type Agent struct {
 	RepoPolicyDir string `json:"repo_policy_dir"`
 	// PlanOnly makes the agent report what it would do and do nothing (reconcile { mode = "plan-only" }).
 	PlanOnly bool `json:"plan_only"`
+	// Webhook is where a git host may tell of a push; nil if nowhere.
+	Webhook *Webhook `json:"webhook,omitempty"`
 }
 
 // A GitSource is a branch of a repository and a folder in it.
 type GitSource struct {
-	Name       string        `json:"name"`
-	URL        string        `json:"url"` // file, ssh or https
-	Branch     string        `json:"branch"`
-	Path       string        `json:"path"` // folder of cluster.hcl; "" is the root
-	Interval   time.Duration `json:"interval"`
-	Timeout    time.Duration `json:"timeout"`
-	Identity   string        `json:"identity_file,omitempty"`
-	KnownHosts string        `json:"known_hosts_file,omitempty"`
-	TokenFile  string        `json:"token_file,omitempty"`
-	CAFile     string        `json:"ca_file,omitempty"`
+	Name     string        `json:"name"`
+	URL      string        `json:"url"` // file, ssh or https
+	Branch   string        `json:"branch"`
+	Path     string        `json:"path"` // folder of cluster.hcl; "" is the root
+	Interval time.Duration `json:"interval"`
+	// JitterPercent is the share of Interval by which fetches wander; default 10.
+	JitterPercent int           `json:"jitter_percent,omitempty"`
+	Timeout       time.Duration `json:"timeout"`
+	Identity      string        `json:"identity_file,omitempty"`
+	KnownHosts    string        `json:"known_hosts_file,omitempty"`
+	TokenFile     string        `json:"token_file,omitempty"`
+	CAFile        string        `json:"ca_file,omitempty"`
 }
 
 // Plugins says where plugin binaries are and who runs them.

@@ -2,7 +2,7 @@ package spec
 
 import "net/netip"
 
-// A Webhook says where a git host may tell this one of a push. Its zero value is none.
+// A Webhook says where a git host may tell this one of a push.
 type Webhook struct {
 	Listen netip.AddrPort `json:"listen"`
 	// SecretFile holds what signs the requests; without it anybody who reaches Listen may ask for a fetch.
