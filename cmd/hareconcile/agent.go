@@ -25,6 +25,7 @@ import (
 	"github.com/hareconcile/hareconcile/internal/pluginhost"
 	"github.com/hareconcile/hareconcile/internal/revision"
 	"github.com/hareconcile/hareconcile/internal/secret"
+	"github.com/hareconcile/hareconcile/internal/spec"
 	"github.com/hareconcile/hareconcile/internal/vrrpd"
 	"github.com/hareconcile/hareconcile/reconcile"
 	"github.com/hareconcile/hareconcile/reconcile/kind/address"
@@ -101,16 +102,13 @@ func runParts(ctx context.Context, h *host, listener net.Listener, log *slog.Log
 	if err != nil {
 		return err
 	}
-	checks := checker.New(log.With("kind", "check"))
-	checks.MaxSockets = checkSockets
-	checks.Probes = probe.Options{
-		Secret:    func(name string) ([]byte, error) { s, err := secret.Read(secret.Dirs(), name); return []byte(s), err },
-		AllowExec: cfg.Plugins.AllowExec, ExecUser: cfg.Plugins.User,
-	}
+	checks := newChecker(cfg.Plugins, log.With("kind", "check"))
 	plugins := pluginhost.New(cfg.Plugins, h.runDir, log.With("kind", "plugin"))
 	kept := channel.NewKept(cfg.VRRPSocket)
 	defer kept.Close()
-	a := agent.New(agent.Config{
+	var a *agent.Agent
+	bell := newDoorbell(cfg.Webhook, func() { a.FetchNow() }, log.With("kind", "webhook"))
+	a = agent.New(agent.Config{
 		Node: cfg.NodeName, Version: build.Version, BootID: boot, Git: cfg.Source, PlanOnly: cfg.PlanOnly,
 		Handlers:  hs,
 		Source:    compile.New(cfg, log.With("kind", "source")),
@@ -122,6 +120,7 @@ func runParts(ctx context.Context, h *host, listener net.Listener, log *slog.Log
 			checks.Report(ref, place, check.State(v), message)
 		},
 		CheckStats: func() control.Checks { return checkStats(checks.Stats()) },
+		Webhook:    bell.stats,
 		SendTrack: func(ctx context.Context, t channel.Track) error {
 			_, err := kept.Do(ctx, channel.Request{Track: &t})
 			return err
@@ -132,6 +131,7 @@ func runParts(ctx context.Context, h *host, listener net.Listener, log *slog.Log
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return a.Run(ctx) })
 	g.Go(func() error { return checks.Run(ctx) })
+	g.Go(func() error { return bell.run(ctx) })
 	g.Go(func() error { return plugins.Run(ctx) })
 	g.Go(func() error { return control.Serve(ctx, listener, a, log.With("kind", "control")) })
 	g.Go(func() error { return channel.Watch(ctx, cfg.VRRPSocket, a.VRRPStatus) })
@@ -152,6 +152,16 @@ func runParts(ctx context.Context, h *host, listener net.Listener, log *slog.Log
 // checkSockets is how many connections checks may have under way: enough for as many servers
 // that let a check wait for a second each second.
 const checkSockets = 4096
+
+func newChecker(cfg spec.Plugins, log *slog.Logger) *checker.Engine {
+	c := checker.New(log)
+	c.MaxSockets = checkSockets
+	c.Probes = probe.Options{
+		Secret:    func(name string) ([]byte, error) { s, err := secret.Read(secret.Dirs(), name); return []byte(s), err },
+		AllowExec: cfg.AllowExec, ExecUser: cfg.User,
+	}
+	return c
+}
 
 // checkStats is what status shows of the checker's figures.
 func checkStats(s checker.Stats) control.Checks {

@@ -29,6 +29,7 @@ type fakeAgent struct {
 	work     func() // what Apply does first, if anything
 	status   control.Status
 	changed  chan struct{}
+	fetch    func(asked time.Time, s *control.Status) // what FetchNow makes of the status
 }
 
 func (a *fakeAgent) Status() control.Status {
@@ -86,6 +87,17 @@ func (a *fakeAgent) Apply(ctx context.Context, r control.ApplyRequest) (control.
 	}
 	a.changes = nil
 	return res, nil
+}
+
+func (a *fakeAgent) FetchNow() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.fetch == nil {
+		return
+	}
+	a.fetch(time.Now(), &a.status)
+	close(a.changed)
+	a.changed = make(chan struct{})
 }
 
 func (a *fakeAgent) Snapshot(context.Context) (control.Snapshot, error) {

@@ -30,6 +30,7 @@ func commands() []command {
 		{"status", "print what this host's agent is doing", "[-json] [-watch] [-config FILE]", runStatus},
 		{"drain", "take a server out of its pool on this node, gently", "[-deadline LONG] [-wait] [-force] [-list] [-json] [-config FILE] [POOL/SERVER]", runDrain},
 		{"undrain", "take a drained server back", "[-json] [-config FILE] POOL/SERVER", runUndrain},
+		{"reconcile", "have the agent look at its source now", "[-wait] [-timeout LONG] [-config FILE]", runReconcile},
 		{"agent", "follow a git repository and keep this host as it says", "[-config FILE] [-v]", runAgent},
 		{"lab", "try a cluster on this machine", "up|exec|run|status|push|stop|start|kill|cut|mend|down ...", runLab},
 		{"plugin", "find, lock, try, test and start plugins", "list|lock|check|verify|new ...", runPlugin},

@@ -103,6 +103,7 @@ func writeHead(w io.Writer, s control.Status, now time.Time) {
 			t.row(" ", "cannot be read: "+s.Source.Error)
 		}
 	}
+	writeDoors(t, s, now)
 	if s.StoreError != "" {
 		t.row("Store", "the last good revision is not on disk: "+s.StoreError)
 	}

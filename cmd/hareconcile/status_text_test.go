@@ -25,6 +25,8 @@ func TestStatusText(t *testing.T) {
 		Node: "ka1", Cluster: "lab", Phase: control.Converged, ConvergedAt: ago(90 * time.Second), VRRPD: "up",
 		Revision: planfile.Revision{Ref: "main", Commit: "8f3c2d1aaaaaaa", Subject: "web: \x1b[2Jadd web4"},
 		Source:   control.Source{URL: "ssh://git@git.example.com/edge.git", LastSuccess: ago(72 * time.Hour), Error: "connection refused"},
+		Look:     control.Look{Next: now.Add(250 * time.Second)},
+		Webhook:  &control.Webhook{Address: "0.0.0.0:9273", Accepted: 1234, Refused: 5, LastAccepted: ago(2 * time.Minute), Error: "secret_file: /etc/hareconcile/hook is empty"},
 		Instances: []control.Instance{
 			{Name: "web", InstanceStatus: channel.InstanceStatus{State: "MASTER", Reason: "priority", Since: ago(4 * time.Second),
 				Priority: 150, Held: []string{"172.25.254.100/24"}, Transitions: 2}},

@@ -67,6 +67,9 @@ type Config struct {
 	// how it copes. They must not block.
 	ReportCheck func(ref reconcile.ServerRef, check int, v reconcile.Verdict, message string)
 	CheckStats  func() control.Checks
+	// Webhook returns what came in from git hosts; nil, or nil from it, if nothing can. It must
+	// not block.
+	Webhook func() *control.Webhook
 	// SendTrack tells vrrpd how plugin trackers are, over a connection that it keeps.
 	SendTrack func(context.Context, channel.Track) error
 	Log       *slog.Logger
@@ -118,6 +121,7 @@ type Agent struct {
 	message    string
 	converged  time.Time
 	source     control.Source
+	looked     control.Look // at the source
 	refused    *revision.Refused
 	findings   []reconcile.Finding
 	conflicts  []reconcile.Conflict

@@ -243,8 +243,8 @@ func TestUnreachableSourceChangesNothing(t *testing.T) {
 			t.Errorf("status = %s, source %+v; want converged, with the error and the age shown", s.Phase, s.Source)
 		}
 		w.origin.fail(nil)
-		after(time.Minute)
-		if s := w.Status(); s.Source.Error != "" || time.Since(s.Source.LastSuccess) > time.Minute {
+		after(backOffMax)
+		if s := w.Status(); s.Source.Error != "" || time.Since(s.Source.LastSuccess) > backOffMax {
 			t.Errorf("source = %+v, want no error once it answers", s.Source)
 		}
 	})

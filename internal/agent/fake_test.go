@@ -130,6 +130,7 @@ type origin struct {
 	err      error
 	findings []reconcile.Finding
 	ponders  bool // Policy ends with its context
+	nexts    int  // calls of Next
 }
 
 func (o *origin) push(r *revision.Revision) {
@@ -150,9 +151,17 @@ func (o *origin) fail(err error) {
 	o.err = err
 }
 
+// asked returns how often Next was called.
+func (o *origin) asked() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.nexts
+}
+
 func (o *origin) Next(_ context.Context, last *revision.Revision) (*revision.Revision, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.nexts++
 	if o.err != nil {
 		return nil, o.err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -23,14 +24,18 @@ func (a *Agent) follow(ctx context.Context) error {
 		return nil
 	}
 	state := control.Source{URL: a.cfg.Git.URL}
+	rhythm := pace{source: a.cfg.Git, node: a.cfg.Node}
 	said := ""
 	for {
+		asked := false
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-timer.C:
 		case <-a.fetch:
+			asked = true
 		}
+		look := control.Look{Began: time.Now()}
 		refused, err := a.advance(ctx, &last)
 		said = a.tellRefusal(refused, said)
 		if err != nil && ctx.Err() == nil {
@@ -41,9 +46,11 @@ func (a *Agent) follow(ctx context.Context) error {
 		} else {
 			state.LastSuccess, state.Error = time.Now(), ""
 		}
+		wait := rhythm.next(err == nil, asked, rand.Float64())
+		look.Next = time.Now().Add(wait)
 		s := state
-		a.inbox.put(func(n *news) { n.source, n.refused = &s, refused })
-		timer.Reset(a.cfg.Git.Interval)
+		a.inbox.put(func(n *news) { n.source, n.refused, n.look = &s, refused, look })
+		timer.Reset(wait)
 	}
 }
 

@@ -30,6 +30,7 @@ type news struct {
 	kernel   bool // a netlink event
 	source   *control.Source
 	refused  *revision.Refused
+	look     control.Look
 	storeErr *string // why the last good revision is not on disk; empty if it is
 }
 
@@ -107,7 +108,7 @@ func (a *Agent) absorb(n news) {
 	}
 	if n.source != nil {
 		a.source = *n.source
-		a.refused = n.refused
+		a.refused, a.looked = n.refused, n.look
 	}
 	if n.storeErr != nil {
 		a.storeErr = *n.storeErr

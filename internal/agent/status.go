@@ -110,12 +110,16 @@ func (a *Agent) snapshotStatus() control.Status {
 		ConvergedAt:   a.converged,
 		Alarms:        a.alarms,
 		Source:        a.source,
+		Look:          a.looked,
 		Refused:       a.refused,
 		StoreError:    a.storeErr,
 		Drift:         control.Drift{Total: a.drift.Total, Last: append([]control.DriftItem{}, a.drift.Last...), PollInterval: a.nextPoll()},
 		VRRPD:         "up",
 		// Programs that read JSON expect lists, not null.
 		Instances: []control.Instance{}, Services: []control.Service{}, Trackers: []control.Tracker{}, Conflicts: []control.Conflict{},
+	}
+	if a.cfg.Webhook != nil {
+		s.Webhook = a.cfg.Webhook()
 	}
 	switch {
 	case a.vrrpErr != nil:

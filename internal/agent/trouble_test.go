@@ -152,7 +152,7 @@ func TestStoreOfANewerReleaseWaitsForTheSource(t *testing.T) {
 			t.Errorf("status = %q after %d changes, want the reason and none", s.Message, w.host.applies)
 		}
 		w.origin.push(lab("aaaaaaa", 2))
-		after(time.Minute)
+		after(backOffMax)
 		if s := w.Status(); s.Phase != control.Converged || w.shelf.good == nil {
 			t.Errorf("status = %s %q, want converged and stored", s.Phase, s.Message)
 		}

@@ -29,6 +29,7 @@ type backend struct {
 	status  Status
 	changed chan struct{}
 	applied chan ApplyRequest
+	fetched int // calls of FetchNow
 }
 
 func newBackend() *backend {
@@ -45,6 +46,12 @@ func (b *backend) Changed() <-chan struct{} {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.changed
+}
+
+func (b *backend) FetchNow() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.fetched++
 }
 
 func (b *backend) set(p Phase) {
@@ -244,6 +251,16 @@ func TestRequestsThatAreNoneAreRefused(t *testing.T) {
 				t.Errorf("answer %q (%v), want status %s and %q", answer, err, tt.want, tt.text)
 			}
 		})
+	}
+}
+
+func TestReconcileTellsWhenItAsked(t *testing.T) {
+	b := newBackend()
+	c := dial(t, serve(t, b, io.Discard))
+	before := time.Now()
+	asked, err := c.Reconcile(t.Context())
+	if err != nil || asked.Before(before.Add(-time.Millisecond)) || asked.After(time.Now()) || b.fetched != 1 {
+		t.Errorf("Reconcile() = %v, %v after %d calls, want the time of one", asked, err, b.fetched)
 	}
 }
 

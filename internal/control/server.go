@@ -34,6 +34,8 @@ type Backend interface {
 	// Apply carries out an approved plan, or refuses it with an *APIError.
 	Apply(ctx context.Context, r ApplyRequest) (ApplyResult, error)
 	Snapshot(ctx context.Context) (Snapshot, error)
+	// FetchNow makes it look at its source at once; it does not wait for that.
+	FetchNow()
 	// Drain takes a server out of its pool or back, or refuses that with an *APIError
 	// (JudgeDrain). Status.Drains tells how it goes on.
 	Drain(ctx context.Context, r DrainRequest) (DrainResult, error)
@@ -83,6 +85,7 @@ func (s *server) routes() http.Handler {
 	mux.HandleFunc("GET /v1/events", s.events)
 	mux.HandleFunc("POST /v1/apply", s.apply)
 	mux.HandleFunc("POST /v1/drain", s.drain)
+	mux.HandleFunc("POST /v1/reconcile", s.reconcile)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		reply(w, http.StatusNotFound, &APIError{"invalid", "there is no " + r.Method + " " + r.URL.Path})
 	})

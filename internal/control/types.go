@@ -5,6 +5,7 @@
 //	                   with ?of=progress or ?of=drains of that part of it alone
 //	GET  /v1/plan      planfile.File for the agent's target revision
 //	POST /v1/apply     ApplyRequest -> ApplyResult
+//	POST /v1/reconcile look at the source now -> ReconcileResult
 //	GET  /v1/drains    DrainResult
 //	POST /v1/drain     DrainRequest -> DrainResult
 //	GET  /v1/snapshot  Snapshot
@@ -52,6 +53,8 @@ type Status struct {
 	// Progress is how far an application of many changes is; nil while there is none.
 	Progress *Progress         `json:"progress,omitempty"`
 	Source   Source            `json:"source"`
+	Look     Look              `json:"look,omitzero"`
+	Webhook  *Webhook          `json:"webhook,omitempty"`
 	Refused  *revision.Refused `json:"refused,omitempty"` // the newest commit, if it was refused
 	// StoreError says why the last good revision is not on disk.
 	StoreError string     `json:"store_error,omitempty"`

@@ -1,0 +1,61 @@
+package agent
+
+import (
+	"hash/fnv"
+	"math"
+	"time"
+
+	"github.com/hareconcile/hareconcile/internal/spec"
+)
+
+// backOffMax is the longest time between two looks at a source that does not answer: that is
+// how late a host is after an outage at the most, and what a fleet does to a server in trouble.
+const backOffMax = 15 * time.Minute
+
+// A pace is the rhythm of looks at a source.
+type pace struct {
+	source   spec.GitSource
+	node     string
+	begun    bool // there was a look that succeeded
+	failures int  // in a row
+}
+
+// next returns how long to wait after a look, with chance from 0 to 1. A look that was asked
+// for says that somebody is waiting, so its failure does not put the next one off further.
+func (p *pace) next(ok, asked bool, chance float64) time.Duration {
+	switch {
+	case !ok && (!asked || p.failures == 0):
+		p.failures++
+	case ok:
+		p.failures = 0
+	}
+	if ok && !p.begun {
+		p.begun = true
+		return slot(p.node, p.source.Interval)
+	}
+	return delay(p.source.Interval, p.source.JitterPercent, p.failures, chance)
+}
+
+// delay returns the interval, doubled for every failure and never above backOffMax then, less
+// or more by a share of it that chance picks.
+func delay(interval time.Duration, jitterPercent, failures int, chance float64) time.Duration {
+	wait := interval
+	for range failures {
+		wait = min(2*wait, backOffMax)
+	}
+	wait += time.Duration(float64(wait) * float64(jitterPercent) / 100 * (2*chance - 1))
+	if failures > 0 {
+		wait = min(wait, backOffMax)
+	}
+	return wait
+}
+
+// slot returns the place of a node in the interval. Nodes that start at once, as after a power
+// cut, all look at once for what they missed, and from then on not at the same time.
+func slot(node string, interval time.Duration) time.Duration {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(node)) // a hash takes everything
+	// The low bits of FNV differ for names that differ in their last digit, the high ones hardly.
+	share := float64(h.Sum64()*0x9e3779b97f4a7c15>>11) / (1 << 53)
+	return time.Duration(math.Ceil(share * float64(interval)))
+}
