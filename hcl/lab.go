@@ -23,6 +23,7 @@ func ParseLab(name string, b []byte, c *spec.Cluster) (*spec.Lab, Diagnostics) {
 	for _, in := range f.root.children("host") {
 		l.Hosts = append(l.Hosts, f.host(in, l, c))
 	}
+	l.Git = f.git(l, c)
 	for _, in := range f.root.children("serve") {
 		l.Serves = append(l.Serves, f.serve(in, l, c))
 	}
@@ -69,6 +70,12 @@ func (f *flatFile) segment(in *instance, l *spec.Lab, c *spec.Cluster) spec.Segm
 
 func (f *flatFile) host(in *instance, l *spec.Lab, c *spec.Cluster) spec.LabHost {
 	h := spec.LabHost{Origin: in.origin(), Name: in.name, Segment: in.string("segment"), Address: in.addr("address")}
+	f.hostAt(in, h, l, c)
+	return h
+}
+
+// hostAt refuses a host that cannot be where it is to be.
+func (f *flatFile) hostAt(in *instance, h spec.LabHost, l *spec.Lab, c *spec.Cluster) {
 	k := slices.IndexFunc(l.Segments, func(s spec.Segment) bool { return s.Name == h.Segment })
 	switch {
 	case k < 0:
@@ -88,7 +95,6 @@ func (f *flatFile) host(in *instance, l *spec.Lab, c *spec.Cluster) spec.LabHost
 	if node || slices.Contains(c.VIPs(), h.Address) || slices.ContainsFunc(l.Hosts, func(o spec.LabHost) bool { return o.Address == h.Address }) {
 		f.report.errorf(in.attrRange("address"), "The address is taken", "%s belongs to another host or to the cluster.", h.Address)
 	}
-	return h
 }
 
 func (f *flatFile) serve(in *instance, l *spec.Lab, c *spec.Cluster) spec.Serve {

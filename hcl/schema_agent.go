@@ -85,6 +85,7 @@ var labFile = &block{
 				{name: "address", kind: addressKind, required: true, doc: "Its address there."},
 			},
 		},
+		gitBlock,
 		{
 			name: "serve", labels: []string{"host"}, doc: "A web server on a node or a host.",
 			attrs: []attribute{

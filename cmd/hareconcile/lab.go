@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -236,7 +237,7 @@ func labPush(ctx context.Context, e *env, args []string) error {
 
 // labStage runs a part of a lab, if that is what `hareconcile internal` was asked for.
 func labStage(ctx context.Context, args []string) (int, bool) {
-	if len(args) != 2 || args[0] != lab.StageInit && args[0] != lab.StageGuest {
+	if len(args) != 2 || !slices.Contains([]string{lab.StageInit, lab.StageGuest, lab.StageForge}, args[0]) {
 		return 0, false
 	}
 	return lab.Main(ctx, args[0], args[1]), true

@@ -14,8 +14,12 @@ const pluginUser = "hareconcile-plugin"
 // numbers from 60000 to 64999 to packages that ask for one, and this is the last of them.
 const pluginID = 64999
 
-// accounts gives the calling thread's host the machine's users and groups, and the plugins'.
-func accounts() error {
+// gitUser is a second name of root, whose the repository is: it is pushed to from outside.
+const gitUser = "git:x:0:0:git:/root:/bin/sh\n"
+
+// accounts gives the calling thread's host the machine's users and groups, and the plugins';
+// and on a git server's host, the one that people push as.
+func accounts(git bool) error {
 	for path, line := range map[string]string{
 		"/etc/passwd": fmt.Sprintf("%s:x:%d:%d:hareconcile plugins:/:/usr/sbin/nologin\n", pluginUser, pluginID, pluginID),
 		"/etc/group":  fmt.Sprintf("%s:x:%d:\n", pluginUser, pluginID),
@@ -27,6 +31,9 @@ func accounts() error {
 		text := strings.TrimRight(string(b), "\n") + "\n"
 		if !strings.Contains("\n"+text, "\n"+pluginUser+":") {
 			text += line
+		}
+		if git && path == "/etc/passwd" {
+			text = gitUser + text // of two with one name, the first counts
 		}
 		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 			return err

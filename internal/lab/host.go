@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -86,14 +87,22 @@ func (h *host) enter(repo string) error {
 		unix.Sethostname([]byte(h.plan.Name)),
 		private(),
 		freshRun(repo),
-		readOnly(repo),
+		h.closeRepository(repo),
 		mount("sysfs", "/sys", "sysfs", ""),
 		ownFolder("/etc", append(h.plan.own("/etc"), "hareconcile", "hosts", "passwd", "group")...),
 		ownFolder("/var/lib", append(h.plan.own("/var/lib"), "hareconcile")...),
-		accounts(),
+		accounts(h.plan.Git),
 		h.writeFiles(),
 		loopbackUp(),
 	)
+}
+
+// closeRepository lets nobody write the repository but the git server.
+func (h *host) closeRepository(repo string) error {
+	if h.plan.Git {
+		return nil
+	}
+	return readOnly(repo)
 }
 
 func (h *host) writeFiles() error {
@@ -106,7 +115,7 @@ func (h *host) writeFiles() error {
 		if err := os.MkdirAll(filepath.Dir(f.Path), 0o755); err != nil {
 			return err
 		}
-		if err := os.WriteFile(f.Path, []byte(f.Content), 0o644); err != nil {
+		if err := os.WriteFile(f.Path, []byte(f.Content), cmp.Or(f.Mode, 0o644)); err != nil {
 			return err
 		}
 	}

@@ -8,7 +8,10 @@
 // the same daemon runs inside; the outside talks to it over a serial line.
 package lab
 
-import "time"
+import (
+	"io/fs"
+	"time"
+)
 
 // A config is what the daemon builds. Up writes it to the lab's folder.
 type config struct {
@@ -27,7 +30,8 @@ type config struct {
 // A hostPlan is one host to be made.
 type hostPlan struct {
 	Name     string        `json:"name"`
-	Node     bool          `json:"node"` // a node of the cluster
+	Node     bool          `json:"node"`          // a node of the cluster
+	Git      bool          `json:"git,omitempty"` // it serves the repository, and may write it
 	Links    []linkPlan    `json:"links"`
 	Services []servicePlan `json:"services"`
 	// Files are written before the services start, and Folders made. Folders on the way are made.
@@ -52,8 +56,9 @@ type servicePlan struct {
 
 // A filePlan is a file of a host.
 type filePlan struct {
-	Path    string `json:"path"`
-	Content string `json:"content"`
+	Path    string      `json:"path"`
+	Content string      `json:"content"`
+	Mode    fs.FileMode `json:"mode,omitempty"` // 0644 if absent
 }
 
 // A Status is a lab at one moment.

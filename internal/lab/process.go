@@ -33,6 +33,8 @@ func Main(ctx context.Context, stage, dir string) int {
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
 	var err error
 	switch {
+	case stage == StageForge:
+		err = runForge(ctx, dir, log)
 	case os.Getpid() != 1:
 		err = errors.New("only `hareconcile lab up` starts this")
 	case stage == StageInit:

@@ -20,6 +20,7 @@ type settings struct {
 	trusted        string        // the repository's first commit
 	interval       time.Duration // of the agents' fetch
 	uml            bool
+	forge          *forge // the git server; nil if nodes read the repository from the disk
 }
 
 // topology turns what people wrote into what the daemon builds.
@@ -51,6 +52,16 @@ func topology(c *spec.Cluster, l *spec.Lab, s settings) (config, error) {
 		}
 		h := hostPlan{Name: x.Name}
 		h.link(k, netip.PrefixFrom(x.Address, l.Segments[k].Prefix.Bits()))
+		cfg.Hosts = append(cfg.Hosts, h)
+	}
+	if s.forge != nil {
+		h, err := s.forge.host(l, s.bin, cfg.Hosts[:len(c.Nodes)])
+		if err != nil {
+			return cfg, err
+		}
+		for k := range cfg.Hosts {
+			s.forge.client(&cfg.Hosts[k])
+		}
 		cfg.Hosts = append(cfg.Hosts, h)
 	}
 	for _, v := range l.Serves {
@@ -120,7 +131,7 @@ func (h *hostPlan) node(c *spec.Cluster, s settings) error {
 }
 
 func (h *hostPlan) file(path, content string) {
-	h.Files = append(h.Files, filePlan{path, content})
+	h.Files = append(h.Files, filePlan{Path: path, Content: content})
 }
 
 // addHostsFile lets every host call the others by name.
@@ -146,14 +157,14 @@ func (c *config) addHostsFile() error {
 
 // agentConfig returns a node's agent.hcl.
 func agentConfig(node string, s settings) string {
+	sources := fmt.Sprintf("source \"git\" \"lab\" {\n  url      = %q\n  ref      = { branch = \"main\" }\n  interval = %q\n}\n",
+		"file://"+filepath.Join(s.dir, repository), s.interval)
+	if s.forge != nil {
+		sources = s.forge.sources(s)
+	}
 	return fmt.Sprintf(`node_name = %q
 
-source "git" "lab" {
-  url      = %q
-  ref      = { branch = "main" }
-  interval = %q
-}
-
+%s
 verify {
   trusted_from = %q
 }
@@ -161,5 +172,5 @@ verify {
 plugins {
   dir = %q
 }
-`, node, "file://"+filepath.Join(s.dir, repository), s.interval, s.trusted, s.bin)
+`, node, sources, s.trusted, s.bin)
 }

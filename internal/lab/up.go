@@ -111,6 +111,13 @@ func binaries(dir string, c *spec.Cluster, l *spec.Lab) (string, error) {
 			return "", fmt.Errorf("lab.hcl has web servers, which are nginx (Debian package nginx-light): %w", err)
 		}
 	}
+	if l.Git != nil {
+		for _, program := range []string{sshServer, gitShell, gitBackend} {
+			if _, err := os.Stat(program); err != nil {
+				return "", fmt.Errorf("lab.hcl has a git server, which is OpenSSH's and git's (Debian packages openssh-server and git): %w", err)
+			}
+		}
+	}
 	if len(c.HAProxies) > 0 {
 		if _, err := os.Stat(proxyServer); err != nil {
 			return "", fmt.Errorf("the cluster has haproxy, which the lab starts (Debian package haproxy): %w", err)
@@ -169,9 +176,15 @@ func (c *Client) build(ctx context.Context, dir string, cl *spec.Cluster, l *spe
 			o.Interval = 10 * time.Second // one slow CPU for all nodes, which hear of a push at once
 		}
 	}
-	cfg, err := topology(cl, l, settings{
-		name: c.Name(), dir: c.dir, bin: o.Bin, trusted: first, interval: o.Interval, uml: o.UML,
-	})
+	s := settings{name: c.Name(), dir: c.dir, bin: o.Bin, trusted: first, interval: o.Interval, uml: o.UML}
+	if l.Git != nil {
+		keys, err := newForgeKeys(*l.Git)
+		if err != nil {
+			return err
+		}
+		s.forge = &forge{*l.Git, keys, c.Repository()}
+	}
+	cfg, err := topology(cl, l, s)
 	if err != nil {
 		return err
 	}
@@ -179,7 +192,7 @@ func (c *Client) build(ctx context.Context, dir string, cl *spec.Cluster, l *spe
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(c.dir, "config.json"), b, 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(c.dir, "config.json"), b, 0o600); err != nil {
 		return err
 	}
 	return c.launch(ctx, cfg)

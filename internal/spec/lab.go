@@ -10,6 +10,8 @@ type Lab struct {
 	Segments []Segment `json:"segments"`
 	Hosts    []LabHost `json:"hosts"`
 	Serves   []Serve   `json:"serves"`
+	// Git serves the repository; nil means that nodes read it from the disk.
+	Git *LabGit `json:"git,omitempty"`
 	// RestartDelay and RestartBurst are the units' restart policy (systemd.service(5)); default 100ms, no limit.
 	RestartDelay time.Duration `json:"restart_delay"`
 }

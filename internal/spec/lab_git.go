@@ -1,0 +1,13 @@
+package spec
+
+import "net/netip"
+
+// A LabGit is a host of a lab that serves the lab's repository.
+type LabGit struct {
+	Origin  Origin     `json:"origin"`
+	Name    string     `json:"name"`
+	Segment string     `json:"segment"`
+	Address netip.Addr `json:"address"`
+	SSH     bool       `json:"ssh"`
+	HTTPS   bool       `json:"https"`
+}
