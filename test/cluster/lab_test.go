@@ -157,7 +157,7 @@ func passable(t *testing.T, dir string) {
 
 // logs prints the end of what every program said.
 func (s *story) logs(t *testing.T) {
-	for _, host := range nodes {
+	for _, host := range slices.Concat(nodes, []string{"a", "b"}) {
 		for _, name := range []string{"vrrpd", "agent", "haproxy"} {
 			if b, err := os.ReadFile(s.Log(host, name)); err == nil {
 				t.Logf("%s on %s:\n%s", name, host, b[max(0, len(b)-6000):])
