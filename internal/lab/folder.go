@@ -26,7 +26,8 @@ const (
 	socketName  = "lab.sock"
 	recordName  = "process.json"
 	logName     = "lab.log"
-	guestFolder = "guest" // the guest's memory, in the lab's own mount namespace
+	signerKey   = "signer" // who signs; the file of that name with .pub is its public part
+	guestFolder = "guest"  // the guest's memory, in the lab's own mount namespace
 )
 
 // EnvName names the variable that `lab run` gives its command: the lab that `lab exec` means.
@@ -103,6 +104,9 @@ func (c *Client) Name() string { return filepath.Base(c.dir) }
 
 // Repository returns the path of the repository that the lab's nodes pull.
 func (c *Client) Repository() string { return filepath.Join(c.dir, repository) }
+
+// Signer returns the path of an ssh key to sign commits with. Every lab has one.
+func (c *Client) Signer() string { return filepath.Join(c.dir, signerKey) }
 
 // Log returns the path of a service's output.
 func (c *Client) Log(host, service string) string {

@@ -8,8 +8,10 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"math/big"
+	"os"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -55,6 +57,20 @@ func newSSHKey() (private, public string, err error) {
 		return "", "", fmt.Errorf("make an ssh key: %w", err)
 	}
 	return string(pem.EncodeToMemory(block)), string(ssh.MarshalAuthorizedKey(sp)), nil
+}
+
+// signerName is who the lab's key is, to those who allow it.
+const signerName = "lab@localhost"
+
+// makeSigner writes the lab's key for commits and returns the line of allowed signers that
+// names it (ssh-keygen(1), ALLOWED SIGNERS).
+func makeSigner(path string) (allowed string, err error) {
+	private, public, err := newSSHKey()
+	if err != nil {
+		return "", err
+	}
+	err = errors.Join(os.WriteFile(path, []byte(private), 0o600), os.WriteFile(path+".pub", []byte(public), 0o644))
+	return signerName + ` namespaces="git" ` + public, err
 }
 
 func newCertificate(g spec.LabGit) (cert, key string, err error) {

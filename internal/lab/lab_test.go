@@ -73,7 +73,7 @@ func write(t *testing.T, path, text string) {
 // up builds a lab that ends with the test.
 func up(t *testing.T) (*Client, string) {
 	t.Helper()
-	nstest.Need(t, "root", "netns", "nginx", "git")
+	nstest.Need(t, "root", "netns", "nginx", "git", "ssh-keygen")
 	dir, bin := folders(t)
 	c, err := Up(t.Context(), dir, Options{Bin: bin})
 	if err != nil {
@@ -208,6 +208,7 @@ func TestLab(t *testing.T) {
 	t.Run("a cut host is out of reach and comes back", func(t *testing.T) { testCut(t, c) })
 	t.Run("services are kept running", func(t *testing.T) { testServices(t, c) })
 	t.Run("a push is a commit with the folder's content", func(t *testing.T) { testPush(t, c, dir) })
+	t.Run("a signed push is one that git believes", func(t *testing.T) { testSignedPush(t, c) })
 	t.Run("one folder is one lab", func(t *testing.T) {
 		if _, err := Up(t.Context(), dir, Options{Bin: filepath.Dir(os.Args[0])}); err == nil {
 			t.Error("a second Up gave no error")
@@ -311,6 +312,27 @@ func testPush(t *testing.T, c *Client, dir string) {
 	out, code := sh(t, c, "b", "git -c safe.directory='*' --git-dir "+c.Repository()+" rev-parse main; touch "+c.Repository()+"/x", "")
 	if !strings.HasPrefix(out, commit) || code == 0 {
 		t.Errorf("host b sees %q with code %d, want the commit and no way to write", out, code)
+	}
+}
+
+// testSignedPush lets git itself judge the signature.
+func testSignedPush(t *testing.T, c *Client) {
+	commit, err := c.PushSigned(t.Context(), map[string][]byte{"cluster.hcl": []byte(testCluster)}, "Sign one file\n\nand say so", c.Signer())
+	if err != nil {
+		t.Fatal(err)
+	}
+	allowed := filepath.Join(t.TempDir(), "allowed")
+	b, err := c.ReadFile(t.Context(), "a", "/etc/hareconcile/allowed_signers")
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, allowed, string(b))
+	if _, err := git(t.Context(), c.Repository(), nil, "-c", "gpg.ssh.allowedSignersFile="+allowed, "verify-commit", commit); err != nil {
+		t.Error(err)
+	}
+	text, err := git(t.Context(), c.Repository(), nil, "log", "-1", "--format=%H %P %s|%b", "main")
+	if err != nil || !strings.HasPrefix(text, commit+" ") || len(strings.Fields(text)[1]) != 40 || !strings.Contains(text, "Sign one file|and say so") {
+		t.Errorf("main is %q, %v, want the signed commit %s with a parent", text, err, commit)
 	}
 }
 

@@ -62,14 +62,14 @@ func makeRepository(ctx context.Context, path string, files map[string][]byte, m
 	if _, err := git(ctx, path, nil, "init", "-q", "--bare", "-b", "main"); err != nil {
 		return "", err
 	}
-	return commit(ctx, path, files, message, false)
+	return commit(ctx, path, "refs/heads/main", files, message, false)
 }
 
-// commit makes files the content of the branch main and returns the commit.
-func commit(ctx context.Context, path string, files map[string][]byte, message string, more bool) (string, error) {
+// commit makes a commit of files, with more on top of the branch main, and has ref name it.
+func commit(ctx context.Context, path, ref string, files map[string][]byte, message string, more bool) (string, error) {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "commit refs/heads/main\ncommitter lab <lab@localhost> %d +0000\ndata %d\n%s\n",
-		time.Now().Unix(), len(message), message)
+	fmt.Fprintf(&b, "commit %s\ncommitter lab <lab@localhost> %d +0000\ndata %d\n%s\n",
+		ref, time.Now().Unix(), len(message), message)
 	if more {
 		b.WriteString("from refs/heads/main^0\ndeleteall\n")
 	}
@@ -80,10 +80,10 @@ func commit(ctx context.Context, path string, files map[string][]byte, message s
 		fmt.Fprintf(&b, "M 100644 inline %q\ndata %d\n%s\n", name, len(content), content)
 	}
 	b.WriteString("done\n")
-	if _, err := git(ctx, path, &b, "fast-import", "--quiet", "--done"); err != nil {
+	if _, err := git(ctx, path, &b, "fast-import", "--quiet", "--done", "--force"); err != nil {
 		return "", err
 	}
-	return git(ctx, path, nil, "rev-parse", "refs/heads/main")
+	return git(ctx, path, nil, "rev-parse", ref)
 }
 
 // Push commits the folder's present content to the lab's repository, on top of what is
@@ -98,7 +98,27 @@ func (c *Client) Push(ctx context.Context, dir, message string) (string, error) 
 
 // PushFiles is Push with the content given: file names with slashes, relative to the root.
 func (c *Client) PushFiles(ctx context.Context, files map[string][]byte, message string) (string, error) {
-	return commit(ctx, c.Repository(), files, message, true)
+	return commit(ctx, c.Repository(), "refs/heads/main", files, message, true)
+}
+
+// PushSigned is PushFiles with a commit that an ssh key signs (gpg.format in git-config(1)).
+// Signer of Client is the lab's own.
+func (c *Client) PushSigned(ctx context.Context, files map[string][]byte, message, key string) (string, error) {
+	const draft = "refs/lab/draft"
+	id, err := commit(ctx, c.Repository(), draft, files, message, true)
+	if err != nil {
+		return "", err
+	}
+	signed, err := git(ctx, c.Repository(), bytes.NewBufferString(message),
+		"-c", "gpg.format=ssh", "-c", "user.signingkey="+key, "-c", "user.name=lab", "-c", "user.email="+signerName,
+		"commit-tree", "-S", "-p", "refs/heads/main", id+"^{tree}")
+	if err != nil {
+		return "", err
+	}
+	if _, err := git(ctx, c.Repository(), nil, "update-ref", "refs/heads/main", signed, id+"^"); err != nil {
+		return "", err
+	}
+	return signed, nil
 }
 
 // git runs the git of the machine, because the lab's repository is the user's to push to.

@@ -20,6 +20,7 @@ type settings struct {
 	trusted        string        // the repository's first commit
 	interval       time.Duration // of the agents' fetch
 	uml            bool
+	signers        string // a line of allowed signers: who signs the lab's commits
 	forge          *forge // the git server; nil if nodes read the repository from the disk
 }
 
@@ -118,6 +119,7 @@ func (h *hostPlan) sources(c *spec.Cluster, l *spec.Lab) {
 // node gives a host what every node of the cluster runs.
 func (h *hostPlan) node(c *spec.Cluster, s settings) error {
 	h.file("/etc/hareconcile/agent.hcl", agentConfig(h.Name, s))
+	h.file("/etc/hareconcile/allowed_signers", s.signers)
 	for _, i := range c.Instances {
 		if _, ok := i.Priority[h.Name]; ok {
 			h.Services = append(h.Services, servicePlan{"vrrpd", []string{filepath.Join(s.bin, "hareconcile-vrrpd")}, vrrpdNice})

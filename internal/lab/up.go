@@ -176,7 +176,11 @@ func (c *Client) build(ctx context.Context, dir string, cl *spec.Cluster, l *spe
 			o.Interval = 10 * time.Second // one slow CPU for all nodes, which hear of a push at once
 		}
 	}
-	s := settings{name: c.Name(), dir: c.dir, bin: o.Bin, trusted: first, interval: o.Interval, uml: o.UML}
+	allowed, err := makeSigner(c.Signer())
+	if err != nil {
+		return err
+	}
+	s := settings{name: c.Name(), dir: c.dir, bin: o.Bin, trusted: first, interval: o.Interval, uml: o.UML, signers: allowed}
 	if l.Git != nil {
 		keys, err := newForgeKeys(*l.Git)
 		if err != nil {
