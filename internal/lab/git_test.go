@@ -90,3 +90,24 @@ func TestGitServer(t *testing.T) {
 		return ""
 	})
 }
+
+// testSignedPush lets git itself judge the signature.
+func testSignedPush(t *testing.T, c *Client) {
+	commit, err := c.PushSigned(t.Context(), map[string][]byte{"cluster.hcl": []byte(testCluster)}, "Sign one file\n\nand say so", c.Signer())
+	if err != nil {
+		t.Fatal(err)
+	}
+	allowed := filepath.Join(t.TempDir(), "allowed")
+	b, err := c.ReadFile(t.Context(), "a", "/etc/hareconcile/allowed_signers")
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, allowed, string(b))
+	if _, err := git(t.Context(), c.Repository(), nil, "-c", "gpg.ssh.allowedSignersFile="+allowed, "verify-commit", commit); err != nil {
+		t.Error(err)
+	}
+	text, err := git(t.Context(), c.Repository(), nil, "log", "-1", "--format=%H %P %s|%b", "main")
+	if err != nil || !strings.HasPrefix(text, commit+" ") || len(strings.Fields(text)[1]) != 40 || !strings.Contains(text, "Sign one file|and say so") {
+		t.Errorf("main is %q, %v, want the signed commit %s with a parent", text, err, commit)
+	}
+}
