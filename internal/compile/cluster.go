@@ -32,11 +32,16 @@ func Digest(c *spec.Cluster) string {
 // Dir compiles the folder dir for node, or for every node if that is empty, in the same
 // child as a commit's. The cluster is nil if a diagnostic is an error.
 func Dir(ctx context.Context, dir, node string, vars map[string]string) (*spec.Cluster, hcl.Diagnostics, error) {
-	tree, err := hcl.ReadTree(dir)
+	files, err := hcl.ReadTree(dir)
 	if err != nil {
 		return nil, nil, err
 	}
-	out, err := run(ctx, source{Tree: tree, Node: node, Vars: vars}, compiler(nil))
+	return tree(ctx, source{Tree: files, Node: node, Vars: vars})
+}
+
+// tree compiles files in the child.
+func tree(ctx context.Context, s source) (*spec.Cluster, hcl.Diagnostics, error) {
+	out, err := run(ctx, s, compiler(nil))
 	var death *jail.DeathError
 	if errors.As(err, &death) {
 		return nil, deathDiagnostics(death), nil
