@@ -32,6 +32,8 @@ func commands() []command {
 		{"undrain", "take a drained server back", "[-json] [-config FILE] POOL/SERVER", runUndrain},
 		{"reconcile", "have the agent look at its source now", "[-wait] [-timeout LONG] [-config FILE]", runReconcile},
 		{"agent", "follow a git repository and keep this host as it says", "[-config FILE] [-v]", runAgent},
+		{"init", "make a git repository that refuses bad pushes", "[-branch NAME] [-path FOLDER]... [-hook-only] DIR.git", runInit},
+		{"hook", "judge a push, in a git server's hook", "pre-receive [-path FOLDER]... [-timeout LONG]", runHook},
 		{"lab", "try a cluster on this machine", "up|exec|run|status|push|stop|start|kill|cut|mend|down ...", runLab},
 		{"plugin", "find, lock, try, test and start plugins", "list|lock|check|verify|new ...", runPlugin},
 		{"version", "print the version", "[-json]", runVersion},
