@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/hareconcile/hareconcile/internal/control"
+	"github.com/hareconcile/hareconcile/internal/pace"
 	"github.com/hareconcile/hareconcile/internal/revision"
 	"github.com/hareconcile/hareconcile/reconcile"
 	"github.com/hareconcile/hareconcile/reconcile/resource"
@@ -243,8 +244,8 @@ func TestUnreachableSourceChangesNothing(t *testing.T) {
 			t.Errorf("status = %s, source %+v; want converged, with the error and the age shown", s.Phase, s.Source)
 		}
 		w.origin.fail(nil)
-		after(backOffMax)
-		if s := w.Status(); s.Source.Error != "" || time.Since(s.Source.LastSuccess) > backOffMax {
+		after(pace.BackOffMax)
+		if s := w.Status(); s.Source.Error != "" || time.Since(s.Source.LastSuccess) > pace.BackOffMax {
 			t.Errorf("source = %+v, want no error once it answers", s.Source)
 		}
 	})

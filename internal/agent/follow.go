@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/hareconcile/hareconcile/internal/control"
+	"github.com/hareconcile/hareconcile/internal/pace"
 	"github.com/hareconcile/hareconcile/internal/revision"
 	"github.com/hareconcile/hareconcile/internal/spec"
 	"github.com/hareconcile/hareconcile/reconcile"
@@ -24,7 +25,7 @@ func (a *Agent) follow(ctx context.Context) error {
 		return nil
 	}
 	state := control.Source{URL: a.cfg.Git.URL}
-	rhythm := pace{source: a.cfg.Git, node: a.cfg.Node}
+	rhythm := pace.Pace{Interval: a.cfg.Git.Interval, JitterPercent: a.cfg.Git.JitterPercent, Node: a.cfg.Node}
 	said := ""
 	for {
 		asked := false
@@ -46,7 +47,7 @@ func (a *Agent) follow(ctx context.Context) error {
 		} else {
 			state.LastSuccess, state.Error = time.Now(), ""
 		}
-		wait := rhythm.next(err == nil, asked, rand.Float64())
+		wait := rhythm.Next(err == nil, asked, rand.Float64())
 		look.Next = time.Now().Add(wait)
 		s := state
 		a.inbox.put(func(n *news) { n.source, n.refused, n.look = &s, refused, look })

@@ -11,6 +11,7 @@ import (
 
 	"github.com/hareconcile/hareconcile/internal/channel"
 	"github.com/hareconcile/hareconcile/internal/control"
+	"github.com/hareconcile/hareconcile/internal/pace"
 	"github.com/hareconcile/hareconcile/reconcile"
 	"github.com/hareconcile/hareconcile/reconcile/resource"
 )
@@ -152,7 +153,7 @@ func TestStoreOfANewerReleaseWaitsForTheSource(t *testing.T) {
 			t.Errorf("status = %q after %d changes, want the reason and none", s.Message, w.host.applies)
 		}
 		w.origin.push(lab("aaaaaaa", 2))
-		after(backOffMax)
+		after(pace.BackOffMax)
 		if s := w.Status(); s.Phase != control.Converged || w.shelf.good == nil {
 			t.Errorf("status = %s %q, want converged and stored", s.Phase, s.Message)
 		}

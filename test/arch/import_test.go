@@ -12,7 +12,7 @@ import (
 
 // pure are the packages that do no I/O and read no clock.
 var pure = []string{
-	"reconcile", "reconcile/resource", "reconcile/planfile", "internal/spec", "internal/vrrp", "internal/bfd", "internal/check", "internal/check/due", "internal/check/watch", "internal/check/http1", "internal/haproxy", "internal/rollout",
+	"reconcile", "reconcile/resource", "reconcile/planfile", "internal/spec", "internal/vrrp", "internal/bfd", "internal/check", "internal/check/due", "internal/check/watch", "internal/check/http1", "internal/haproxy", "internal/rollout", "internal/pace",
 }
 
 var (

@@ -1,28 +1,32 @@
-package agent
+// Package pace is the rhythm in which a host looks at its source: regular while all is well,
+// slower while it is not, and never that of all other hosts.
+package pace
 
 import (
 	"hash/fnv"
 	"math"
 	"time"
-
-	"github.com/hareconcile/hareconcile/internal/spec"
 )
 
-// backOffMax is the longest time between two looks at a source that does not answer: that is
+// BackOffMax is the longest time between two looks at a source that does not answer: that is
 // how late a host is after an outage at the most, and what a fleet does to a server in trouble.
-const backOffMax = 15 * time.Minute
+const BackOffMax = 15 * time.Minute
 
-// A pace is the rhythm of looks at a source.
-type pace struct {
-	source   spec.GitSource
-	node     string
+// A Pace is the rhythm of one host's looks.
+type Pace struct {
+	Interval time.Duration
+	// JitterPercent is the share of Interval by which looks wander.
+	JitterPercent int
+	// Node is the host's name, by which hosts with one Interval are spread over it.
+	Node string
+
 	begun    bool // there was a look that succeeded
 	failures int  // in a row
 }
 
-// next returns how long to wait after a look, with chance from 0 to 1. A look that was asked
+// Next returns how long to wait after a look, with chance from 0 to 1. A look that was asked
 // for says that somebody is waiting, so its failure does not put the next one off further.
-func (p *pace) next(ok, asked bool, chance float64) time.Duration {
+func (p *Pace) Next(ok, asked bool, chance float64) time.Duration {
 	switch {
 	case !ok && (!asked || p.failures == 0):
 		p.failures++
@@ -31,21 +35,23 @@ func (p *pace) next(ok, asked bool, chance float64) time.Duration {
 	}
 	if ok && !p.begun {
 		p.begun = true
-		return slot(p.node, p.source.Interval)
+		return slot(p.Node, p.Interval)
 	}
-	return delay(p.source.Interval, p.source.JitterPercent, p.failures, chance)
+	return delay(p.Interval, p.JitterPercent, p.failures, chance)
 }
 
-// delay returns the interval, doubled for every failure and never above backOffMax then, less
+// delay returns the interval, doubled for every failure and never above BackOffMax then, less
 // or more by a share of it that chance picks.
 func delay(interval time.Duration, jitterPercent, failures int, chance float64) time.Duration {
 	wait := interval
 	for range failures {
-		wait = min(2*wait, backOffMax)
+		if wait = min(2*wait, BackOffMax); wait == BackOffMax {
+			break
+		}
 	}
 	wait += time.Duration(float64(wait) * float64(jitterPercent) / 100 * (2*chance - 1))
 	if failures > 0 {
-		wait = min(wait, backOffMax)
+		wait = min(wait, BackOffMax)
 	}
 	return wait
 }
