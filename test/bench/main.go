@@ -39,6 +39,7 @@ var parts = []struct {
 	{"reload", inGuest("reload", reload([]int{1000, 5000}, []int{3, 1}, 10))},
 	{"plan", inGuest("plan", unchanged(3))},
 	{"checks", checks([]load{{"tcp", 500}, {"tcp", 2000}, {"tcp", 5000}, {"http", 500}, {"http", 2000}}, 3, false)},
+	{"fleet", fleets(1000, time.Minute, 3)},
 	{"checks-ipvs", inGuest("checks-ipvs", checks([]load{{"tcp", 200}, {"http", 100}}, 3, true))},
 }
 
@@ -91,6 +92,7 @@ var selves = map[string]func([]string) error{
 	"fill":     runFill,
 	"reload":   runReload,
 	"farm":     runFarm,
+	"forge":    runForge,
 	"arrivals": runArrivals,
 	"director": runDirector,
 	"lacks":    runLacks,

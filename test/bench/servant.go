@@ -24,7 +24,11 @@ func newServant(ctx context.Context, ns string, args ...string) (*servant, error
 	if err != nil {
 		return nil, err
 	}
-	cmd := inside(ctx, ns, self, args...)
+	return startServant(inside(ctx, ns, self, args...))
+}
+
+// startServant is newServant for a command that needs no namespace.
+func startServant(cmd *exec.Cmd) (*servant, error) {
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -35,7 +39,7 @@ func newServant(ctx context.Context, ns string, args ...string) (*servant, error
 		return nil, err
 	}
 	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("start %v: %w", args, err)
+		return nil, fmt.Errorf("start %v: %w", cmd.Args, err)
 	}
 	return &servant{cmd, in, bufio.NewReader(out)}, nil
 }
