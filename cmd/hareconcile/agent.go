@@ -22,6 +22,7 @@ import (
 	"github.com/hareconcile/hareconcile/internal/compile"
 	"github.com/hareconcile/hareconcile/internal/control"
 	"github.com/hareconcile/hareconcile/internal/drain"
+	"github.com/hareconcile/hareconcile/internal/journal"
 	"github.com/hareconcile/hareconcile/internal/pluginhost"
 	"github.com/hareconcile/hareconcile/internal/revision"
 	"github.com/hareconcile/hareconcile/internal/secret"
@@ -112,6 +113,7 @@ func runParts(ctx context.Context, h *host, listener net.Listener, log *slog.Log
 		Node: cfg.NodeName, Version: build.Version, BootID: boot, Git: cfg.Source, PlanOnly: cfg.PlanOnly,
 		Handlers:  hs,
 		Source:    compile.New(cfg, log.With("kind", "source")),
+		Journal:   journal.New(cfg.DataDir),
 		Store:     revision.NewStore(cfg.DataDir),
 		Drains:    drain.NewStore(filepath.Join(cfg.DataDir, "drains.json")),
 		SetChecks: checks.Set, SetTrackers: plugins.Set, SetPlaces: h.proxies.follow,

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/hareconcile/hareconcile/internal/control"
+	"github.com/hareconcile/hareconcile/internal/journal"
 	"github.com/hareconcile/hareconcile/reconcile"
 	"github.com/hareconcile/hareconcile/reconcile/planfile"
 	"github.com/hareconcile/hareconcile/reconcile/resource"
@@ -26,6 +27,8 @@ type fakeAgent struct {
 	refusal  error
 	problems []reconcile.Problem
 	drained  []control.DrainRequest
+	ordered  []control.Order
+	history  []journal.Record
 	work     func() // what Apply does first, if anything
 	status   control.Status
 	changed  chan struct{}
@@ -155,4 +158,17 @@ func startAgent(t *testing.T, a *fakeAgent) (config string) {
 		}
 	})
 	return "-config=" + path
+}
+
+func (x *fakeAgent) Order(_ context.Context, o control.Order) (control.OrderResult, error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.ordered = append(x.ordered, o)
+	return control.OrderResult{Message: "it will be so"}, x.refusal
+}
+
+func (x *fakeAgent) History(context.Context) (control.HistoryResult, error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return control.HistoryResult{Records: x.history}, nil
 }

@@ -1,12 +1,10 @@
 package main
 
 import (
-	"bufio"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"slices"
 	"strings"
@@ -128,26 +126,7 @@ func (a *application) approve(ctx context.Context, node string) error {
 	if a.auto {
 		return nil
 	}
-	fmt.Fprintf(a.e.stdout, "\nDo you want to perform these actions on %s?\n  hareconcile will perform the actions described above.\n"+
-		"  Only 'yes' will be accepted to approve.\n\n  Enter a value: ", node)
-	answers := make(chan string, 1) // room for an answer that nobody waits for any more
-	go func() {
-		line, _ := bufio.NewReader(io.LimitReader(a.e.stdin, 4096)).ReadString('\n')
-		answers <- line
-	}()
-	var answer string
-	select {
-	case <-ctx.Done(): // the reader above cannot be interrupted and ends with the process
-	case answer = <-answers:
-	}
-	fmt.Fprintln(a.e.stdout)
-	switch strings.TrimSpace(answer) {
-	case "yes":
-		return nil
-	case "":
-		return errors.New("nothing was applied: there was no answer; run apply in a terminal or with -auto-approve")
-	}
-	return errors.New("apply cancelled: nothing was changed")
+	return a.e.approve(ctx, "apply", fmt.Sprintf("\nDo you want to perform these actions on %s?\n  hareconcile will perform the actions described above.\n", node))
 }
 
 // carryOut has the agent carry out an approved plan, or does it where none runs.

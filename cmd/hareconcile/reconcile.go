@@ -95,9 +95,17 @@ func newsOf(s control.Status, asked time.Time) news {
 	case s.Source.Error != "":
 		err := fmt.Errorf("the source cannot be read, and what is in force stays: %s", clean(s.Source.Error))
 		return news{text: "the source cannot be read", over: true, err: err}
+	case s.Refused != nil && s.Refused.Stage == "quarantine":
+		err := coded(exitRolledBack, "%.7s was rolled back: %s", clean(s.Refused.Commit), cleanText(s.Refused.Reason))
+		return news{text: "rolled back", over: true, err: err}
 	case s.Refused != nil:
 		err := coded(exitRefused, "%.7s is refused by %s, and what is in force stays: %s", clean(s.Refused.Commit), clean(s.Refused.Stage), cleanText(s.Refused.Reason))
 		return news{text: "refused", over: true, err: err}
+	case s.Rollout != nil && s.Rollout.Stage == control.Waiting:
+		text := "waiting: " + s.Rollout.Reason
+		return news{text: text, late: exitLocked}
+	case s.Rollout != nil:
+		return news{text: string(s.Rollout.Stage) + " " + describe(s.Rollout.Revision), late: exitError}
 	case s.Phase == control.Converged:
 		return news{text: "converged at " + describe(s.Revision), over: true}
 	}

@@ -90,6 +90,7 @@ func writeHead(w io.Writer, s control.Status, now time.Time) {
 		}
 	}
 	t.row("Revision", describe(s.Revision))
+	writeRollout(t, s, now)
 	if s.Source.URL != "" {
 		source := s.Source.URL
 		switch {

@@ -4,7 +4,6 @@ package agent
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -14,6 +13,7 @@ import (
 	"github.com/hareconcile/hareconcile/internal/checker"
 	"github.com/hareconcile/hareconcile/internal/control"
 	"github.com/hareconcile/hareconcile/internal/drain"
+	"github.com/hareconcile/hareconcile/internal/journal"
 	"github.com/hareconcile/hareconcile/internal/revision"
 	"github.com/hareconcile/hareconcile/internal/spec"
 	"github.com/hareconcile/hareconcile/reconcile"
@@ -30,10 +30,13 @@ type Source interface {
 	Policy(ctx context.Context, next, prior *revision.Revision, plan reconcile.Plan, managed int) ([]reconcile.Finding, error)
 }
 
-// A Store keeps the last good revision.
+// A Store keeps the last good revision, the one before it, and the one that is tried.
 type Store interface {
 	SaveGood(*revision.Revision) error
 	LoadGood() (*revision.Revision, error)
+	LoadPrior() (*revision.Revision, error)
+	SaveCandidate(*revision.Revision) error
+	LoadCandidate() (*revision.Revision, error)
 }
 
 // A DrainStore keeps the drains that people ordered.
@@ -52,6 +55,7 @@ type Config struct {
 	Handlers []reconcile.Handler
 	Source   Source
 	Store    Store
+	Journal  Journal
 	Drains   DrainStore
 	// SetPlaces, if not nil, tells the Handlers of what definitions objects are looked at that
 	// are where the cluster file says. It must not block.
@@ -84,8 +88,7 @@ type Agent struct {
 	requests chan func(context.Context)
 	// over is closed when the loop has ended.
 	over chan struct{}
-	// save has room for one revision, the newest wins; never closed.
-	save chan *revision.Revision
+	book *book
 	// fetch has room for one token: asking twice fetches once. Never closed.
 	fetch  chan struct{}
 	track  *trackBook
@@ -96,48 +99,55 @@ type Agent struct {
 
 	// The fields below belong to the loop's goroutine.
 
-	started    time.Time
-	rev        *revision.Revision                 // in force; nil at first
-	index      *reconcile.Index                   // of rev; nil until it is asked for
-	homes      map[reconcile.ServerRef]*spec.Pool // the pools of rev, by server
-	facts      reconcile.Facts
-	seeded     bool // facts have the verdicts that an earlier agent left in the table
-	results    map[reconcile.ServerRef]checker.Result
-	trackers   map[string]trackerState
-	vrrp       *channel.Status
-	vrrpErr    error
-	right      resource.Set // the objects that were once as they should be, to tell drift from news
-	live       reconcile.Live
-	cost       [costWindow]time.Duration // what the last observations took
-	looks      int                       // how many there were
-	slowTable  time.Duration             // what the IPVS table needs to be read, where that is much
-	failures   int                       // attempts in a row in which a change failed
-	retry      time.Time                 // when to make the stuck changes again
-	stuck      []reconcile.Change        // what the last attempt did not make
-	stuckErr   error                     // why not
-	saved      bool                      // rev has converged once and was handed to the store
-	storeErr   string                    // why the last good revision is not on disk
-	phase      control.Phase
-	message    string
-	converged  time.Time
-	source     control.Source
-	looked     control.Look // at the source
-	refused    *revision.Refused
-	findings   []reconcile.Finding
-	conflicts  []reconcile.Conflict
-	drift      control.Drift
-	vrrpRepair uint64                 // the part of vrrpd's repair counter that is in drift already
-	work       *work                  // that is under way beside the loop
-	hung       map[resource.Kind]hang // what did not answer lately
-	outside    outside
-	raised     map[string][]reconcile.Alarm      // by virtual server
-	alarms     []reconcile.Alarm                 // each of them once, in order
-	upSince    map[reconcile.ServerRef]time.Time // servers in slow start
-	orders     orderBook
-	renamed    bool // orders are not on disk under their servers' new names
-	departures map[resource.ID]reconcile.Departure
-	cutOff     map[resource.ID]int // connections of drained servers when their time was over
-	quiet      time.Time           // until when a status that is dear to make is not made again
+	started      time.Time
+	rev          *revision.Revision                 // in force; nil at first
+	index        *reconcile.Index                   // of rev; nil until it is asked for
+	homes        map[reconcile.ServerRef]*spec.Pool // the pools of rev, by server
+	facts        reconcile.Facts
+	seeded       bool // facts have the verdicts that an earlier agent left in the table
+	results      map[reconcile.ServerRef]checker.Result
+	trackers     map[string]trackerState
+	vrrp         *channel.Status
+	vrrpErr      error
+	right        resource.Set // the objects that were once as they should be, to tell drift from news
+	live         reconcile.Live
+	cost         [costWindow]time.Duration // what the last observations took
+	looks        int                       // how many there were
+	slowTable    time.Duration             // what the IPVS table needs to be read, where that is much
+	failures     int                       // attempts in a row in which a change failed
+	retry        time.Time                 // when to make the stuck changes again
+	stuck        []reconcile.Change        // what the last attempt did not make
+	stuckErr     error                     // why not
+	good         *revision.Revision        // the last that was verified
+	candidate    *candidate                // waits to be tried; nil while there is none
+	attempt      *attempt                  // under way; nil while there is none
+	failed       string                    // why rev should not be in force, though it is
+	suspension   *journal.Suspension
+	quarantined  []journal.Quarantined
+	journalAgain time.Time // not before is an attempt begun whose journal could not be written
+	damaged      []string  // what of the journal could not be read
+	storeErr     string    // why the last good revision is not on disk
+	phase        control.Phase
+	message      string
+	converged    time.Time
+	source       control.Source
+	looked       control.Look // at the source
+	refused      *revision.Refused
+	findings     []reconcile.Finding
+	conflicts    []reconcile.Conflict
+	drift        control.Drift
+	vrrpRepair   uint64                 // the part of vrrpd's repair counter that is in drift already
+	work         *work                  // that is under way beside the loop
+	hung         map[resource.Kind]hang // what did not answer lately
+	outside      outside
+	raised       map[string][]reconcile.Alarm      // by virtual server
+	alarms       []reconcile.Alarm                 // each of them once, in order
+	upSince      map[reconcile.ServerRef]time.Time // servers in slow start
+	orders       orderBook
+	renamed      bool // orders are not on disk under their servers' new names
+	departures   map[resource.ID]reconcile.Departure
+	cutOff       map[resource.ID]int // connections of drained servers when their time was over
+	quiet        time.Time           // until when a status that is dear to make is not made again
 }
 
 type trackerState struct {
@@ -152,7 +162,7 @@ func New(cfg Config) *Agent {
 		inbox:    newInbox(),
 		requests: make(chan func(context.Context)),
 		over:     make(chan struct{}),
-		save:     make(chan *revision.Revision, 1),
+		book:     newBook(),
 		fetch:    make(chan struct{}, 1),
 		track:    newTrackBook(),
 		storing:  make(chan struct{}, 1),
@@ -186,7 +196,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	if err := a.loadDrains(); err != nil {
 		return err
 	}
-	a.loadGood(ctx)
+	a.resume(ctx)
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return a.loop(ctx) })
 	g.Go(func() error { return a.follow(ctx) })
@@ -194,61 +204,4 @@ func (a *Agent) Run(ctx context.Context) error {
 	g.Go(func() error { return a.tell(ctx) })
 	defer a.works.Wait() // they end with ctx
 	return g.Wait()
-}
-
-// loadGood puts the last good revision in force, without git and without policies: it passed them.
-func (a *Agent) loadGood(ctx context.Context) {
-	rev, err := a.cfg.Store.LoadGood()
-	switch {
-	case err != nil:
-		a.message = "last good revision: " + err.Error()
-		a.cfg.Log.Error("last good revision cannot be used", "err", err)
-	case rev != nil && rev.Cluster.Node != a.cfg.Node:
-		a.message = fmt.Sprintf("the last good revision was compiled for node %q and this is %q; waiting for the source", rev.Cluster.Node, a.cfg.Node)
-		a.cfg.Log.Warn("last good revision is another node's", "revision", rev.Short())
-	case rev != nil:
-		a.install(ctx, rev, nil)
-		a.saved = true
-		a.cfg.Log.Info("last good revision loaded", "revision", rev.Short())
-	}
-	a.publish()
-}
-
-// storeRetry is the wait before a revision that could not be written is tried again.
-const storeRetry = 30 * time.Second
-
-// keep writes revisions that converged to the store, off the loop: disks block. It tries
-// again for as long as that fails: a restart without git would use an older one.
-func (a *Agent) keep(ctx context.Context) error {
-	retry := time.NewTimer(storeRetry)
-	defer retry.Stop()
-	var rev *revision.Revision // not written yet
-	said := ""
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case rev = <-a.save:
-		case <-retry.C:
-		}
-		if err := a.keepRenamed(ctx); err != nil {
-			a.cfg.Log.Warn("drains of renamed servers not written; a restart would end them", "err", err)
-			retry.Reset(storeRetry)
-		}
-		if rev == nil {
-			continue
-		}
-		reason := ""
-		if err := a.cfg.Store.SaveGood(rev); err != nil {
-			reason = err.Error()
-			retry.Reset(storeRetry)
-		} else {
-			rev = nil
-		}
-		if reason != "" && reason != said {
-			a.cfg.Log.Error("last good revision not written; a restart without git would use an older one", "err", reason)
-		}
-		said = reason
-		a.inbox.put(func(n *news) { n.storeErr = &reason })
-	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/hareconcile/hareconcile/internal/checker"
 	"github.com/hareconcile/hareconcile/internal/control"
 	"github.com/hareconcile/hareconcile/internal/drain"
+	"github.com/hareconcile/hareconcile/internal/journal"
 	"github.com/hareconcile/hareconcile/internal/revision"
 	"github.com/hareconcile/hareconcile/internal/spec"
 	"github.com/hareconcile/hareconcile/reconcile"
@@ -183,11 +184,14 @@ func (o *origin) Policy(ctx context.Context, _, _ *revision.Revision, _ reconcil
 
 // shelf is a Store in memory.
 type shelf struct {
-	mu    sync.Mutex
-	good  *revision.Revision
-	err   error // LoadGood fails
-	save  error // SaveGood fails
-	saves int
+	mu     sync.Mutex
+	good   *revision.Revision
+	prior  *revision.Revision
+	tried  *revision.Revision
+	err    error // LoadGood fails
+	save   error // SaveGood fails
+	noRoom error // SaveCandidate fails
+	saves  int
 }
 
 func (s *shelf) full(err error) {
@@ -200,6 +204,9 @@ func (s *shelf) SaveGood(r *revision.Revision) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.save == nil {
+		if s.good != nil && s.good.Commit != r.Commit {
+			s.prior = s.good
+		}
 		s.good = r
 		s.saves++
 	}
@@ -210,6 +217,33 @@ func (s *shelf) LoadGood() (*revision.Revision, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.good, s.err
+}
+
+func (s *shelf) LoadPrior() (*revision.Revision, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.prior, nil
+}
+
+func (s *shelf) SaveCandidate(r *revision.Revision) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.noRoom == nil {
+		s.tried = r
+	}
+	return s.noRoom
+}
+
+func (s *shelf) noCandidate(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.noRoom = err
+}
+
+func (s *shelf) LoadCandidate() (*revision.Revision, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.tried, nil
 }
 
 // orders is a DrainStore in memory.
@@ -246,6 +280,7 @@ type world struct {
 	origin   *origin
 	shelf    *shelf
 	orders   *orders
+	journal  *journal.Journal // on a real disk
 	reports  []string
 	trackers []spec.Tracker
 	jobs     []checker.Job
@@ -264,7 +299,7 @@ func (w *world) told() []channel.Track {
 // newWorld returns the agent of node ka1, ready to run.
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{host: newHost(), origin: &origin{}, shelf: &shelf{}, orders: &orders{}}
+	w := &world{host: newHost(), origin: &origin{}, shelf: &shelf{}, orders: &orders{}, journal: journal.New(t.TempDir())}
 	w.Agent = New(w.config())
 	return w
 }
@@ -278,6 +313,7 @@ func (w *world) config() Config {
 		Source:   w.origin,
 		Store:    w.shelf,
 		Drains:   w.orders,
+		Journal:  w.journal,
 		ReportCheck: func(ref reconcile.ServerRef, check int, v reconcile.Verdict, message string) {
 			w.reports = append(w.reports, fmt.Sprintf("%s %d %q %s", ref, check, v, message))
 		},

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/hareconcile/hareconcile/internal/control"
+	"github.com/hareconcile/hareconcile/internal/journal"
 	"github.com/hareconcile/hareconcile/internal/pace"
 	"github.com/hareconcile/hareconcile/internal/revision"
 	"github.com/hareconcile/hareconcile/internal/spec"
@@ -20,10 +21,6 @@ import (
 func (a *Agent) follow(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	var last *revision.Revision
-	if err := a.do(ctx, func(context.Context) { last = a.rev }); err != nil {
-		return nil
-	}
 	state := control.Source{URL: a.cfg.Git.URL}
 	rhythm := pace.Pace{Interval: a.cfg.Git.Interval, JitterPercent: a.cfg.Git.JitterPercent, Node: a.cfg.Node}
 	said := ""
@@ -37,7 +34,7 @@ func (a *Agent) follow(ctx context.Context) error {
 			asked = true
 		}
 		look := control.Look{Began: time.Now()}
-		refused, err := a.advance(ctx, &last)
+		refused, err := a.advance(ctx)
 		said = a.tellRefusal(refused, said)
 		if err != nil && ctx.Err() == nil {
 			if state.Error == "" { // what a remote says next may differ in every attempt; status has it
@@ -74,23 +71,47 @@ func (a *Agent) tellRefusal(r *revision.Refused, said string) string {
 	return r.Error()
 }
 
-// advance looks for a revision newer than last and puts it in force. It returns a refusal,
-// which is an answer of the source, apart from errors, which are not.
-func (a *Agent) advance(ctx context.Context, last **revision.Revision) (*revision.Refused, error) {
-	rev, err := a.cfg.Source.Next(ctx, *last)
+// advance looks for a revision newer than the one that is in force or waits, and makes it the
+// candidate. It returns a refusal, which is an answer of the source, apart from errors, which are not.
+func (a *Agent) advance(ctx context.Context) (*revision.Refused, error) {
+	var inForce, last *revision.Revision
+	if err := a.do(ctx, func(context.Context) { inForce, last = a.rev, a.newest() }); err != nil {
+		return nil, nil
+	}
+	rev, err := a.cfg.Source.Next(ctx, last)
 	if err == nil && rev != nil {
-		err = a.revise(ctx, rev, *last)
+		err = a.refuseKept(ctx, rev)
+	}
+	if err == nil && rev != nil {
+		err = a.revise(ctx, rev, inForce)
 	}
 	var refused *revision.Refused
-	switch {
-	case errors.As(err, &refused):
+	if errors.As(err, &refused) {
 		return refused, nil
-	case err != nil:
-		return nil, err
-	case rev != nil:
-		*last = rev
 	}
-	return nil, nil
+	return nil, err
+}
+
+// newest returns the revision that was judged last: the one that waits or is tried, or is in force.
+func (a *Agent) newest() *revision.Revision {
+	switch {
+	case a.candidate != nil:
+		return a.candidate.rev
+	case a.attempt != nil && !a.attempt.reverting:
+		return a.attempt.rev
+	}
+	return a.rev
+}
+
+// refuseKept refuses a revision in quarantine.
+func (a *Agent) refuseKept(ctx context.Context, rev *revision.Revision) error {
+	var q journal.Quarantined
+	var kept bool
+	if err := a.do(ctx, func(context.Context) { q, kept = a.kept(rev.Commit) }); err != nil || !kept {
+		return err
+	}
+	return &revision.Refused{Commit: rev.Commit, Subject: rev.Subject, Stage: "quarantine",
+		Reason: fmt.Sprintf("it failed at %s: %s; push a fix, or run: hareconcile retry %s", q.Time.Format(time.RFC3339), q.Reason, rev.Short())}
 }
 
 // revise plans the step from prior to rev, has the policies judge it, and installs rev.
@@ -126,10 +147,7 @@ func (a *Agent) revise(ctx context.Context, rev, prior *revision.Revision) error
 			return refuse("policy", denial(f))
 		}
 	}
-	return a.doIdle(ctx, func(ctx context.Context) {
-		a.install(ctx, rev, findings)
-		a.pass(ctx)
-	})
+	return a.do(ctx, func(context.Context) { a.offer(candidate{rev: rev, findings: findings}) })
 }
 
 // denial says which policy denied what.
@@ -214,8 +232,9 @@ func (a *Agent) install(ctx context.Context, rev *revision.Revision, findings []
 	first := a.rev == nil
 	if !first {
 		a.dropMovedServers(a.rev.Cluster, rev.Cluster)
+		a.unsettle(a.rev.Cluster, rev.Cluster)
 	}
-	a.rev, a.findings, a.saved, a.converged = rev, findings, false, time.Time{}
+	a.rev, a.findings, a.failed, a.converged = rev, findings, "", time.Time{}
 	a.index, a.homes = nil, homes(rev.Cluster)
 	a.places(nil)
 	a.phase, a.message = control.Applying, "applying "+rev.Short()

@@ -31,6 +31,8 @@ func (a *Agent) loop(ctx context.Context) error {
 	defer poll.Stop()
 	show := time.NewTimer(time.Hour) // a status that had to wait
 	defer show.Stop()
+	trial := time.NewTimer(0) // an attempt whose time comes
+	defer trial.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -57,6 +59,10 @@ func (a *Agent) loop(ctx context.Context) error {
 		case f := <-a.requests: // does not put polling off, however many come
 			f(ctx)
 		case <-show.C:
+		case <-trial.C:
+		}
+		if wait := a.advanceAttempt(ctx); wait > 0 {
+			trial.Reset(wait)
 		}
 		if wait := a.publish(); wait > 0 {
 			show.Reset(wait)
@@ -109,6 +115,8 @@ func (a *Agent) pass(ctx context.Context) {
 		plan = reconcile.Diff(a.live, target)
 	}
 	a.follows(target)
+	a.expireSuspension()
+	plan = a.withheld(plan)
 	a.conflicts = plan.Conflicts
 	switch {
 	case a.cfg.PlanOnly:
@@ -139,7 +147,7 @@ func (a *Agent) observe(ctx context.Context, t reconcile.Target) (reconcile.Plan
 // times as long; the pass that follows does, and reports what went wrong here. Sysctls are
 // looked at, because an address must not come before them.
 func (a *Agent) mend(ctx context.Context) {
-	if a.rev == nil || a.cfg.PlanOnly || a.live.Owned == nil {
+	if a.rev == nil || a.cfg.PlanOnly || a.suspension != nil || a.live.Owned == nil {
 		return // the first pass is still to come
 	}
 	target, err := a.desired()
@@ -247,7 +255,6 @@ func (a *Agent) settle(pending, err error) {
 			a.converged = time.Now()
 		}
 		a.phase, a.message = control.Converged, ""
-		a.remember()
 	}
 }
 
@@ -260,19 +267,6 @@ func (a *Agent) inTheWay() int {
 		}
 	}
 	return n
-}
-
-// remember hands a revision that has converged for the first time to the store.
-func (a *Agent) remember() {
-	if a.saved {
-		return
-	}
-	a.saved = true
-	select {
-	case <-a.save: // an older one that was not written yet
-	default:
-	}
-	a.save <- a.rev
 }
 
 func (a *Agent) fail(err error) {

@@ -18,6 +18,7 @@ import (
 // withHAProxy is the reference cluster where ka1 runs a haproxy, too, that a tracker watches.
 func withHAProxy(commit string, timeout time.Duration) *revision.Revision {
 	r := lab(commit, 2)
+	r.Cluster.Rollout.HealthyDeadline = time.Hour
 	r.Cluster.Trackers = []spec.Tracker{{Name: "proxy", Plugin: "haproxy", Interval: time.Second}}
 	r.Cluster.Instances[0].Gates = []string{"proxy"}
 	r.Cluster.HAProxies = []spec.HAProxy{{

@@ -17,6 +17,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/hareconcile/hareconcile/internal/journal"
 	"github.com/hareconcile/hareconcile/internal/spec"
 	"github.com/hareconcile/hareconcile/reconcile"
 	"github.com/hareconcile/hareconcile/reconcile/planfile"
@@ -30,6 +31,9 @@ type backend struct {
 	changed chan struct{}
 	applied chan ApplyRequest
 	fetched int // calls of FetchNow
+	ordered []Order
+	history []journal.Record
+	refusal error // of an order
 }
 
 func newBackend() *backend {
@@ -282,4 +286,17 @@ func TestApplyIsAudited(t *testing.T) {
 			t.Errorf("audit line %q lacks %s", line, want)
 		}
 	}
+}
+
+func (x *backend) Order(_ context.Context, o Order) (OrderResult, error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.ordered = append(x.ordered, o)
+	return OrderResult{Message: "it will be so"}, x.refusal
+}
+
+func (x *backend) History(context.Context) (HistoryResult, error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return HistoryResult{Records: x.history}, nil
 }

@@ -39,6 +39,10 @@ type Backend interface {
 	// Drain takes a server out of its pool or back, or refuses that with an *APIError
 	// (JudgeDrain). Status.Drains tells how it goes on.
 	Drain(ctx context.Context, r DrainRequest) (DrainResult, error)
+	// Order does what a person wants of revisions, or refuses it with an *APIError.
+	Order(ctx context.Context, o Order) (OrderResult, error)
+	// History returns what became of revisions, oldest first.
+	History(ctx context.Context) (HistoryResult, error)
 }
 
 // Serve answers requests on l until ctx ends, and closes l.
@@ -85,6 +89,8 @@ func (s *server) routes() http.Handler {
 	mux.HandleFunc("GET /v1/events", s.events)
 	mux.HandleFunc("POST /v1/apply", s.apply)
 	mux.HandleFunc("POST /v1/drain", s.drain)
+	mux.HandleFunc("POST /v1/order", s.order)
+	mux.HandleFunc("GET /v1/history", s.one(func(ctx context.Context) (any, error) { return s.b.History(ctx) }))
 	mux.HandleFunc("POST /v1/reconcile", s.reconcile)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		reply(w, http.StatusNotFound, &APIError{"invalid", "there is no " + r.Method + " " + r.URL.Path})

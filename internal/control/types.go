@@ -8,6 +8,8 @@
 //	POST /v1/reconcile look at the source now -> ReconcileResult
 //	GET  /v1/drains    DrainResult
 //	POST /v1/drain     DrainRequest -> DrainResult
+//	POST /v1/order     Order -> OrderResult
+//	GET  /v1/history   HistoryResult
 //	GET  /v1/snapshot  Snapshot
 package control
 
@@ -17,6 +19,7 @@ import (
 	"time"
 
 	"github.com/hareconcile/hareconcile/internal/channel"
+	"github.com/hareconcile/hareconcile/internal/journal"
 	"github.com/hareconcile/hareconcile/internal/revision"
 	"github.com/hareconcile/hareconcile/reconcile"
 	"github.com/hareconcile/hareconcile/reconcile/planfile"
@@ -56,6 +59,13 @@ type Status struct {
 	Look     Look              `json:"look,omitzero"`
 	Webhook  *Webhook          `json:"webhook,omitempty"`
 	Refused  *revision.Refused `json:"refused,omitempty"` // the newest commit, if it was refused
+	// Rollout is the revision on its way; nil while there is none.
+	Rollout *Rollout `json:"rollout,omitempty"`
+	// Failed says why the revision in force should not be, where it stays all the same.
+	Failed string `json:"failed,omitempty"`
+	// Quarantined are the revisions that failed and are not tried again.
+	Quarantined []journal.Quarantined `json:"quarantined,omitempty"`
+	Suspension  *journal.Suspension   `json:"suspension,omitempty"`
 	// StoreError says why the last good revision is not on disk.
 	StoreError string     `json:"store_error,omitempty"`
 	Instances  []Instance `json:"vrrp_instances"`

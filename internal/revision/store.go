@@ -13,14 +13,16 @@ import (
 
 const (
 	storeFormat = "2"
-	storeFile   = "good.json"
-	maxStored   = 64 << 20 // bytes
+	goodFile    = "good.json"
+	priorFile   = "prior.json"     // the good one before the last
+	triedFile   = "candidate.json" // that is being tried
+	maxStored   = 64 << 20         // bytes
 )
 
 // A Store keeps the last good revision in a folder. It is not for concurrent use.
 type Store struct{ dir string }
 
-// stored is the form of good.json. Checksum is over the bytes of Revision.
+// stored is the form of each file. Checksum is over the bytes of Revision.
 type stored struct {
 	FormatVersion string          `json:"format_version"`
 	Checksum      string          `json:"checksum"`
@@ -31,8 +33,31 @@ type stored struct {
 func NewStore(dir string) *Store { return &Store{dir} }
 
 // SaveGood replaces the last good revision: after a crash at any moment it is the old one
-// or the new one. On an error the old one stays.
+// or the new one. On an error the old one stays. What another commit's was before it is the
+// prior one then.
 func (s *Store) SaveGood(r *Revision) error {
+	if old, err := s.LoadGood(); err == nil && old != nil && old.Commit != r.Commit {
+		if err := s.save(priorFile, old); err != nil {
+			return err
+		}
+	}
+	return s.save(goodFile, r)
+}
+
+// LoadGood returns the last good revision, or nil if none was ever saved. A file that is
+// torn, was edited or has another format is an error that says so.
+func (s *Store) LoadGood() (*Revision, error) { return s.load(goodFile) }
+
+// LoadPrior returns the good revision before the last, or nil if there is none.
+func (s *Store) LoadPrior() (*Revision, error) { return s.load(priorFile) }
+
+// SaveCandidate keeps a revision that is about to be tried, for whoever goes on after a crash.
+func (s *Store) SaveCandidate(r *Revision) error { return s.save(triedFile, r) }
+
+// LoadCandidate returns the revision that was tried last, or nil if there is none.
+func (s *Store) LoadCandidate() (*Revision, error) { return s.load(triedFile) }
+
+func (s *Store) save(name string, r *Revision) error {
 	body, err := json.Marshal(r)
 	if err != nil {
 		return fmt.Errorf("encode revision %s: %w", r.Short(), err)
@@ -41,13 +66,11 @@ func (s *Store) SaveGood(r *Revision) error {
 	if err != nil {
 		return fmt.Errorf("encode revision %s: %w", r.Short(), err)
 	}
-	return disk.Replace(filepath.Join(s.dir, storeFile), append(b, '\n'))
+	return disk.Replace(filepath.Join(s.dir, name), append(b, '\n'))
 }
 
-// LoadGood returns the last good revision, or nil if none was ever saved. A file that is
-// torn, was edited or has another format is an error that says so.
-func (s *Store) LoadGood() (*Revision, error) {
-	name := filepath.Join(s.dir, storeFile)
+func (s *Store) load(file string) (*Revision, error) {
+	name := filepath.Join(s.dir, file)
 	b, err := disk.Read(name, maxStored)
 	if b == nil || err != nil {
 		return nil, err

@@ -49,8 +49,11 @@ func TestStoreKeepsTheNewest(t *testing.T) {
 		}
 	}
 	entries, err := os.ReadDir(dir)
-	if err != nil || len(entries) != 1 {
-		t.Fatalf("the folder has %v, %v, want one file", entries, err)
+	if err != nil || len(entries) != 2 {
+		t.Fatalf("the folder has %v, %v, want good.json and prior.json", entries, err)
+	}
+	if r, err := s.LoadPrior(); err != nil || r.Commit != commitA {
+		t.Errorf("LoadPrior = %v, %v, want the one before", r, err)
 	}
 	if i, err := entries[0].Info(); err != nil || i.Mode().Perm() != 0o600 {
 		t.Errorf("good.json has mode %v, %v, want 0600", i.Mode(), err)
@@ -63,7 +66,7 @@ func TestDamageIsAnError(t *testing.T) {
 	if err := s.SaveGood(sample(commitA)); err != nil {
 		t.Fatal(err)
 	}
-	name := filepath.Join(dir, storeFile)
+	name := filepath.Join(dir, goodFile)
 	good, err := os.ReadFile(name)
 	if err != nil {
 		t.Fatal(err)
@@ -122,8 +125,8 @@ func TestAFullDiskLeavesTheOldRevision(t *testing.T) {
 	if r, err := s.LoadGood(); err != nil || r.Commit != commitA {
 		t.Errorf("LoadGood = %v, %v, want the old revision", r, err)
 	}
-	if entries, _ := os.ReadDir(dir); len(entries) != 1 {
-		t.Errorf("the folder has %v, want good.json alone", entries)
+	if entries, _ := os.ReadDir(dir); len(entries) != 2 {
+		t.Errorf("the folder has %v, want good.json and prior.json alone", entries)
 	}
 }
 

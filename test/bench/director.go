@@ -17,6 +17,7 @@ import (
 	"github.com/hareconcile/hareconcile/internal/channel"
 	"github.com/hareconcile/hareconcile/internal/checker"
 	"github.com/hareconcile/hareconcile/internal/control"
+	"github.com/hareconcile/hareconcile/internal/journal"
 	"github.com/hareconcile/hareconcile/internal/drain"
 	"github.com/hareconcile/hareconcile/internal/revision"
 	"github.com/hareconcile/hareconcile/internal/spec"
@@ -57,7 +58,7 @@ func runDirector(args []string) error {
 	checks := checker.New(log)
 	a := agent.New(agent.Config{
 		Node: director, Git: spec.GitSource{Interval: time.Hour}, Handlers: append(hs, &absorber{resource.Set{}}),
-		Source: fixed{rev}, Store: fixed{rev}, Drains: nobodyDrains{},
+		Source: fixed{rev}, Store: fixed{rev}, Drains: nobodyDrains{}, Journal: journal.New(os.TempDir()),
 		SetChecks: checks.Set, SetTrackers: func([]spec.Tracker, *spec.Lock) {},
 		ReportCheck: func(reconcile.ServerRef, int, reconcile.Verdict, string) {},
 		CheckStats:  func() control.Checks { return control.Checks{} },
@@ -107,6 +108,12 @@ func (f fixed) Policy(context.Context, *revision.Revision, *revision.Revision, r
 }
 
 func (f fixed) SaveGood(*revision.Revision) error { return nil }
+
+func (f fixed) LoadPrior() (*revision.Revision, error) { return nil, nil }
+
+func (f fixed) SaveCandidate(*revision.Revision) error { return nil }
+
+func (f fixed) LoadCandidate() (*revision.Revision, error) { return nil, nil }
 
 func (f fixed) LoadGood() (*revision.Revision, error) { return f.rev, nil }
 
