@@ -90,9 +90,9 @@ func TestABadRevisionIsUndone(t *testing.T) {
 		if s := w.Status(); s.Refused == nil || s.Refused.Stage != "quarantine" || !strings.Contains(s.Refused.Reason, "hareconcile retry bbbbbbb") {
 			t.Errorf("refused = %+v, want the quarantine", s.Refused)
 		}
-		after(time.Hour)
+		after(10 * time.Minute)
 		if s := w.Status(); s.Revision.Commit != "aaaaaaa" || w.shelf.good.Commit != "aaaaaaa" {
-			t.Errorf("an hour later at %s, want no second try", s.Revision.Commit)
+			t.Errorf("ten minutes later at %s, want no second try", s.Revision.Commit)
 		}
 		if want := []string{"verified aaaaaaa", "rolled back bbbbbbb"}; !slices.Equal(w.outcomes(), want) {
 			t.Errorf("the history is %q, want %q", w.outcomes(), want)
@@ -252,7 +252,7 @@ func TestASuspendedAgent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		stop := converged(t, w)
-		if _, err := w.Order(t.Context(), control.Order{Suspend: &control.SuspendOrder{Reason: "new switch", For: time.Hour}, By: "uid 0"}); err != nil {
+		if _, err := w.Order(t.Context(), control.Order{Suspend: &control.SuspendOrder{Reason: "new switch", For: 5 * time.Minute}, By: "uid 0"}); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()
@@ -280,7 +280,7 @@ func TestASuspendedAgent(t *testing.T) {
 			t.Errorf("weight of a server that is down = %d, want 0", w.weight())
 		}
 		w.verdict("rs1", reconcile.Up)
-		after(time.Hour)
+		after(5 * time.Minute)
 		if s := w.Status(); s.Suspension != nil || s.Revision.Commit != "bbbbbbb" || w.weight() != 5 {
 			t.Errorf("after its end: %+v at %s with weight %d, want bbbbbbb", s.Suspension, s.Revision.Commit, w.weight())
 		}
