@@ -53,7 +53,9 @@ type story struct {
 	old, new string // cluster.hcl
 	// live prints what the node should be by it, from outside.
 	live func(*node) string
-	keep string // an address that both definitions have
+	keep string // an address that both definitions have; empty where there is none
+	// prepare, if not nil, starts what the definitions need.
+	prepare func(*node)
 }
 
 const head = `
@@ -123,6 +125,10 @@ var stories = []story{
 		old: cluster(true, kept, gone), new: cluster(true, kept, come),
 		live: func(n *node) string { return n.vrrpd() + n.ns.Run("ip", "-o", "-4", "addr", "show", "eth0") },
 	},
+	{
+		name: "haproxy", node: "rs1", prepare: startHAProxy, live: served,
+		old: proxied("{ rs1 = 10, rs2 = 10 }"), new: proxied("{ rs1 = 20, rs3 = 10 }"), // a weight by a command, and a reload
+	},
 }
 
 // TestAnEndAfterEveryOperation pushes a definition, ends the agent as its n-th operation
@@ -130,7 +136,7 @@ var stories = []story{
 // a clean journal. With its source again it comes to the new one. An address that both have is
 // there all the time.
 func TestAnEndAfterEveryOperation(t *testing.T) {
-	nstest.Need(t, "root", "netns", "nsenter", "ip", "git", "sysctl")
+	nstest.Need(t, "root", "netns", "nsenter", "ip", "git", "sysctl", "haproxy")
 	everyEnd(t, 6, stories)
 }
 

@@ -31,6 +31,7 @@ type node struct {
 	log   *os.File
 	now   string // the definition that is in force
 	lives map[string]string
+	where string // the agent was ended last
 	lost  lost
 }
 
@@ -59,6 +60,8 @@ source "git" "primary" {
 }
 
 verify { trusted_from = %q }
+
+haproxy { folders = ["%[2]s"] }
 `, s.node, n.dir, n.repo.Dir, first))
 	log, err := os.Create(filepath.Join(n.dir, "log"))
 	if err != nil {
@@ -68,15 +71,20 @@ verify { trusted_from = %q }
 	t.Cleanup(func() {
 		_ = log.Close()
 		if t.Failed() {
-			t.Logf("log:\n%s", tail([]byte(read(n.dir, "log"))))
+			t.Logf("%s; log:\n%s", n.where, tail([]byte(read(n.dir, "log"))))
 		}
 	})
 	n.startVRRPD()
+	if s.prepare != nil {
+		s.prepare(n)
+	}
 	n.start()
 	t.Cleanup(n.kill)
 	n.settled(first)
 	n.lives[s.old] = n.story.live(n)
-	n.watch()
+	if s.keep != "" {
+		n.watch()
+	}
 	n.run(s.new)
 	n.lives[s.new] = n.story.live(n)
 	if n.lives[s.old] == n.lives[s.new] {
@@ -103,7 +111,7 @@ func (n *node) write(name, text string) {
 func (n *node) commit(text string) string {
 	n.t.Helper()
 	n.now = text
-	return n.repo.CommitFile("cluster.hcl", text)
+	return n.repo.CommitFile("cluster.hcl", strings.ReplaceAll(text, "WORK", n.dir))
 }
 
 // startVRRPD starts a vrrpd where the node takes part in the election.
@@ -280,32 +288,38 @@ func (n *node) attempt(after int) trace {
 	})
 	n.kill()
 	got := outcome()
-	where := "after everything"
+	n.where = "after everything"
 	if got.Killed {
-		where = fmt.Sprintf("after operation %d, %s", after, got.Ops[after-1])
+		n.where = fmt.Sprintf("after operation %d, %s", after, got.Ops[after-1])
 	}
 	away := n.repo.Dir + ".away"
 	if err := os.Rename(n.repo.Dir, away); err != nil {
 		n.t.Fatal(err)
 	}
 	n.start()
-	now, live := n.converged(), n.story.live(n)
-	switch {
-	case now == commit && live != n.lives[to], now == before && live != n.lives[from], now != commit && now != before:
-		n.t.Errorf("ended %s: at %.7s (from %.7s to %.7s) with\n%s", where, now, before, commit, live)
-	}
+	// What was under way, such as a reload, may end after the agent has looked.
+	n.until("the node is at the old definition or at the new one", func() error {
+		now, live := n.converged(), n.story.live(n)
+		if now == commit && live == n.lives[to] || now == before && live == n.lives[from] {
+			return nil
+		}
+		return fmt.Errorf("at %.7s (from %.7s to %.7s) it has\n%s", now, before, commit, live)
+	})
 	if err := os.Rename(away, n.repo.Dir); err != nil {
 		n.t.Fatal(err)
 	}
 	n.fetch()
 	n.settled(commit)
-	if live := n.story.live(n); live != n.lives[to] {
-		n.t.Errorf("ended %s, and then by its source: live is\n%s\nwant\n%s", where, live, n.lives[to])
-	}
+	n.until("live is what the source wants", func() error {
+		if live := n.story.live(n); live != n.lives[to] {
+			return fmt.Errorf("live is\n%s\nwant\n%s", live, n.lives[to])
+		}
+		return nil
+	})
 	n.lost.mu.Lock()
 	defer n.lost.mu.Unlock()
 	if n.lost.n > 0 {
-		n.t.Fatalf("ended %s: %s went %d times", where, n.story.keep, n.lost.n)
+		n.t.Fatalf("ended %s: %s went %d times", n.where, n.story.keep, n.lost.n)
 	}
 	return got
 }

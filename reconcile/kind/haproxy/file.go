@@ -81,7 +81,11 @@ type step struct {
 
 // edited reports whether somebody changed our file since we wrote it.
 func (s step) edited() bool {
-	return s.had != nil && s.record.Written != "" && sum(*s.had) != s.record.Written && haproxy.Managed(*s.had)
+	if s.had == nil || s.record.Written == "" || !haproxy.Managed(*s.had) {
+		return false
+	}
+	had := sum(*s.had)
+	return had != s.record.Written && had != s.record.Replaced
 }
 
 // step reads what c is about, and refuses what is not ours to change.
@@ -154,7 +158,11 @@ func (h *files) preflight(ctx context.Context, c reconcile.Change) error {
 }
 
 // settled reports whether the worker runs what the file is to say, so that no reload is needed.
-func (s step) settled() bool { return s.running == s.structure }
+// Another text that was being loaded when an agent ended may still be on its way.
+func (s step) settled() bool {
+	coming := s.record.Loading != "" && (s.want == nil || s.record.Loading != sum(*s.want))
+	return s.running == s.structure && !coming
+}
 
 // loadable refuses what a reload would fail with, where maps are still to be written.
 func (n *node) loadable(ctx context.Context, mr master, s step, maps map[string]string) error {
@@ -294,13 +302,16 @@ func (n *node) write(s *step) error {
 	if s.had != nil && *s.had == *s.want && s.record.Written == sum(*s.want) {
 		return nil
 	}
-	before := s.record.Written
-	s.record.Written = sum(*s.want)
+	before, replaced := s.record, ""
+	if s.had != nil && !s.edited() {
+		replaced = sum(*s.had)
+	}
+	s.record.Written, s.record.Replaced = sum(*s.want), replaced
 	if err := n.remember(s.record); err != nil {
 		return err
 	}
 	if err := replace(s.m.Path, *s.want, 0o640); err != nil {
-		s.record.Written = before
+		s.record.Written, s.record.Replaced = before.Written, before.Replaced
 		return errors.Join(err, n.remember(s.record))
 	}
 	return nil

@@ -109,6 +109,13 @@ func (n *node) ending(ctx context.Context, m Managed) error {
 	return nil
 }
 
+// errIdle is a master that is at work on no reload, and whose worker has not what it should.
+var errIdle = errors.New("the master has nothing to do")
+
+// lost is how long a master is idle before it is told again. One that starts anew, for a
+// reload that an agent ordered which ended then, closes connections without a word as well.
+const lost = 2 * time.Second
+
 // order has the master reload, and waits for a new worker that reports structure. loaded is
 // whether it is to have the file.
 func (n *node) order(ctx context.Context, before haproxy.Procs, m Managed, loaded bool, structure string) error {
@@ -124,10 +131,22 @@ func (n *node) order(ctx context.Context, before haproxy.Procs, m Managed, loade
 		return err
 	}
 	var last error
+	var idle time.Time // since when the master has had nothing to do
 	for {
 		var done bool
 		if done, last = n.outcome(ctx, before, m, loaded, structure); done {
 			return last
+		}
+		switch {
+		case !errors.Is(last, errIdle):
+			idle = time.Time{}
+		case idle.IsZero():
+			idle = time.Now()
+		case time.Since(idle) > lost:
+			idle = time.Time{}
+			if err := accepted(ctx, m, tick); err != nil {
+				return err
+			}
 		}
 		select {
 		case <-ctx.Done():
@@ -174,7 +193,7 @@ func (n *node) outcome(ctx context.Context, before haproxy.Procs, m Managed, loa
 	case now.Master.PID != before.Master.PID:
 		return true, fmt.Errorf("%w: process %d of haproxy is gone, and %d took its place", errNotLoaded, before.Master.PID, now.Master.PID)
 	case now.Master.Reloads <= before.Master.Reloads:
-		return false, errors.New("the master has not begun")
+		return false, fmt.Errorf("%w: it has not begun", errIdle)
 	case now.Master.Failed > 0:
 		return true, fmt.Errorf("%w: the master reports it and the old worker serves on; haproxy's log says why", errNotLoaded)
 	case !slices.ContainsFunc(now.Workers, func(p haproxy.Proc) bool { return !has(before, p.PID) }):
@@ -185,7 +204,7 @@ func (n *node) outcome(ctx context.Context, before haproxy.Procs, m Managed, loa
 		return false, err
 	}
 	if running != structure || loaded && running == "" {
-		return false, fmt.Errorf("the worker reports the fingerprint %q and not %q", running, structure)
+		return false, fmt.Errorf("%w: the worker reports the fingerprint %q and not %q", errIdle, running, structure)
 	}
 	return true, nil
 }

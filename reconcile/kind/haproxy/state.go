@@ -22,7 +22,8 @@ const maxFile = 16 << 20
 // A record is what is remembered of one managed file, beside the last good one.
 type record struct {
 	Managed    Managed
-	Written    string    // fingerprint of the text that we wrote last
+	Written    string    // fingerprint of the text that we wrote last, or were about to write
+	Replaced   string    `json:",omitempty"` // that of the one before, which is there if we ended too soon
 	ReloadedAt time.Time // zero if never
 	// Failed is the fingerprint of a text with which a reload failed, when and why.
 	Failed   string    `json:",omitempty"`
