@@ -15,6 +15,14 @@ func TestASourceThatIsDownIsAskedLessOften(t *testing.T) {
 		w := newWorld(t)
 		defer converged(t, w)()
 		w.origin.fail(errors.New("no route to host"))
+		after(11 * time.Second)
+		for range 10 { // somebody who asks in vain puts nothing off
+			w.FetchNow()
+			synctest.Wait()
+		}
+		if wait := time.Until(w.Status().Look.Next); wait > 45*time.Second {
+			t.Errorf("the next look is in %v after a failure and 10 that were asked for, want at most 40s and jitter", wait)
+		}
 		after(time.Hour)
 		before := w.origin.asked()
 		after(24 * time.Hour)
