@@ -9,7 +9,7 @@ import (
 	"github.com/hareconcile/hareconcile/internal/pace"
 )
 
-// TestASourceThatIsDownIsAskedLessOften has an outage of a day, and pushes after it.
+// TestASourceThatIsDownIsAskedLessOften has an outage of hours, and pushes after it.
 func TestASourceThatIsDownIsAskedLessOften(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -23,12 +23,12 @@ func TestASourceThatIsDownIsAskedLessOften(t *testing.T) {
 		if wait := time.Until(w.Status().Look.Next); wait > 45*time.Second {
 			t.Errorf("the next look is in %v after a failure and 10 that were asked for, want at most 40s and jitter", wait)
 		}
-		after(time.Hour)
+		after(30 * time.Minute)
 		before := w.origin.asked()
-		after(24 * time.Hour)
+		after(3 * time.Hour)
 		s := w.Status()
-		if n := w.origin.asked() - before; n < 96 || n > 120 {
-			t.Errorf("asked %d times in a day, want about once in 15 minutes", n)
+		if n := w.origin.asked() - before; n < 11 || n > 15 {
+			t.Errorf("asked %d times in 3 hours, want about once in 15 minutes", n)
 		}
 		if wait := time.Until(s.Look.Next); s.Source.Error == "" || wait <= 0 || wait > pace.BackOffMax {
 			t.Errorf("status = %+v, the next look in %v; want an error and a look within %v", s.Source, wait, pace.BackOffMax)
