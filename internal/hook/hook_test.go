@@ -134,6 +134,31 @@ func TestJudge(t *testing.T) {
 	}
 }
 
+// TestJudgeOfAFolder has two clusters, a merge, an annotated tag, and much that is no cluster's.
+func TestJudgeOfAFolder(t *testing.T) {
+	r := gittest.New(t)
+	base := r.CommitFile("clusters/edge/cluster.hcl", cluster+"include {\n  paths = [\"conf.d/*.hcl\"]\n}\n")
+	r.CommitFile("clusters/edge/conf.d/local.hcl", "locals {\n  a = 1\n}\n")
+	r.Git("checkout", "-q", "-b", "side", base)
+	r.CommitFile("clusters/core/cluster.hcl", cluster+"bogus {}\n")
+	r.Git("checkout", "-q", "main")
+	r.CommitFile("large/file", strings.Repeat("no cluster's\n", 1<<16))
+	r.Git("merge", "-q", "-m", "Merge side", "side")
+	r.Git("tag", "-a", "-m", "Release", "v1")
+	tag, tip := r.Git("rev-parse", "v1"), r.Git("rev-parse", "main")
+	j := Judge{Dir: r.Dir, Folders: []string{"clusters/edge", "/clusters/core/", "clusters/none"}}
+	vs, err := judged(t, j, Update{base, tip, "refs/heads/main"}, Update{"", tag, "refs/tags/v1"})
+	if err != nil || len(vs) != 4 {
+		t.Fatalf("%d verdicts, %v; want one for each of two clusters in two refs", len(vs), err)
+	}
+	for k, v := range vs {
+		want := []string{"clusters/edge", "clusters/core"}[k%2]
+		if v.Folder != want || v.New != tip || v.Err != nil || v.Refuses() != (want == "clusters/core") {
+			t.Errorf("verdict %d = %+v, want a refusal of clusters/core alone", k, v)
+		}
+	}
+}
+
 func TestJudgeGivesUp(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	r := gittest.New(t)

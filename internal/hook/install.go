@@ -27,9 +27,15 @@ func Create(ctx context.Context, dir, branch string) error {
 	if _, err := r.git(ctx, "init", "-q", "--bare", "-b", branch, "--", dir); err != nil {
 		return err
 	}
-	// What nodes fetch is checked when it comes, and not when it is needed.
-	_, err := r.git(ctx, "--git-dir", dir, "config", "receive.fsckObjects", "true")
-	return err
+	for _, c := range [][2]string{
+		{"receive.fsckObjects", "true"}, // what nodes fetch is checked when it comes, and not when it is needed
+		{"receive.maxInputSize", "1g"},  // no node takes more
+	} {
+		if _, err := r.git(ctx, "--git-dir", dir, "config", c[0], c[1]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Install makes a command line of this program the pre-receive hook of the repository at dir.

@@ -43,26 +43,32 @@ type Judge struct {
 func (j Judge) Judge(ctx context.Context, updates []Update) ([]Verdict, error) {
 	r := repo{j.Dir}
 	var out []Verdict
-	var commits []string // of those verdicts that are still open
+	var objects []string // that those verdicts need which are still open
+	tips := 0
 	for _, u := range updates {
 		vs, err := j.first(ctx, r, u)
 		if err != nil {
 			return nil, err
 		}
 		for _, v := range vs {
-			if v.Err == nil {
-				commits = append(commits, v.New)
+			if v.Err != nil {
+				continue
 			}
+			if tips++; tips > maxTips {
+				return nil, fmt.Errorf("the push has more than %d clusters in its branches and tags; push fewer at once", maxTips)
+			}
+			more, err := r.needed(ctx, v.New, v.Folder)
+			if err != nil {
+				return nil, err
+			}
+			objects = append(objects, more...)
 		}
 		out = append(out, vs...)
 	}
-	if len(commits) > maxTips {
-		return nil, fmt.Errorf("the push has %d clusters in its branches and tags, and at most %d are judged; push fewer at once", len(commits), maxTips)
-	}
-	if len(commits) == 0 {
+	if tips == 0 {
 		return out, nil
 	}
-	dir, remove, err := r.copyOf(ctx, commits)
+	dir, remove, err := r.copyOf(ctx, objects)
 	if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,8 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+
+	"github.com/hareconcile/hareconcile/internal/gitsource"
 )
 
 // clusterFile is what makes a folder a cluster's.
@@ -69,24 +71,60 @@ func unless(err error, code int) error {
 	return err
 }
 
-// copyOf makes a bare repository with the history of some commits below a new folder. What
-// judges them runs with fewer rights than the server and must not see its other repositories.
-func (r repo) copyOf(ctx context.Context, commits []string) (dir string, remove func(), err error) {
+// maxEntries is more than a node reads; what is beyond is refused when that is counted.
+const maxEntries = 20_000
+
+// needed returns the objects of which a node needs to judge a folder of a commit: whole
+// repositories may be a thousand times larger.
+func (r repo) needed(ctx context.Context, commit, folder string) ([]string, error) {
+	line, err := r.git(ctx, "rev-list", "--parents", "-n", "1", commit)
+	if err != nil {
+		return nil, err
+	}
+	root, err := r.git(ctx, "rev-parse", commit+"^{tree}")
+	if err != nil {
+		return nil, err
+	}
+	out := append(strings.Fields(line), root) // the commit and its parents
+	args := []string{"ls-tree", "-r", "-t", "-z", "--full-tree", commit}
+	if folder != "" {
+		args = append(args, "--", folder)
+	}
+	list, err := r.git(ctx, args...)
+	if err != nil {
+		return nil, err
+	}
+	for n, entry := range strings.Split(strings.TrimSuffix(list, "\x00"), "\x00") {
+		if n == maxEntries {
+			break
+		}
+		head, name, _ := strings.Cut(entry, "\t") // MODE TYPE OBJECT, git-ls-tree(1)
+		f := strings.Fields(head)
+		if len(f) == 3 && (f[1] == "tree" || f[1] == "blob" && gitsource.Counts(name)) {
+			out = append(out, f[2])
+		}
+	}
+	return out, nil
+}
+
+// copyOf makes a bare repository with some objects below a new folder. What judges them runs
+// with fewer rights than the server and must not see its other repositories.
+func (r repo) copyOf(ctx context.Context, objects []string) (dir string, remove func(), err error) {
 	above, err := os.MkdirTemp("", "hareconcile-hook-")
 	if err != nil {
 		return "", nil, fmt.Errorf("copy the push: %w", err)
 	}
 	remove = func() { _ = os.RemoveAll(above) }
 	dir = filepath.Join(above, "push.git")
-	if err := r.pack(ctx, commits, dir); err != nil {
+	if err := r.pack(ctx, objects, dir); err != nil {
 		remove()
 		return "", nil, fmt.Errorf("copy the push: %w", err)
 	}
 	return dir, remove, nil
 }
 
-// pack copies commits to a new repository at dir, as a clone would.
-func (r repo) pack(ctx context.Context, commits []string, dir string) error {
+// pack copies objects to a new repository at dir.
+func (r repo) pack(ctx context.Context, objects []string, dir string) error {
 	clean := func(args ...string) *exec.Cmd { // git, apart from the server's environment
 		cmd := exec.CommandContext(ctx, "git", args...)
 		cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=/dev/null", "LC_ALL=C"}
@@ -96,9 +134,9 @@ func (r repo) pack(ctx context.Context, commits []string, dir string) error {
 	if out, err := init.CombinedOutput(); err != nil {
 		return gitError("init", err, string(out))
 	}
-	from := exec.CommandContext(ctx, "git", "pack-objects", "--revs", "--stdout", "-q", "--delta-base-offset")
-	from.Dir, from.Stdin = r.dir, strings.NewReader(strings.Join(commits, "\n")+"\n")
-	to := clean("--git-dir", dir, "index-pack", "--stdin", "--fix-thin")
+	from := exec.CommandContext(ctx, "git", "pack-objects", "--stdout", "-q", "--delta-base-offset")
+	from.Dir, from.Stdin = r.dir, strings.NewReader(strings.Join(objects, "\n")+"\n")
+	to := clean("--git-dir", dir, "index-pack", "--stdin")
 	var fromSaid, toSaid bytes.Buffer
 	from.Stderr, to.Stderr, to.Stdout = &fromSaid, &toSaid, io.Discard
 	pipe, err := from.StdoutPipe()
