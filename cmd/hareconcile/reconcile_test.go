@@ -2,12 +2,14 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/hareconcile/hareconcile/internal/control"
+	"github.com/hareconcile/hareconcile/internal/journal"
 	"github.com/hareconcile/hareconcile/internal/revision"
 	"github.com/hareconcile/hareconcile/reconcile/planfile"
 )
@@ -48,19 +50,60 @@ func TestReconcile(t *testing.T) {
 	}
 }
 
-// TestNewsOfAPush holds what is said while it goes on.
+// TestNewsOfAPush holds what is said while it goes on, and of its ends.
 func TestNewsOfAPush(t *testing.T) {
 	asked := time.Now()
-	for _, c := range []struct {
-		s    control.Status
-		want string
+	now := asked.Add(time.Minute)
+	old, tried := planfile.Revision{Ref: "main", Commit: "8f3c2d1000", Subject: "web: add web4"}, planfile.Revision{Ref: "main", Commit: "51aa07e111", Subject: "web: typo"}
+	status := func(phase control.Phase, change func(*control.Status)) control.Status {
+		s := control.Status{Phase: phase, Revision: old, Look: control.Look{Began: asked}, Source: control.Source{URL: "/srv/a.git"}}
+		change(&s)
+		return s
+	}
+	rollout := func(stage control.Stage, reason string, left time.Duration) control.Status {
+		return status(control.Converged, func(s *control.Status) {
+			s.Rollout = &control.Rollout{Stage: stage, Revision: tried, Prior: old.Commit, Reason: reason, Deadline: now.Add(left)}
+		})
+	}
+	rolledBack := status(control.Converged, func(s *control.Status) {
+		s.Quarantined = []journal.Quarantined{{Commit: tried.Commit, Reason: "not verified within 2m"}}
+	})
+	for claim, c := range map[string]struct {
+		before []control.Status // what was heard
+		s      control.Status
+		text   string // of what goes on, or of the error
+		code   int    // of the end; -1 while there is none
+		late   int
 	}{
-		{control.Status{Phase: control.Converged, Look: control.Look{Began: asked.Add(-1)}, Source: control.Source{URL: "/srv/a.git"}}, "asking /srv/a.git"},
-		{control.Status{Phase: control.Applying, Look: control.Look{Began: asked}, Message: "applying 8f3c2d1"}, "applying: applying 8f3c2d1"},
-		{control.Status{Phase: control.Degraded, Look: control.Look{Began: asked}, Message: "192.0.2.1 is in the way"}, "degraded: 192.0.2.1 is in the way"},
+		"an earlier look says nothing": {nil, status(control.Converged, func(s *control.Status) { s.Look.Began = asked.Add(-1) }), "asking /srv/a.git", -1, exitError},
+		"it is applied":                {nil, status(control.Applying, func(s *control.Status) { s.Message = "applying 8f3c2d1" }), "applying: applying 8f3c2d1", -1, exitError},
+		"it does not get through":      {nil, status(control.Degraded, func(s *control.Status) { s.Message = "192.0.2.1 is in the way" }), "degraded: 192.0.2.1 is in the way", -1, exitError},
+		"it waits for its turn":        {nil, rollout(control.Waiting, "ka2 goes first", 0), "waiting: ka2 goes first", -1, exitLocked},
+		"it is verified":               {nil, rollout(control.Verifying, "", time.Minute), `verifying main@51aa07e  "web: typo"`, -1, exitError},
+		"it is undone":                 {nil, rollout(control.Reverting, "no quorum", time.Minute), `reverting main@51aa07e  "web: typo"`, -1, exitError},
+		"the way back takes too long":  {nil, rollout(control.Reverting, "no quorum", -1), "51aa07e failed, and so does the way back to 8f3c2d1: a person is needed: no quorum", exitRollbackDied, 0},
+		"it was undone": {[]control.Status{rollout(control.Verifying, "", time.Minute)}, rolledBack,
+			"51aa07e was rolled back, and 8f3c2d1 is in force: not verified within 2m", exitRolledBack, 0},
+		"another one was undone before": {nil, rolledBack, "", exitOK, 0},
+		"it was undone some time ago": {nil, status(control.Converged, func(s *control.Status) {
+			s.Refused = &revision.Refused{Commit: tried.Commit, Stage: "quarantine", Reason: "it failed"}
+		}), "51aa07e was rolled back: it failed", exitRolledBack, 0},
+		"it failed and stays": {nil, status(control.Converged, func(s *control.Status) { s.Failed = "no quorum" }), "8f3c2d1 failed and stays in force all the same: no quorum", exitError, 0},
 	} {
-		if n := newsOf(c.s, asked); n.over || n.err != nil || n.text != c.want || n.late != exitError {
-			t.Errorf("newsOf(%+v) = %+v, want %q and more to come", c.s, n, c.want)
+		w := pushWatch{asked: asked}
+		for _, s := range c.before {
+			w.news(s, now)
+		}
+		n := w.news(c.s, now)
+		code, text := -1, n.text
+		if n.over {
+			code, text = (&env{stderr: io.Discard}).exit(n.err), ""
+		}
+		if n.err != nil {
+			text = n.err.Error()
+		}
+		if code != c.code || text != c.text || n.late != c.late {
+			t.Errorf("%s: code %d, late %d, %q; want %d, %d, %q", claim, code, n.late, text, c.code, c.late, c.text)
 		}
 	}
 }
