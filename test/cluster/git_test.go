@@ -17,6 +17,10 @@ const fetchedCluster = `
 cluster "pair" {
   node "a" { address = "192.0.2.1" }
   node "b" { address = "192.0.2.2" }
+
+  rollout {
+    min_healthy_time = "0s"
+  }
 }
 
 vrrp_instance "web" {
