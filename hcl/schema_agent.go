@@ -18,7 +18,7 @@ var agentFile = &block{
 				{name: "url", kind: stringKind, required: true, doc: "A file, ssh or https URL, an absolute path, or user@host:path."},
 				{name: "ref", kind: named("object"), required: true, doc: "What to follow: `{ branch = \"main\" }`."},
 				{name: "path", kind: stringKind, doc: "The folder of cluster.hcl in the repository; its root if it is absent."},
-				{name: "interval", kind: durationKind(100*time.Millisecond, 24*time.Hour), def: `"60s"`, doc: "The time between two fetches. While they fail it doubles from one to the next, up to 15 minutes."},
+				{name: "interval", kind: durationKind(100*time.Millisecond, 24*time.Hour), def: `"60s"`, doc: "The time between two fetches. While they fail it doubles from one to the next, up to 15 minutes; from 4 seconds on after a start."},
 				{name: "jitter", kind: percentKind, def: `"10%"`, doc: "The share of the interval by which fetches wander. Nodes are spread over the interval anyway, by their names."},
 				{name: "timeout", kind: durationKind(time.Second, time.Hour), def: `"60s"`, doc: "How long a fetch may take."},
 				{name: "identity_file", kind: pathKind, doc: "ssh: the private key."},

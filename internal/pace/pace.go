@@ -12,6 +12,10 @@ import (
 // how late a host is after an outage at the most, and what a fleet does to a server in trouble.
 const BackOffMax = 15 * time.Minute
 
+// eager is what is doubled after a failure while nothing has succeeded: after a boot the network
+// may come some seconds late, and a new host has nothing yet to go on with.
+const eager = 2 * time.Second
+
 // A Pace is the rhythm of one host's looks.
 type Pace struct {
 	Interval time.Duration
@@ -37,7 +41,11 @@ func (p *Pace) Next(ok, asked bool, chance float64) time.Duration {
 		p.begun = true
 		return slot(p.Node, p.Interval)
 	}
-	return delay(p.Interval, p.JitterPercent, p.failures, chance)
+	base := p.Interval
+	if !p.begun {
+		base = min(base, eager)
+	}
+	return delay(base, p.JitterPercent, p.failures, chance)
 }
 
 // delay returns the interval, doubled for every failure and never above BackOffMax then, less

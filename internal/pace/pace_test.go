@@ -42,10 +42,10 @@ func TestPace(t *testing.T) {
 		ok, asked bool
 		want      time.Duration
 	}{
-		{false, false, 2 * time.Minute}, {false, false, 4 * time.Minute},
-		{false, true, 4 * time.Minute},         // somebody asked, in vain
+		{false, false, 4 * time.Second}, {false, false, 8 * time.Second}, // a host that has just booted
+		{false, true, 8 * time.Second},         // somebody asked, in vain
 		{true, true, slot("ka1", time.Minute)}, // the first success finds the node's place
-		{true, false, time.Minute}, {false, true, 2 * time.Minute}, {false, true, 2 * time.Minute}, {true, false, time.Minute},
+		{true, false, time.Minute}, {false, true, 2 * time.Minute}, {false, true, 2 * time.Minute}, {false, false, 4 * time.Minute}, {true, false, time.Minute},
 	} {
 		if got := p.Next(c.ok, c.asked, 0); got != c.want {
 			t.Errorf("step %d: Next(%t, %t) = %v, want %v", k, c.ok, c.asked, got, c.want)
