@@ -209,6 +209,13 @@ func intact(dir, branch string) bool {
 	if err != nil {
 		return false
 	}
+	refs, err := repo.References()
+	if err == nil {
+		err = refs.ForEach(func(*plumbing.Reference) error { return nil })
+	}
+	if err != nil {
+		return false // one is torn, and every fetch reads them all
+	}
 	ref, err := repo.Reference(plumbing.ReferenceName(localRef+branch), false)
 	if errors.Is(err, plumbing.ErrReferenceNotFound) {
 		return true // nothing was fetched yet

@@ -107,8 +107,11 @@ func TestFetchRepairsADamagedCopy(t *testing.T) {
 			}
 			return errors.Join(os.Chmod(packs[0], 0o644), os.Truncate(packs[0], 12))
 		},
-		"torn ref":    func(dir string) error { return os.Truncate(dir+"/refs/heads/main", 7) },
-		"empty ref":   func(dir string) error { return os.Truncate(dir+"/refs/heads/main", 0) },
+		"torn ref":  func(dir string) error { return os.Truncate(dir+"/refs/heads/main", 7) },
+		"empty ref": func(dir string) error { return os.Truncate(dir+"/refs/heads/main", 0) },
+		"empty keep ref": func(dir string) error {
+			return errors.Join(os.MkdirAll(dir+"/refs/hareconcile", 0o755), os.WriteFile(dir+"/"+string(keepRef), nil, 0o644))
+		},
 		"broken head": func(dir string) error { return os.WriteFile(dir+"/HEAD", []byte("junk"), 0o644) },
 		"no folder":   func(dir string) error { return os.RemoveAll(dir) },
 		"half made":   func(dir string) error { return os.WriteFile(dir+"/objects/pack/tmp_pack_1", []byte("PACK"), 0o600) },
@@ -123,11 +126,8 @@ func TestFetchRepairsADamagedCopy(t *testing.T) {
 			if err := do(c.Dir); err != nil {
 				t.Fatal(err)
 			}
-			tip, err := Fetch(t.Context(), c, func(string) {})
-			if err == nil {
-				_, err = Select(c.Dir, Request{Tip: tip, TrustedFrom: want})
-			}
-			if err != nil { // not seen while fetching; the caller asks for a new copy
+			tip := fetch(t, c)
+			if _, err := Select(c.Dir, Request{Tip: tip, TrustedFrom: want}); err != nil { // not seen while fetching; the caller asks for a new copy
 				c.Fresh = true
 				tip = fetch(t, c)
 			}
