@@ -23,6 +23,7 @@ import (
 	"github.com/hareconcile/hareconcile/internal/control"
 	"github.com/hareconcile/hareconcile/internal/drain"
 	"github.com/hareconcile/hareconcile/internal/journal"
+	"github.com/hareconcile/hareconcile/internal/peer"
 	"github.com/hareconcile/hareconcile/internal/pluginhost"
 	"github.com/hareconcile/hareconcile/internal/revision"
 	"github.com/hareconcile/hareconcile/internal/secret"
@@ -89,6 +90,54 @@ func (h *host) mayFollow(config string) error {
 	return nil
 }
 
+// parts are what an agent works with.
+type parts struct {
+	checks  *checker.Engine
+	plugins *pluginhost.Host
+	kept    *channel.Kept
+	bell    doorbell
+	network *peer.Network // nil without a key
+}
+
+// assemble makes the agent, and the parts that tell it something.
+func (ps *parts) assemble(h *host, hs []reconcile.Handler, boot string, log *slog.Logger) *agent.Agent {
+	cfg := h.cfg
+	var a *agent.Agent
+	ps.bell = newDoorbell(cfg.Webhook, func() { a.FetchNow() }, log.With("kind", "webhook"))
+	var err error
+	ps.network, err = newNetwork(cfg, func() peer.Message { return a.Report() },
+		func(node string, m *peer.Message, err error) { a.PeerHeard(node, m, err) }, log.With("kind", "peer"))
+	if err != nil { // without a disk everything else goes on
+		log.Error("this node has no key, so it cannot take turns with others", "err", err)
+	}
+	a = agent.New(agent.Config{
+		Node: cfg.NodeName, Version: build.Version, BootID: boot, Git: cfg.Source, PlanOnly: cfg.PlanOnly,
+		Handlers:  hs,
+		Source:    compile.New(cfg, log.With("kind", "source")),
+		Journal:   journal.New(cfg.DataDir),
+		Store:     revision.NewStore(cfg.DataDir),
+		Drains:    drain.NewStore(filepath.Join(cfg.DataDir, "drains.json")),
+		SetChecks: ps.checks.Set, SetTrackers: ps.plugins.Set, SetPlaces: h.proxies.follow,
+		Reports: func() map[string]control.Report { return trackerReports(ps.plugins.Reports()) },
+		ReportCheck: func(ref reconcile.ServerRef, place int, v reconcile.Verdict, message string) {
+			ps.checks.Report(ref, place, check.State(v), message)
+		},
+		CheckStats: func() control.Checks { return checkStats(ps.checks.Stats()) },
+		Webhook:    ps.bell.stats,
+		SendTrack: func(ctx context.Context, t channel.Track) error {
+			_, err := ps.kept.Do(ctx, channel.Request{Track: &t})
+			return err
+		},
+		Peers: asPeers(ps.network),
+		Resign: func(ctx context.Context, ids []string) error {
+			_, err := ps.kept.Do(ctx, channel.Request{Resign: &channel.Resign{Instances: ids}})
+			return err
+		},
+		Log: log,
+	})
+	return a
+}
+
 // runParts makes the agent and everything that feeds it, and runs them until ctx ends.
 func runParts(ctx context.Context, h *host, listener net.Listener, log *slog.Logger) error {
 	hup := make(chan os.Signal, 1) // asking twice fetches once
@@ -107,33 +156,15 @@ func runParts(ctx context.Context, h *host, listener net.Listener, log *slog.Log
 	plugins := pluginhost.New(cfg.Plugins, h.runDir, log.With("kind", "plugin"))
 	kept := channel.NewKept(cfg.VRRPSocket)
 	defer kept.Close()
-	var a *agent.Agent
-	bell := newDoorbell(cfg.Webhook, func() { a.FetchNow() }, log.With("kind", "webhook"))
-	a = agent.New(agent.Config{
-		Node: cfg.NodeName, Version: build.Version, BootID: boot, Git: cfg.Source, PlanOnly: cfg.PlanOnly,
-		Handlers:  hs,
-		Source:    compile.New(cfg, log.With("kind", "source")),
-		Journal:   journal.New(cfg.DataDir),
-		Store:     revision.NewStore(cfg.DataDir),
-		Drains:    drain.NewStore(filepath.Join(cfg.DataDir, "drains.json")),
-		SetChecks: checks.Set, SetTrackers: plugins.Set, SetPlaces: h.proxies.follow,
-		Reports: func() map[string]control.Report { return trackerReports(plugins.Reports()) },
-		ReportCheck: func(ref reconcile.ServerRef, place int, v reconcile.Verdict, message string) {
-			checks.Report(ref, place, check.State(v), message)
-		},
-		CheckStats: func() control.Checks { return checkStats(checks.Stats()) },
-		Webhook:    bell.stats,
-		SendTrack: func(ctx context.Context, t channel.Track) error {
-			_, err := kept.Do(ctx, channel.Request{Track: &t})
-			return err
-		},
-		Log: log,
-	})
-
+	ps := &parts{checks: checks, plugins: plugins, kept: kept}
+	a := ps.assemble(h, hs, boot, log)
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return a.Run(ctx) })
+	if ps.network != nil {
+		g.Go(func() error { return ps.network.Run(ctx) })
+	}
 	g.Go(func() error { return checks.Run(ctx) })
-	g.Go(func() error { return bell.run(ctx) })
+	g.Go(func() error { return ps.bell.run(ctx) })
 	g.Go(func() error { return plugins.Run(ctx) })
 	g.Go(func() error { return control.Serve(ctx, listener, a, log.With("kind", "control")) })
 	g.Go(func() error { return channel.Watch(ctx, cfg.VRRPSocket, a.VRRPStatus) })

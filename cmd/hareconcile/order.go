@@ -41,8 +41,12 @@ func runRollback(ctx context.Context, e *env, args []string) int {
 func runRetry(ctx context.Context, e *env, args []string) int {
 	fs := e.flags("retry")
 	config := configFlag(fs)
+	ignore := fs.String("ignore", "", "do not wait for `NODE`, which cannot be reached, with the revision that waits")
 	if err := e.parse(fs, args, 1); err != nil {
 		return e.exit(err)
+	}
+	if *ignore != "" {
+		return e.orderOf(ctx, *config, control.Order{Ignore: *ignore})
 	}
 	if fs.NArg() == 0 {
 		return e.exit(errors.New("name the commit, by at least 7 digits; hareconcile status shows those in quarantine"))

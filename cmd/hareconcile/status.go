@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/hareconcile/hareconcile/internal/build"
@@ -19,6 +20,7 @@ func runStatus(ctx context.Context, e *env, args []string) int {
 	fs := e.flags("status")
 	config := configFlag(fs)
 	asJSON := fs.Bool("json", false, "print JSON; with -watch one document a line")
+	cluster := fs.Bool("cluster", false, "print all nodes, as this one hears of them")
 	watch := fs.Bool("watch", false, "print again after every change, until interrupted")
 	if err := e.parse(fs, args, 0); err != nil {
 		return e.exit(err)
@@ -32,38 +34,48 @@ func runStatus(ctx context.Context, e *env, args []string) int {
 		return e.exit(err)
 	}
 	if client == nil {
-		if err := e.showStatus(h.withoutAgent(ctx), *asJSON); err != nil {
+		if *cluster {
+			return e.exit(fmt.Errorf("no agent runs on this host, and only agents hear of each other: nobody listens on %s", h.cfg.Socket))
+		}
+		if err := e.showStatus(h.withoutAgent(ctx), *asJSON, writeStatus); err != nil {
 			return e.exit(err)
 		}
 		return exitError
 	}
+	var write statusWriter = writeStatus
+	if *cluster {
+		write = writeCluster
+	}
 	if *watch {
-		return e.exit(e.watchStatus(ctx, client, *asJSON))
+		return e.exit(e.watchStatus(ctx, client, *asJSON, write))
 	}
 	s, err := client.Status(ctx)
 	if err != nil {
 		return e.exit(err)
 	}
-	return e.exit(e.showStatus(s, *asJSON))
+	return e.exit(e.showStatus(s, *asJSON, write))
 }
 
-func (e *env) showStatus(s control.Status, asJSON bool) error {
+// A statusWriter writes a status as it is at a moment, with colours or without.
+type statusWriter func(w io.Writer, s control.Status, now time.Time, color bool) error
+
+func (e *env) showStatus(s control.Status, asJSON bool, write statusWriter) error {
 	if asJSON {
 		return writeJSON(e.stdout, s)
 	}
-	return writeStatus(e.stdout, s, time.Now(), e.color)
+	return write(e.stdout, s, time.Now(), e.color)
 }
 
 // watchStatus prints every status: on a terminal in place of the last one, each second too
 // because ages grow; elsewhere one after the other.
-func (e *env) watchStatus(ctx context.Context, c *control.Client, asJSON bool) error {
+func (e *env) watchStatus(ctx context.Context, c *control.Client, asJSON bool, write statusWriter) error {
 	if asJSON {
 		enc := json.NewEncoder(e.stdout)
 		return c.Watch(ctx, func(s control.Status) error { return enc.Encode(s) })
 	}
 	if !e.color {
 		return c.Watch(ctx, func(s control.Status) error {
-			if err := writeStatus(e.stdout, s, time.Now(), e.color); err != nil {
+			if err := write(e.stdout, s, time.Now(), e.color); err != nil {
 				return err
 			}
 			_, err := fmt.Fprintln(e.stdout)
@@ -72,7 +84,7 @@ func (e *env) watchStatus(ctx context.Context, c *control.Client, asJSON bool) e
 	}
 	return watchTicking(ctx, c.Watch, func(s control.Status) error {
 		fmt.Fprint(e.stdout, clearScreen)
-		return writeStatus(e.stdout, s, time.Now(), e.color)
+		return write(e.stdout, s, time.Now(), e.color)
 	})
 }
 

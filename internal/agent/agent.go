@@ -14,6 +14,7 @@ import (
 	"github.com/hareconcile/hareconcile/internal/control"
 	"github.com/hareconcile/hareconcile/internal/drain"
 	"github.com/hareconcile/hareconcile/internal/journal"
+	"github.com/hareconcile/hareconcile/internal/peer"
 	"github.com/hareconcile/hareconcile/internal/revision"
 	"github.com/hareconcile/hareconcile/internal/spec"
 	"github.com/hareconcile/hareconcile/reconcile"
@@ -76,7 +77,11 @@ type Config struct {
 	Webhook func() *control.Webhook
 	// SendTrack tells vrrpd how plugin trackers are, over a connection that it keeps.
 	SendTrack func(context.Context, channel.Track) error
-	Log       *slog.Logger
+	// Peers are the other nodes; nil where nobody is to be asked. Resign hands over the named
+	// instances, or all.
+	Peers  Peers
+	Resign func(ctx context.Context, instances []string) error
+	Log    *slog.Logger
 }
 
 // An Agent reconciles one node. Create it with New and start it with Run; the methods
@@ -90,9 +95,10 @@ type Agent struct {
 	over chan struct{}
 	book *book
 	// fetch has room for one token: asking twice fetches once. Never closed.
-	fetch  chan struct{}
-	track  *trackBook
-	status atomic.Pointer[published]
+	fetch   chan struct{}
+	track   *trackBook
+	status  atomic.Pointer[published]
+	toPeers atomic.Pointer[peer.Message] // what peers are told
 	// storing has one place, for whoever writes the drains to disk; never closed.
 	storing chan struct{}
 	works   sync.WaitGroup
@@ -120,8 +126,11 @@ type Agent struct {
 	stuckErr     error                     // why not
 	good         *revision.Revision        // the last that was verified
 	candidate    *candidate                // waits to be tried; nil while there is none
-	attempt      *attempt                  // under way; nil while there is none
-	failed       string                    // why rev should not be in force, though it is
+	turn         turn
+	neighbours   map[string]*neighbour // the other nodes, where they take turns
+	ignored      map[string]bool       // those that a person said not to wait for
+	attempt      *attempt              // under way; nil while there is none
+	failed       string                // why rev should not be in force, though it is
 	suspension   *journal.Suspension
 	quarantined  []journal.Quarantined
 	journalAgain time.Time // not before is an attempt begun whose journal could not be written

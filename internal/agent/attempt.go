@@ -89,16 +89,13 @@ func (a *Agent) consider(ctx context.Context) {
 	case time.Now().Before(a.journalAgain):
 		return
 	}
-	mine, waits := a.turn(c)
-	if c.waits = waits; !mine {
+	mine, waits := a.takeTurn(ctx, c)
+	if c.waits = waits; !mine || a.candidate != c {
 		return
 	}
 	a.candidate = nil
 	a.try(ctx, c)
 }
-
-// turn reports whether this node may try c now, or for what it waits.
-func (a *Agent) turn(*candidate) (bool, string) { return true, "" }
 
 // try writes the journal, and then puts the revision in force. Disks block, so the loop goes
 // on meanwhile.
@@ -199,7 +196,7 @@ func (a *Agent) finished() {
 		a.cfg.Log.Warn("rolled back", "revision", t.rev.Short(), "to", a.rev.Short())
 		return
 	}
-	a.good, a.failed = t.rev, ""
+	a.good, a.failed, a.ignored = t.rev, "", nil
 	a.note(func(e *entries) { e.good, e.end = t.rev, true })
 	a.record(journal.Record{Commit: t.rev.Commit, Subject: t.rev.Subject, Outcome: journal.Verified})
 	a.cfg.Log.Info("verified", "revision", t.rev.Short())

@@ -247,6 +247,7 @@ func (a *Agent) install(ctx context.Context, rev *revision.Revision, findings []
 		a.seed(live)
 	}
 	a.forget(rev.Cluster)
+	a.meet(rev.Cluster)
 	before := a.outside
 	a.outside = outsideOf(rev.Cluster, a.cfg.Node)
 	a.cfg.SetChecks(jobs(rev.Cluster, a.cfg.Node, a.facts))

@@ -31,6 +31,7 @@ type news struct {
 	source   *control.Source
 	refused  *revision.Refused
 	look     control.Look
+	peers    map[string]said
 	storeErr *string // why the last good revision is not on disk; empty if it is
 }
 
@@ -41,7 +42,7 @@ func newInbox() *inbox {
 }
 
 func emptyNews() news {
-	return news{servers: map[reconcile.ServerRef]checker.Result{}, trackers: map[string]trackerState{}}
+	return news{servers: map[reconcile.ServerRef]checker.Result{}, trackers: map[string]trackerState{}, peers: map[string]said{}}
 }
 
 // put records with f and wakes the loop.
@@ -105,6 +106,9 @@ func (a *Agent) absorb(n news) {
 	}
 	if n.vrrp != nil || n.vrrpErr != nil {
 		a.absorbVRRP(n.vrrp, n.vrrpErr)
+	}
+	for node, s := range n.peers {
+		a.absorbPeer(node, s)
 	}
 	if n.source != nil {
 		a.source = *n.source

@@ -64,6 +64,7 @@ func (a *Agent) loop(ctx context.Context) error {
 		if wait := a.advanceAttempt(ctx); wait > 0 {
 			trial.Reset(wait)
 		}
+		a.tellPeers()
 		if wait := a.publish(); wait > 0 {
 			show.Reset(wait)
 		}

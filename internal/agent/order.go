@@ -22,6 +22,8 @@ func (a *Agent) Order(ctx context.Context, o control.Order) (control.OrderResult
 			message, err = a.rollBack(ctx, o.Rollback.To, o.By)
 		case o.Retry != "":
 			message, err = a.retryAgain(o.Retry, o.By)
+		case o.Ignore != "":
+			message, err = a.ignore(o.Ignore, o.By)
 		case o.Suspend != nil:
 			message = a.suspend(*o.Suspend, o.By)
 		default:
@@ -113,6 +115,22 @@ func (a *Agent) retryAgain(digits, by string) (string, error) {
 	a.lift(found[0].Commit)
 	a.record(journal.Record{Commit: found[0].Commit, Subject: found[0].Subject, Outcome: journal.Retried, By: by})
 	return fmt.Sprintf("%.7s may be tried again, if it is still what the source has", found[0].Commit), nil
+}
+
+// ignore has nobody wait for a node until the revision that waits is verified.
+func (a *Agent) ignore(node, by string) (string, error) {
+	if a.neighbours[node] == nil {
+		return "", refused("%s is no other node of the cluster that takes turns with this one", node)
+	}
+	if a.candidate == nil {
+		return "", refused("no revision waits on this node")
+	}
+	if a.ignored == nil {
+		a.ignored = map[string]bool{}
+	}
+	a.ignored[node] = true
+	a.record(journal.Record{Commit: a.candidate.rev.Commit, Subject: a.candidate.rev.Subject, Outcome: journal.Ignored, Reason: "does not wait for " + node, By: by})
+	return fmt.Sprintf("%s does not wait for %s", a.candidate.rev.Short(), node), nil
 }
 
 func (a *Agent) suspend(o control.SuspendOrder, by string) string {

@@ -116,11 +116,15 @@ func (a *Agent) snapshotStatus() control.Status {
 		Failed:        a.failed,
 		Quarantined:   a.quarantined,
 		Suspension:    a.suspension,
+		Peers:         a.peersStatus(),
 		StoreError:    a.storeErr,
 		Drift:         control.Drift{Total: a.drift.Total, Last: append([]control.DriftItem{}, a.drift.Last...), PollInterval: a.nextPoll()},
 		VRRPD:         "up",
 		// Programs that read JSON expect lists, not null.
 		Instances: []control.Instance{}, Services: []control.Service{}, Trackers: []control.Tracker{}, Conflicts: []control.Conflict{},
+	}
+	if m := a.toPeers.Load(); m != nil && len(s.Peers) > 0 {
+		s.Self = m
 	}
 	if a.cfg.Webhook != nil {
 		s.Webhook = a.cfg.Webhook()

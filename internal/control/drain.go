@@ -166,7 +166,7 @@ func (s *server) drain(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	_ = rc.SetReadDeadline(time.Time{})
-	p := peerOf(r.Context())
+	p := callerOf(r.Context())
 	log := s.log.With("uid", p.uid, "pid", p.pid, "server", req.Server, "cancel", req.Cancel)
 	log.Info("drain requested", "deadline", time.Duration(req.Deadline), "force", req.Force)
 	res, err := s.b.Drain(r.Context(), req)

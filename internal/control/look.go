@@ -31,7 +31,7 @@ type ReconcileResult struct {
 }
 
 func (s *server) reconcile(w http.ResponseWriter, r *http.Request) {
-	p := peerOf(r.Context())
+	p := callerOf(r.Context())
 	s.log.Info("reconcile requested", "uid", p.uid, "pid", p.pid)
 	asked := time.Now()
 	s.b.FetchNow()

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/hareconcile/hareconcile/internal/journal"
+	"github.com/hareconcile/hareconcile/internal/peer"
 	"github.com/hareconcile/hareconcile/reconcile/planfile"
 )
 
@@ -48,6 +49,8 @@ type Order struct {
 	Retry   string        `json:"retry,omitempty"`
 	Suspend *SuspendOrder `json:"suspend,omitempty"`
 	Resume  bool          `json:"resume,omitempty"`
+	// Ignore names a node that nobody is to wait for until the revision that waits is verified.
+	Ignore string `json:"ignore,omitempty"`
 	// By is who orders it; the server says so.
 	By string `json:"-"`
 }
@@ -62,6 +65,14 @@ type RollbackOrder struct {
 type SuspendOrder struct {
 	Reason string        `json:"reason"`
 	For    time.Duration `json:"for,omitempty"` // 0 is until resume
+}
+
+// A Peer is another node of the cluster, as it was last heard.
+type Peer struct {
+	peer.Message
+	Heard bool `json:"heard"`
+	// LostSince is since when it is not heard; zero while it is.
+	LostSince time.Time `json:"lost_since,omitzero"`
 }
 
 // An OrderResult says in a sentence what will come of an order.
@@ -83,14 +94,14 @@ const (
 // judge returns what is wrong with an order.
 func (o Order) judge() error {
 	n := 0
-	for _, set := range []bool{o.Rollback != nil, o.Retry != "", o.Suspend != nil, o.Resume} {
+	for _, set := range []bool{o.Rollback != nil, o.Retry != "", o.Suspend != nil, o.Resume, o.Ignore != ""} {
 		if set {
 			n++
 		}
 	}
 	switch {
 	case n != 1:
-		return errors.New("an order is one of rollback, retry, suspend and resume")
+		return errors.New("an order is one of rollback, retry, suspend, resume and ignore")
 	case o.Suspend != nil && (o.Suspend.Reason == "" || len(o.Suspend.Reason) > maxReason):
 		return fmt.Errorf("a suspension needs a reason of 1 to %d characters: whoever comes next reads it", maxReason)
 	case o.Suspend != nil && o.Suspend.For < 0:
@@ -119,10 +130,10 @@ func (s *server) order(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	_ = rc.SetReadDeadline(time.Time{})
-	p := peerOf(r.Context())
+	p := callerOf(r.Context())
 	o.By = fmt.Sprintf("uid %d", p.uid)
 	res, err := s.b.Order(r.Context(), o)
-	s.log.Info("order", "uid", p.uid, "pid", p.pid, "rollback", o.Rollback != nil, "retry", o.Retry, "suspend", o.Suspend != nil, "resume", o.Resume, "err", err)
+	s.log.Info("order", "uid", p.uid, "pid", p.pid, "rollback", o.Rollback != nil, "retry", o.Retry, "suspend", o.Suspend != nil, "resume", o.Resume, "ignore", o.Ignore, "err", err)
 	if err != nil {
 		refuse(w, err)
 		return

@@ -54,7 +54,7 @@ func Serve(ctx context.Context, l net.Listener, b Backend, log *slog.Logger) err
 		IdleTimeout:       30 * time.Second,
 		MaxHeaderBytes:    8 << 10,
 		BaseContext:       func(net.Listener) context.Context { return ctx },
-		ConnContext:       withPeer,
+		ConnContext:       withCaller,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
 	done := make(chan error, 1) // Serve returns once, also when nobody waits any more
@@ -153,7 +153,7 @@ func (s *server) apply(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	_ = rc.SetReadDeadline(time.Time{})
-	p := peerOf(r.Context())
+	p := callerOf(r.Context())
 	// The reader of this log asks who did it: one line when it is asked for, one when it is over.
 	log := s.log.With("uid", p.uid, "pid", p.pid, "revision", req.Plan.Revision.Commit)
 	log.Info("apply requested", "changes", len(req.Plan.Changes))

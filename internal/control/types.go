@@ -20,6 +20,7 @@ import (
 
 	"github.com/hareconcile/hareconcile/internal/channel"
 	"github.com/hareconcile/hareconcile/internal/journal"
+	"github.com/hareconcile/hareconcile/internal/peer"
 	"github.com/hareconcile/hareconcile/internal/revision"
 	"github.com/hareconcile/hareconcile/reconcile"
 	"github.com/hareconcile/hareconcile/reconcile/planfile"
@@ -59,6 +60,10 @@ type Status struct {
 	Look     Look              `json:"look,omitzero"`
 	Webhook  *Webhook          `json:"webhook,omitempty"`
 	Refused  *revision.Refused `json:"refused,omitempty"` // the newest commit, if it was refused
+	// Self is what the other nodes are told of this one, Peers what they say; both only where
+	// nodes take turns.
+	Self  *peer.Message `json:"self,omitempty"`
+	Peers []Peer        `json:"peers,omitempty"`
 	// Rollout is the revision on its way; nil while there is none.
 	Rollout *Rollout `json:"rollout,omitempty"`
 	// Failed says why the revision in force should not be, where it stays all the same.

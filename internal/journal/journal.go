@@ -69,6 +69,7 @@ const (
 	Suspended  Outcome = "suspended"
 	Resumed    Outcome = "resumed"
 	Retried    Outcome = "retried" // its quarantine was lifted
+	Ignored    Outcome = "ignored" // a node that it would have waited for
 )
 
 // A Record is one line of the history.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/hareconcile/hareconcile/internal/rollout"
+	"github.com/hareconcile/hareconcile/internal/spec"
 )
 
 // A Member is a node of the cluster.
@@ -15,6 +16,11 @@ type Member struct {
 	Name    string
 	Address netip.AddrPort // where it tells of itself
 	Key     string         // "ed25519:..."
+}
+
+// MemberOf returns a node of the cluster file, which tells of itself at port.
+func MemberOf(n spec.Node, port uint16) Member {
+	return Member{Name: n.Name, Address: netip.AddrPortFrom(n.Address, port), Key: n.Key}
 }
 
 // A Message is what a node says of itself.
@@ -26,6 +32,9 @@ type Message struct {
 	Message string `json:"message,omitempty"`
 	Drift   uint64 `json:"drift"` // repairs so far
 	Version string `json:"hareconcile_version"`
+	// Born tells this run of the agent from others, Count its messages from older ones.
+	Born  string `json:"born"`
+	Count uint64 `json:"count"`
 	// Reasons say why a commit is in quarantine, by commit.
 	Reasons map[string]string `json:"reasons,omitempty"`
 }
@@ -37,6 +46,9 @@ const (
 	maxInstances   = 255
 	maxQuarantined = 100
 )
+
+// Older reports whether m is older than o, of the same run of an agent.
+func (m Message) Older(o Message) bool { return m.Born == o.Born && m.Count < o.Count }
 
 // A posted message has the mark by which a reader says that it knows it.
 type posted struct {
@@ -58,7 +70,7 @@ func decode(r io.Reader, node string) (posted, error) {
 	if len(m.Instances) > maxInstances || len(m.Quarantined) > maxQuarantined || len(m.Reasons) > maxQuarantined {
 		return posted{}, fmt.Errorf("%s says more than there can be", node)
 	}
-	for _, s := range []*string{&m.Verified, &m.Candidate, &m.Subject, &m.State, &m.Message, &m.Version, &p.Mark} {
+	for _, s := range []*string{&m.Verified, &m.Candidate, &m.Subject, &m.State, &m.Message, &m.Version, &m.Born, &p.Mark} {
 		*s = (*s)[:min(len(*s), maxText)]
 	}
 	for k := range m.Instances {

@@ -103,12 +103,15 @@ func (n *Network) knows(key string) bool {
 	return false
 }
 
-// mark returns the mark of the report, and a channel that is closed when it is another one.
-func (n *Network) mark() (string, <-chan struct{}) {
+// mark returns how many reports there were, and a channel that is closed when there is another.
+func (n *Network) mark() (uint64, <-chan struct{}) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return fmt.Sprintf("%s-%d", n.born, n.version), n.news
+	return n.version, n.news
 }
+
+// marked is what a reader of the report number count says that it knows.
+func (n *Network) marked(count uint64) string { return fmt.Sprintf("%s-%d", n.born, count) }
 
 // Run listens and follows the other members until ctx ends.
 func (n *Network) Run(ctx context.Context) error {

@@ -80,17 +80,19 @@ func (n *Network) answer(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "GET /v1/status is all there is", http.StatusNotFound)
 		return
 	}
-	mark, news := n.mark()
-	if r.URL.Query().Get("known") == mark {
+	count, news := n.mark()
+	if r.URL.Query().Get("known") == n.marked(count) {
 		select {
 		case <-r.Context().Done():
 			return
 		case <-time.After(beat):
 		case <-news:
-			mark, _ = n.mark()
+			count, _ = n.mark()
 		}
 	}
-	b, err := json.Marshal(posted{mark, n.cfg.Report()})
+	m := n.cfg.Report() // at least as new as its count
+	m.Born, m.Count = n.born, count
+	b, err := json.Marshal(posted{n.marked(count), m})
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
