@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"path/filepath"
@@ -41,7 +42,7 @@ func topology(c *spec.Cluster, l *spec.Lab, s settings) (config, error) {
 			return cfg, fmt.Errorf("node %q is on no segment of lab.hcl", n.Name)
 		}
 		h.sources(c, l)
-		if err := h.node(c, s); err != nil {
+		if err := errors.Join(h.node(c, s), h.key(c.Name)); err != nil {
 			return cfg, err
 		}
 		cfg.Hosts = append(cfg.Hosts, h)

@@ -21,12 +21,12 @@ import (
 	"github.com/hareconcile/hareconcile/internal/spec"
 )
 
-// keyFile is the private key in the data folder, as PKCS #8 in PEM.
-const keyFile = "node.key"
+// KeyFile is the name of the private key in the data folder, PKCS #8 in PEM.
+const KeyFile = "node.key"
 
 // LoadKey returns the private key of this host, which it makes if there is none.
 func LoadKey(dataDir string) (ed25519.PrivateKey, error) {
-	name := filepath.Join(dataDir, keyFile)
+	name := filepath.Join(dataDir, KeyFile)
 	b, err := disk.Read(name, 4096)
 	if err != nil {
 		return nil, err
@@ -54,16 +54,20 @@ func makeKey(name string) (ed25519.PrivateKey, error) {
 	if err != nil {
 		return nil, err
 	}
-	return key, WriteKey(name, key)
+	text, err := Encode(key)
+	if err != nil {
+		return nil, err
+	}
+	return key, disk.Replace(name, text)
 }
 
-// WriteKey writes a private key for LoadKey, readable by its owner alone.
-func WriteKey(name string, key ed25519.PrivateKey) error {
+// Encode returns a private key as the file of LoadKey has it.
+func Encode(key ed25519.PrivateKey) ([]byte, error) {
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return disk.Replace(name, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
 }
 
 // Public returns a key's public half as the cluster file has it.

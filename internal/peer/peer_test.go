@@ -234,7 +234,7 @@ func TestKeys(t *testing.T) {
 	if err != nil || !key.Equal(again) || !strings.HasPrefix(Public(key), "ed25519:") {
 		t.Errorf("the second time it is %v, %v", again, err)
 	}
-	name := filepath.Join(dir, keyFile)
+	name := filepath.Join(dir, KeyFile)
 	if st, err := os.Stat(name); err != nil || st.Mode().Perm() != 0o600 {
 		t.Errorf("the key's file is %v, %v, want mode 0600", st, err)
 	}
