@@ -70,7 +70,8 @@ func ParseAgent(name string, b []byte) (*spec.Agent, Diagnostics) {
 	a := &spec.Agent{
 		NodeName: root.string("node_name"), DataDir: root.string("data_dir"),
 		Socket: root.string("socket"), VRRPSocket: root.string("vrrp_socket"),
-		TrustedFrom:   verify.string("trusted_from"),
+		TrustedFrom: verify.string("trusted_from"),
+		SignersFile: verify.string("allowed_signers_file"), Keys: verify.strings("gpg_keys"),
 		Plugins:       spec.Plugins{Dir: plugins.string("dir"), User: plugins.string("user"), AllowExec: plugins.boolean("allow_exec"), MemoryLimit: plugins.size("memory_limit")},
 		HAProxy:       spec.HAProxyTrust{Folders: haproxy.strings("folders"), RawLines: haproxy.boolean("raw_lines")},
 		PolicyDir:     policies.string("mandatory_dir"),
@@ -83,6 +84,12 @@ func ParseAgent(name string, b []byte) (*spec.Agent, Diagnostics) {
 	}
 	if a.TrustedFrom != "" && !commitPattern.MatchString(a.TrustedFrom) {
 		f.report.errorf(verify.attrRange("trusted_from"), "Not a commit", "%.80q is not a commit's hash of at least 7 hexadecimal digits.", a.TrustedFrom)
+	}
+	switch keys := a.SignersFile != "" || len(a.Keys) > 0; {
+	case verify.string("mode") == "commit" && !keys:
+		f.report.errorf(verify.attrRange("mode"), "Nobody may sign", "mode = %q needs allowed_signers_file or gpg_keys.", "commit")
+	case verify.string("mode") == "none" && keys:
+		f.report.errorf(verify.attrRange("mode"), "Keys that count for nothing", "mode = %q asks for no signature, and there are keys.", "none")
 	}
 	f.below(policies, "repo_dir", a.RepoPolicyDir)
 	sources := root.children("source")

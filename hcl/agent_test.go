@@ -52,7 +52,10 @@ source "git" "primary" {
 }
 
 verify {
-  trusted_from = "8f3c2d1"
+  trusted_from         = "8f3c2d1"
+  mode                 = "commit"
+  allowed_signers_file = "/etc/hareconcile/allowed_signers"
+  gpg_keys             = ["/etc/hareconcile/alice.asc"]
 }
 
 reconcile {
@@ -84,7 +87,7 @@ haproxy {
 			Interval: 5 * time.Second, JitterPercent: 25, Timeout: 10 * time.Second, Identity: "/etc/hareconcile/id", KnownHosts: "/etc/hareconcile/known_hosts",
 			TokenFile: "/etc/hareconcile/token", CAFile: "/etc/hareconcile/ca.pem",
 		},
-		TrustedFrom: "8f3c2d1", Plugins: spec.Plugins{Dir: "/opt/plugins", User: "nobody", MemoryLimit: 128 << 20},
+		TrustedFrom: "8f3c2d1", SignersFile: "/etc/hareconcile/allowed_signers", Keys: []string{"/etc/hareconcile/alice.asc"}, Plugins: spec.Plugins{Dir: "/opt/plugins", User: "nobody", MemoryLimit: 128 << 20},
 		HAProxy:   spec.HAProxyTrust{Folders: []string{"/etc/letsencrypt", "/srv/proxy"}, RawLines: true},
 		PolicyDir: "/etc/hareconcile/policies.d", RepoPolicyDir: "rules", PlanOnly: true,
 	}

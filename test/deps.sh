@@ -30,6 +30,7 @@ needs='
 /usr/bin/curl:curl:the client of the lab
 /usr/bin/git:git:repositories that agents pull
 /usr/bin/ssh-keygen:openssh-client:keys for git over ssh
+/usr/bin/gpg:gpg:signatures of commits
 /usr/sbin/sshd:openssh-server:git servers of labs
 /usr/bin/redis-server:redis-server:a server that redis checks ask
 /usr/sbin/unbound:unbound:a server that dns checks ask

@@ -7,8 +7,11 @@ import (
 	"github.com/hareconcile/hareconcile/internal/control"
 )
 
-// writeRollout writes what is new and not verified yet, what failed, and what is suspended.
+// writeRollout writes who signed what is in force, what is new and not verified yet, what failed, and what is suspended.
 func writeRollout(t table, s control.Status, now time.Time) {
+	if s.SignedBy != "" {
+		t.row(" ", "signed by "+s.SignedBy)
+	}
 	if s.Suspension != nil {
 		until := ""
 		if !s.Suspension.Until.IsZero() {

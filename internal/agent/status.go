@@ -150,7 +150,7 @@ func (a *Agent) snapshotStatus() control.Status {
 	}
 	if a.rev != nil {
 		s.Cluster = a.rev.Cluster.Name
-		s.Revision = planRevision(a)
+		s.Revision, s.SignedBy = planRevision(a), a.rev.SignedBy
 		s.Drains = a.drains()
 		if n := a.cfg.CheckStats(); n.Targets > 0 {
 			s.Checks = &n

@@ -112,9 +112,12 @@ func (p *Pipeline) base(last *revision.Revision) string {
 }
 
 // judge takes a tip from verify to a revision. It returns nil if that equals last.
-func (p *Pipeline) judge(ctx context.Context, tip, base string, last *revision.Revision) (*revision.Revision, error) {
+func (p *Pipeline) judge(ctx context.Context, tip, base string, last *revision.Revision) (rev *revision.Revision, err error) {
 	q := gitsource.Request{
 		Tip: tip, Base: base, TrustedFrom: p.cfg.TrustedFrom, Path: p.cfg.Source.Path, Reread: !p.checked,
+	}
+	if q.Verify, err = p.trust(); err != nil {
+		return nil, &refusal{&revision.Refused{Commit: tip, Stage: "verify", Reason: err.Error()}}
 	}
 	s, err := p.verify(ctx, q)
 	if err != nil {
@@ -128,8 +131,8 @@ func (p *Pipeline) judge(ctx context.Context, tip, base string, last *revision.R
 	if err != nil {
 		return nil, err
 	}
-	rev := &revision.Revision{
-		Ref: p.cfg.Source.Branch, Commit: s.Commit, Subject: s.Subject, Author: s.Author, Committed: s.Committed,
+	rev = &revision.Revision{
+		Ref: p.cfg.Source.Branch, Commit: s.Commit, Subject: s.Subject, Author: s.Author, Committed: s.Committed, SignedBy: s.SignedBy,
 		Digest: Digest(cluster), Cluster: cluster, Policies: policyFiles(s.Files, p.cfg.RepoPolicyDir),
 	}
 	if last != nil && last.Digest == rev.Digest && maps.EqualFunc(last.Policies, rev.Policies, bytes.Equal) {
@@ -191,7 +194,11 @@ func (p *Pipeline) verify(ctx context.Context, q gitsource.Request) (*gitsource.
 		return nil, &refusal{&revision.Refused{Commit: q.Tip, Stage: "verify", Reason: reasonOf(err)}}
 	}
 	if s.Rejected != nil {
-		return nil, &revision.Refused{Commit: q.Tip, Subject: s.Subject, Stage: s.Rejected.Stage, Reason: s.Rejected.Reason}
+		r := &revision.Refused{Commit: q.Tip, Subject: s.Subject, Stage: s.Rejected.Stage, Reason: s.Rejected.Reason}
+		if q.Verify != nil {
+			return nil, &refusal{r} // a key may be added, or become valid
+		}
+		return nil, r
 	}
 	return s, nil
 }

@@ -50,6 +50,8 @@ type Status struct {
 	// Message says why the phase is what it is, in a sentence.
 	Message  string            `json:"message,omitempty"`
 	Revision planfile.Revision `json:"revision"`
+	// SignedBy is who signed the revision's commit; empty where no signature was asked for.
+	SignedBy string `json:"signed_by,omitempty"`
 	// ConvergedAt is when the revision in force was first seen to be fully applied.
 	ConvergedAt time.Time `json:"converged_at,omitzero"`
 	// Alarms need a person; the node does what it can meanwhile.

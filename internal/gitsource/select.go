@@ -22,6 +22,8 @@ type Request struct {
 	// TrustedFrom is the first commit that the host's owner trusts, at least 7 digits.
 	TrustedFrom string `json:"trusted_from,omitempty"`
 	Path        string `json:"path"` // folder of cluster.hcl; "" is the root
+	// Verify says who has to have signed every new commit; nil asks for no signature.
+	Verify *Verification `json:"verify,omitempty"`
 	// Reread asks for the files even if nothing changed since Base.
 	Reread bool `json:"reread,omitempty"`
 }
@@ -32,6 +34,8 @@ type Selection struct {
 	Subject   string    `json:"subject"`
 	Author    string    `json:"author"`
 	Committed time.Time `json:"committed"`
+	// SignedBy is who signed it, if that was asked; empty of a commit that is trusted by its hash.
+	SignedBy string `json:"signed_by,omitempty"`
 	// Unchanged says that no file below Path that counts differs from Base; Files is nil then.
 	Unchanged bool              `json:"unchanged,omitempty"`
 	Files     map[string][]byte `json:"files,omitempty"`
@@ -73,7 +77,11 @@ func Select(dir string, q Request) (*Selection, error) {
 	if y := s.Committed.Year(); y < 1970 || y > 9999 {
 		s.Committed = time.Time{} // the author may write anything; JSON may not
 	}
-	if err = follows(repo, tip, q); err == nil {
+	from, err := follows(repo, tip, q)
+	if err == nil && q.Verify != nil {
+		s.SignedBy, err = signed(repo, tip, from, q.Verify)
+	}
+	if err == nil {
 		err = s.read(repo, tip, q)
 	}
 	if errors.As(err, &s.Rejected) {
@@ -82,30 +90,30 @@ func Select(dir string, q Request) (*Selection, error) {
 	return s, err
 }
 
-// follows checks that the tip descends from what was trusted before.
-func follows(repo *git.Repository, tip *object.Commit, q Request) error {
+// follows checks that the tip descends from what was trusted before, and returns that.
+func follows(repo *git.Repository, tip *object.Commit, q Request) (from string, err error) {
 	if q.Base == "" {
-		return firstContact(tip, q)
+		return q.TrustedFrom, firstContact(tip, q)
 	}
 	base, err := repo.CommitObject(plumbing.NewHash(q.Base))
 	if errors.Is(err, plumbing.ErrObjectNotFound) {
-		return reject("select", "the last verified commit %.12s is not in this repository, so %.12s cannot be "+
+		return "", reject("select", "the last verified commit %.12s is not in this repository, so %.12s cannot be "+
 			"shown to descend from it; to start over from trusted_from, stop the agent and remove good.json",
 			q.Base, q.Tip)
 	}
 	if err != nil {
-		return fmt.Errorf("read commit %s: %w", q.Base, err)
+		return "", fmt.Errorf("read commit %s: %w", q.Base, err)
 	}
 	ok, err := descends(tip, q.Base)
 	if ok || err != nil {
-		return err
+		return q.Base, err
 	}
 	back, err := descends(base, q.Tip)
 	if err != nil {
-		return err
+		return "", err
 	}
 	if back {
-		return reject("select", "the branch was rewound to %.12s, which is older than %.12s, the last verified "+
+		return "", reject("select", "the branch was rewound to %.12s, which is older than %.12s, the last verified "+
 			"commit; to go back, push a commit that reverts", q.Tip, q.Base)
 	}
 	// A trusted_from outside the base's history was set by the host's owner after the branch
@@ -113,13 +121,13 @@ func follows(repo *git.Repository, tip *object.Commit, q Request) error {
 	if q.TrustedFrom != "" {
 		known, err := descends(base, q.TrustedFrom)
 		if err != nil {
-			return err
+			return "", err
 		}
 		if !known {
-			return firstContact(tip, q)
+			return q.TrustedFrom, firstContact(tip, q)
 		}
 	}
-	return reject("select", "the branch was rewritten: %.12s does not descend from %.12s, the last verified "+
+	return "", reject("select", "the branch was rewritten: %.12s does not descend from %.12s, the last verified "+
 		"commit; if that was meant, set trusted_from = %q in agent.hcl", q.Tip, q.Base, q.Tip)
 }
 

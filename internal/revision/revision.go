@@ -17,6 +17,7 @@ type Revision struct {
 	Subject   string    `json:"subject"`
 	Author    string    `json:"author"`
 	Committed time.Time `json:"committed"`
+	SignedBy  string    `json:"signed_by,omitempty"` // empty where no signature was asked for
 	// Digest is "sha256:" and the hash of the compiled cluster's JSON.
 	Digest  string        `json:"digest"`
 	Cluster *spec.Cluster `json:"cluster"`

@@ -11,8 +11,12 @@ type Agent struct {
 	VRRPSocket string    `json:"vrrp_socket"`
 	Source     GitSource `json:"source"`
 	// TrustedFrom is the first commit that this node may trust (a hash, at least 7 digits).
-	TrustedFrom string  `json:"trusted_from,omitempty"`
-	Plugins     Plugins `json:"plugins"`
+	TrustedFrom string `json:"trusted_from,omitempty"`
+	// SignersFile (allowed signers, as of ssh-keygen) and Keys (armored OpenPGP) are whose
+	// commits count; without any of them no signature is asked for.
+	SignersFile string   `json:"allowed_signers_file,omitempty"`
+	Keys        []string `json:"gpg_keys,omitempty"`
+	Plugins     Plugins  `json:"plugins"`
 	// HAProxy is what a repository may do with this host's haproxies.
 	HAProxy HAProxyTrust `json:"haproxy"`
 	// PolicyDir holds the host's own policies; the repository cannot weaken them. Empty means none.
