@@ -26,8 +26,8 @@ func (s *Server) secret() ([]byte, error) {
 	return []byte(key), nil
 }
 
-// certificate reads the certificate for a handshake, since it is replaced long before it expires.
-func (s *Server) certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+// certificate reads the certificate, for each handshake since it is replaced long before it expires.
+func (s *Server) certificate() (*tls.Certificate, error) {
 	key, err := secret.ReadFile(s.cfg.KeyFile)
 	if err != nil {
 		return nil, fmt.Errorf("key_file: %w", err)

@@ -98,7 +98,7 @@ func (s *Server) Run(ctx context.Context) error {
 
 // listen serves until ctx ends or the listener fails.
 func (s *Server) listen(ctx context.Context) error {
-	if _, err := s.certificate(nil); s.cfg.CertFile != "" && err != nil {
+	if _, err := s.certificate(); s.cfg.CertFile != "" && err != nil {
 		return err
 	}
 	if _, err := s.secret(); err != nil {
@@ -126,7 +126,7 @@ func (s *Server) serve(ctx context.Context, l net.Listener) error {
 	srv.Protocols.SetHTTP1(true)
 	srv.SetKeepAlivesEnabled(false) // the next push is far away
 	if s.cfg.CertFile != "" {
-		l = tls.NewListener(l, &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: s.certificate})
+		l = tls.NewListener(l, &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: s.greet})
 	}
 	stop := context.AfterFunc(ctx, func() { _ = srv.Close() })
 	defer stop()
@@ -209,9 +209,22 @@ func (s *Server) forward(ctx context.Context) {
 	}
 }
 
-// refuse counts a request that was not believed, and logs at most one a minute: whoever can
-// reach the port can send as many as he likes.
-func (s *Server) refuse(r *http.Request, why error) {
+// greet is certificate for a handshake, which nobody else tells of.
+func (s *Server) greet(h *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	c, err := s.certificate()
+	if err != nil {
+		s.note(func(st *Stats) { st.Error = err.Error() })
+		s.turnAway(h.Conn.RemoteAddr().String(), err)
+	}
+	return c, err
+}
+
+// refuse is turnAway for a request that was not believed.
+func (s *Server) refuse(r *http.Request, why error) { s.turnAway(r.RemoteAddr, why) }
+
+// turnAway counts who got nothing done, and logs at most one a minute: whoever can reach the
+// port can come as often as he likes.
+func (s *Server) turnAway(from string, why error) {
 	now := time.Now()
 	s.mu.Lock()
 	s.stats.Refused++
@@ -221,7 +234,7 @@ func (s *Server) refuse(r *http.Request, why error) {
 	}
 	s.mu.Unlock()
 	if speak {
-		s.log.Warn("webhook refused", "from", r.RemoteAddr, "refused", refused, "err", why)
+		s.log.Warn("webhook refused", "from", from, "refused", refused, "err", why)
 	}
 }
 

@@ -294,22 +294,33 @@ func TestOverTLS(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- s.serve(ctx, l) }()
-	for range 2 {
-		c := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pair(t, s.cfg.CertFile, s.cfg.KeyFile)}, ForceAttemptHTTP2: true}}
+	ask := func(trust *x509.CertPool) (*http.Response, error) {
+		c := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: trust}, ForceAttemptHTTP2: true, DisableKeepAlives: true}}
 		r, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://"+l.Addr().String()+"/any", strings.NewReader("x"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		r.Header = headers("X-Gitea-Signature", sign("hunter2", "x"))
 		res, err := c.Do(r)
+		if err == nil {
+			res.Body.Close()
+		}
+		return res, err
+	}
+	for range 2 {
+		res, err := ask(pair(t, s.cfg.CertFile, s.cfg.KeyFile))
 		if err != nil {
 			t.Fatal(err)
 		}
-		res.Body.Close()
 		if res.StatusCode != http.StatusAccepted || res.ProtoMajor != 1 {
 			t.Errorf("answer %s over %s, want 202 over HTTP/1.1", res.Status, res.Proto)
 		}
-		c.CloseIdleConnections()
+	}
+	if err := os.Chmod(s.cfg.KeyFile, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ask(nil); err == nil || s.Stats().Refused != 1 || !strings.Contains(s.Stats().Error, s.cfg.KeyFile+" is open to everybody") {
+		t.Errorf("with a key that everybody may read: %v and %+v, want an error that names it", err, s.Stats())
 	}
 	cancel()
 	if err := <-done; err != nil {
