@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hareconcile/hareconcile/internal/control"
 	"github.com/hareconcile/hareconcile/internal/nstest"
 )
 
@@ -72,14 +73,18 @@ func TestRepositoryOverSSHAndHTTPS(t *testing.T) {
 			})
 			arrives(strings.Replace(fetchedCluster, ".100/24", ".101/24", 1), "Move to another address")
 			for _, n := range pair {
-				st, err := s.Agent(t.Context(), n)
-				if err != nil || !strings.HasPrefix(st.Source.URL, scheme+"://") || st.Webhook == nil || st.Webhook.Accepted == 0 || st.Webhook.Refused > 0 {
-					t.Errorf("%s has %+v and %+v, %v; want the source over %s and an accepted webhook", n, st.Source, st.Webhook, err, scheme)
-				}
+				until(t, time.Minute, "the webhook", func(ctx context.Context) error { // the agent may have looked by itself before
+					st, err := s.Agent(ctx, n)
+					if err == nil && (!strings.HasPrefix(st.Source.URL, scheme+"://") || st.Webhook == nil || st.Webhook.Accepted == 0 || st.Webhook.Refused > 0) {
+						err = fmt.Errorf("%s has %+v and %+v; want the source over %s and an accepted webhook", n, st.Source, st.Webhook, scheme)
+					}
+					return err
+				})
 				if r, err := s.Exec(t.Context(), n, "hareconcile", "reconcile", "-wait"); err != nil || r.Code != 0 || !strings.Contains(r.Stdout, "converged at main@"+s.commit[:7]) {
 					t.Errorf("reconcile on %s: %v %+v, want code 0 at %.7s", n, err, r, s.commit)
 				}
 			}
+			s.withoutGit(t, map[bool]string{true: "sshd", false: "forge"}[ssh], pair)
 			bad := s.push(t, strings.Replace(fetchedCluster, "priority", "prioritee", 1), "Misspell a word")
 			for _, n := range pair {
 				if r, err := s.Exec(t.Context(), n, "hareconcile", "reconcile", "-wait"); err != nil || r.Code != 9 || !strings.Contains(r.Stderr, bad[:7]+" is refused by compile") {
@@ -88,4 +93,35 @@ func TestRepositoryOverSSHAndHTTPS(t *testing.T) {
 			}
 		})
 	}
+}
+
+// withoutGit pushes while the git server is away: the nodes stay as they are, say so, and take
+// the push when it is back.
+func (s *story) withoutGit(t *testing.T, service string, pair []string) {
+	t.Helper()
+	if err := s.Stop(t.Context(), "forge", service); err != nil {
+		t.Fatal(err)
+	}
+	commit := s.push(t, fetchedCluster, "Move back")
+	for _, n := range pair {
+		if r, err := s.Exec(t.Context(), n, "hareconcile", "reconcile", "-wait"); err != nil || r.Code != 1 || !strings.Contains(r.Stderr, "the source cannot be read, and what is in force stays") {
+			t.Errorf("reconcile on %s without %s: %v %+v, want code 1 and that nothing changes", n, service, err, r)
+		}
+		st, err := s.Agent(t.Context(), n)
+		if err != nil || st.Phase != control.Converged || st.Revision.Commit != s.commit || !st.Look.Next.After(st.Look.Began) {
+			t.Errorf("%s without %s: %v, %s at %.7s, %+v; want it converged at %.7s, and to look again", n, service, err, st.Phase, st.Revision.Commit, st.Look, s.commit)
+		}
+	}
+	if err := s.Start(t.Context(), "forge", service); err != nil {
+		t.Fatal(err)
+	}
+	s.commit = commit
+	until(t, time.Minute, "the push once "+service+" is back", func(ctx context.Context) error {
+		return onAll(pair, func(n string) error {
+			if _, err := s.Exec(ctx, n, "hareconcile", "reconcile"); err != nil { // else it is asked when its back-off is over
+				return err
+			}
+			return s.converged(ctx, n)
+		})
+	})
 }
