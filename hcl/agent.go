@@ -77,6 +77,7 @@ func ParseAgent(name string, b []byte) (*spec.Agent, Diagnostics) {
 		PolicyDir:     policies.string("mandatory_dir"),
 		RepoPolicyDir: policies.string("repo_dir"),
 		PlanOnly:      f.only("reconcile").string("mode") == "plan-only",
+		AllowEmpty:    f.only("reconcile").boolean("allow_empty"),
 		Webhook:       f.webhook(),
 	}
 	if !namePattern.MatchString(a.NodeName) {

@@ -59,7 +59,8 @@ verify {
 }
 
 reconcile {
-  mode = "plan-only"
+  mode        = "plan-only"
+  allow_empty = true
 }
 
 policies {
@@ -89,7 +90,7 @@ haproxy {
 		},
 		TrustedFrom: "8f3c2d1", SignersFile: "/etc/hareconcile/allowed_signers", Keys: []string{"/etc/hareconcile/alice.asc"}, Plugins: spec.Plugins{Dir: "/opt/plugins", User: "nobody", MemoryLimit: 128 << 20},
 		HAProxy:   spec.HAProxyTrust{Folders: []string{"/etc/letsencrypt", "/srv/proxy"}, RawLines: true},
-		PolicyDir: "/etc/hareconcile/policies.d", RepoPolicyDir: "rules", PlanOnly: true,
+		PolicyDir: "/etc/hareconcile/policies.d", RepoPolicyDir: "rules", PlanOnly: true, AllowEmpty: true,
 	}
 	if d := cmp.Diff(want, a); d != "" {
 		t.Errorf("agent (-want +got):\n%s", d)

@@ -40,7 +40,8 @@ var agentFile = &block{
 			name: "reconcile", single: true, doc: "What the agent does with a difference.",
 			attrs: append([]attribute{
 				{name: "mode", kind: choice("apply", "plan-only"), def: `"apply"`, doc: "Whether it applies plans or only reports them."},
-			}, laterAttrs("drift", "prune", "allow_empty")...),
+				{name: "allow_empty", kind: boolKind, def: "false", doc: "Whether a push may leave no virtual router, virtual server and haproxy of a definition that had some."},
+			}, laterAttrs("drift", "prune")...),
 			blocks: laterBlocks("retry"),
 		},
 		{

@@ -53,11 +53,13 @@ type Config struct {
 	BootID   string
 	Git      spec.GitSource
 	PlanOnly bool
-	Handlers []reconcile.Handler
-	Source   Source
-	Store    Store
-	Journal  Journal
-	Drains   DrainStore
+	// AllowEmpty lets a revision take everything away that the one in force has.
+	AllowEmpty bool
+	Handlers   []reconcile.Handler
+	Source     Source
+	Store      Store
+	Journal    Journal
+	Drains     DrainStore
 	// SetPlaces, if not nil, tells the Handlers of what definitions objects are looked at that
 	// are where the cluster file says. It must not block.
 	SetPlaces func(...*spec.Cluster)

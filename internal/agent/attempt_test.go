@@ -307,3 +307,17 @@ func TestAServerWithAnotherAddressIsNotTakenForChecked(t *testing.T) {
 		}
 	})
 }
+
+// TestAnEmptyDefinitionIsRefused, as a file is whose end was lost.
+func TestAnEmptyDefinitionIsRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		defer converged(t, w)()
+		empty := lab("bbbbbbb", 5)
+		empty.Cluster.Instances, empty.Cluster.VirtualServers = nil, nil
+		w.push(empty)
+		if s := w.Status(); s.Refused == nil || s.Refused.Stage != "guard" || w.weight() != 2 {
+			t.Errorf("refused = %+v with weight %d, want the guard", s.Refused, w.weight())
+		}
+	})
+}

@@ -147,6 +147,9 @@ func (a *Agent) revise(ctx context.Context, rev, prior *revision.Revision) error
 			return refuse("policy", denial(f))
 		}
 	}
+	if prior != nil && rev.Cluster.Empty() && !prior.Cluster.Empty() && !a.cfg.AllowEmpty {
+		return refuse("guard", "it asks nothing of any node, and the one in force does; if that is meant, set allow_empty = true in reconcile of agent.hcl, or take hareconcile off the nodes")
+	}
 	return a.do(ctx, func(context.Context) { a.offer(candidate{rev: rev, findings: findings}) })
 }
 

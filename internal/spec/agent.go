@@ -25,6 +25,8 @@ type Agent struct {
 	RepoPolicyDir string `json:"repo_policy_dir"`
 	// PlanOnly makes the agent report what it would do and do nothing (reconcile { mode = "plan-only" }).
 	PlanOnly bool `json:"plan_only"`
+	// AllowEmpty lets a push take everything away that the cluster file asks for.
+	AllowEmpty bool `json:"allow_empty,omitempty"`
 	// Webhook is where a git host may tell of a push; nil if nowhere.
 	Webhook *Webhook `json:"webhook,omitempty"`
 }

@@ -123,3 +123,8 @@ func find[T any](list []T, is func(T) bool) (T, bool) {
 	var zero T
 	return zero, false
 }
+
+// Empty reports whether c asks nothing of any node.
+func (c *Cluster) Empty() bool {
+	return len(c.Instances) == 0 && len(c.VirtualServers) == 0 && len(c.HAProxies) == 0
+}
