@@ -10,19 +10,14 @@ import (
 	"time"
 
 	"github.com/hareconcile/hareconcile/internal/lab"
-	"github.com/hareconcile/hareconcile/internal/nstest"
 	"github.com/hareconcile/hareconcile/internal/peer"
 )
 
 var nodeLine = regexp.MustCompile(`(?m)^  node "(\w+)" +\{ address = ("[^"]+") \}$`)
 
-// TestWrongServers pushes to the reference lab, whose nodes take turns, while a client asks: a
+// wrongServers pushes to the reference lab, whose nodes take turns, while a client asks: a
 // weight costs no request, and servers that answer nobody get no further than the backup.
-func TestWrongServers(t *testing.T) {
-	if nstest.Trials(0, 1) == 0 {
-		return // four agents on one emulated processor take minutes; TestRollout has the like of it
-	}
-	t.Parallel()
+func wrongServers(t *testing.T) {
 	s := raise(t, "../../examples/lvs-dr", func(text string) string {
 		text = nodeLine.ReplaceAllStringFunc(text, func(line string) string {
 			m := nodeLine.FindStringSubmatch(line)
