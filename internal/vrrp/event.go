@@ -15,8 +15,12 @@ type (
 	Adopt struct{}
 	// Stop takes it down, giving mastership away at once.
 	Stop struct{}
-	// Resign gives mastership away and stays in the election.
-	Resign struct{}
+	// Resign gives mastership away and stays in the election. For as long as Hold it replaces
+	// no master that can be heard, whatever that one's priority; a repetition starts that
+	// while anew, also on a BACKUP, and 0 leaves it as it is.
+	Resign struct{ Hold time.Duration }
+	// Release ends a Hold.
+	Release struct{}
 	// TimerFired says that a timer ran out.
 	TimerFired struct{ Timer Timer }
 	// Received is an advertisement that the guard let through.
@@ -40,6 +44,7 @@ func (Start) event()         {}
 func (Adopt) event()         {}
 func (Stop) event()          {}
 func (Resign) event()        {}
+func (Release) event()       {}
 func (TimerFired) event()    {}
 func (Received) event()      {}
 func (Reprioritized) event() {}
@@ -47,7 +52,7 @@ func (Reconfigured) event()  {}
 func (Gate) event()          {}
 func (Woke) event()          {}
 
-// A Timer is one of the two that a Machine may have running.
+// A Timer is one of those that a Machine may have running.
 type Timer uint8
 
 // The timers.
@@ -56,6 +61,8 @@ const (
 	Deadline Timer = iota
 	// PreemptTimer is for PreemptDelay.
 	PreemptTimer
+	// HoldTimer is for the Hold of a Resign.
+	HoldTimer
 )
 
 // A Verb says what an Action does.

@@ -58,26 +58,36 @@ func (g *Group) step(m *Machine, e Event, do func(*Machine, []Action)) {
 	actions := m.Step(e)
 	announce := slices.Contains(actions, Action{Do: Announce})
 	do(m, actions)
-	_, resign := e.(Resign)
 	// One that is BACKUP beside MASTERs joined them lately; if it hears a master that it
 	// has to accept, the Group cannot be whole here.
 	left := m.state == Backup && !m.member.wants && (before == Master || m.master.IsValid())
 	for _, o := range g.members {
-		if o == m || o.state != Master {
+		if o == m {
 			continue
 		}
 		o.out = o.out[:0]
-		switch {
-		case resign:
-			o.leave(Resigned)
-		case left:
-			o.leave(GroupLeft)
-		case announce: // hosts may believe the other master on every segment
-			o.do(Action{Do: Announce})
+		switch e := e.(type) {
+		case Resign:
+			o.resign(e.Hold)
+		case Release:
+			o.release()
+		default:
+			o.besides(left, announce)
 		}
 		tell(o, do)
 	}
 	g.Settle(do)
+}
+
+// besides makes a MASTER do what follows from another member's step.
+func (m *Machine) besides(left, announce bool) {
+	switch {
+	case m.state != Master:
+	case left:
+		m.leave(GroupLeft)
+	case announce: // hosts may believe the other master on every segment
+		m.do(Action{Do: Announce})
+	}
 }
 
 // brief tells m how the others are.

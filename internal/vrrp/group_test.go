@@ -53,7 +53,7 @@ func (tm *team) states() string {
 
 // text writes an action in few words.
 func text(a vrrp.Action) string {
-	timer := [...]string{"deadline", "preempt"}[a.Timer]
+	timer := [...]string{"deadline", "preempt", "hold"}[a.Timer]
 	switch a.Do {
 	case vrrp.Advertise:
 		return fmt.Sprintf("sends %d", a.Priority)

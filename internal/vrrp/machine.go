@@ -32,16 +32,17 @@ func (s State) String() string {
 // A Machine is one virtual router on one node. The zero value is not usable; call New.
 // A Machine is not safe for concurrent use: one goroutine owns it.
 type Machine struct {
-	cfg       Config
-	state     State
-	interval  time.Duration // what the master last heard announced, else our own
-	master    netip.Addr    // the master last heard, while BACKUP
-	gated     bool          // a gate is down
-	listening bool          // MASTER that woke from a pause and has not sent since
-	patience  patience      // BACKUP that leaves a master of lower priority alone for a while
-	rival     rival         // MASTER that hears another owner of its addresses
-	member    member        // what its Group knows of it
-	out       []Action
+	cfg        Config
+	state      State
+	interval   time.Duration // what the master last heard announced, else our own
+	master     netip.Addr    // the master last heard, while BACKUP
+	gated      bool          // a gate is down
+	listening  bool          // MASTER that woke from a pause and has not sent since
+	restrained bool          // not MASTER, and leaves any master alone while HoldTimer runs
+	patience   patience      // BACKUP that leaves a master of lower priority alone for a while
+	rival      rival         // MASTER that hears another owner of its addresses
+	member     member        // what its Group knows of it
+	out        []Action
 }
 
 // New returns a Machine in state Init.
@@ -75,18 +76,38 @@ func (m *Machine) Step(e Event) []Action {
 		m.gate(e.Up)
 	case Stop:
 		m.stop()
+	case Resign:
+		m.resign(e.Hold)
+	case Release:
+		m.release()
+	case TimerFired:
+		m.fired(e)
 	default:
-		switch m.state {
-		case Init:
-			m.stepInit(e)
-		case Backup:
-			m.stepBackup(e)
-		case Master:
-			m.stepMaster(e)
-		case Fault: // out of the election: nothing but a gate or a stop counts
-		}
+		m.stepState(e)
 	}
 	return m.out
+}
+
+// fired acts on a timer: that of a hold runs in every state but MASTER, the others belong to one.
+func (m *Machine) fired(e TimerFired) {
+	if e.Timer == HoldTimer {
+		m.restrained = false
+		return
+	}
+	m.stepState(e)
+}
+
+// stepState is for what means something else in each state.
+func (m *Machine) stepState(e Event) {
+	switch m.state {
+	case Init:
+		m.stepInit(e)
+	case Backup:
+		m.stepBackup(e)
+	case Master:
+		m.stepMaster(e)
+	case Fault: // out of the election: nothing but a gate or a stop counts
+	}
 }
 
 // stepInit follows RFC 9568, section 6.4.1.
@@ -108,7 +129,7 @@ func (m *Machine) stepInit(e Event) {
 
 // join enters the election from Init or Fault.
 func (m *Machine) join(why Reason) {
-	owner := m.cfg.Priority == OwnerPriority
+	owner := m.cfg.Priority == OwnerPriority && !m.restrained
 	if owner && !m.member.held {
 		m.toMaster(Owner)
 		return
@@ -149,6 +170,7 @@ func (m *Machine) hearAsBackup(e Received) {
 		return
 	case e.Priority >= m.cfg.Priority:
 		m.forget()
+	case m.restrained: // it is followed, as any other
 	case m.cfg.preempts() && !m.tolerates():
 		return // the timer runs on: nothing that is discarded puts preemption off
 	}
@@ -168,8 +190,6 @@ func (m *Machine) stepMaster(e Event) {
 		}
 	case Woke:
 		m.listening = true
-	case Resign:
-		m.leave(Resigned)
 	case Received:
 		m.hearAsMaster(e)
 	}
@@ -206,6 +226,7 @@ func (m *Machine) stop() {
 	case Master:
 		m.do(Action{Do: Advertise, Priority: 0})
 	}
+	m.release()
 	m.quiet(Init, Stopped)
 }
 
@@ -290,6 +311,7 @@ func (m *Machine) follow(interval time.Duration, master netip.Addr) {
 func (m *Machine) toMaster(why Reason) {
 	m.do(Action{Do: Advertise, Priority: m.cfg.Priority})
 	m.forget()
+	m.release()
 	m.interval, m.listening, m.rival = m.cfg.Interval, false, rival{}
 	m.move(Master, why)
 	m.do(Action{Do: SetTimer, After: m.cfg.Interval})
