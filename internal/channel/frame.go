@@ -66,13 +66,16 @@ func (r *Request) check() error {
 		return fmt.Errorf("protocol version %d is not understood, want %d", r.Version, Version)
 	}
 	set := 0
-	for _, is := range []bool{r.Config != nil, r.Track != nil, r.Resign != nil, r.Upgrade != nil, r.Query != nil, r.Subscribe != nil} {
+	for _, is := range []bool{r.Config != nil, r.Track != nil, r.Resign != nil, r.Release != nil, r.Upgrade != nil, r.Query != nil, r.Subscribe != nil} {
 		if is {
 			set++
 		}
 	}
 	if set != 1 {
-		return fmt.Errorf("a request has one of config, track, resign, upgrade, query and subscribe, not %d", set)
+		return fmt.Errorf("a request has one of config, track, resign, release, upgrade, query and subscribe, not %d", set)
+	}
+	if r.Resign != nil && (r.Resign.Hold < 0 || r.Resign.Hold > MaxHold) {
+		return fmt.Errorf("a hold of %v is not between 0 and %v", r.Resign.Hold, MaxHold)
 	}
 	return nil
 }

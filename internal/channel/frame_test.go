@@ -66,6 +66,10 @@ func TestRequestCheck(t *testing.T) {
 		{"no version", Request{Query: &Query{}}, false},
 		{"a later version", Request{Version: Version + 1, Query: &Query{}}, false},
 		{"nothing asked", Request{Version: Version}, false},
+		{"a hold", Request{Version: Version, Resign: &Resign{Hold: MaxHold}}, true},
+		{"a hold that is too long", Request{Version: Version, Resign: &Resign{Hold: MaxHold + 1}}, false},
+		{"a hold in the past", Request{Version: Version, Resign: &Resign{Hold: -1}}, false},
+		{"a release", Request{Version: Version, Release: &Release{}}, true},
 		{"two things asked", Request{Version: Version, Query: &Query{}, Resign: &Resign{}}, false},
 	}
 	for _, tt := range tests {

@@ -19,6 +19,7 @@ type Request struct {
 	Config    *Config    `json:"config,omitempty"`    // replace the whole configuration, in place
 	Track     *Track     `json:"track,omitempty"`     // the agent's word on plugin trackers
 	Resign    *Resign    `json:"resign,omitempty"`    // give up mastership now
+	Release   *Release   `json:"release,omitempty"`   // end the hold of a Resign
 	Upgrade   *Upgrade   `json:"upgrade,omitempty"`   // go on as the program that is on disk now
 	Query     *Query     `json:"query,omitempty"`     // report Status
 	Subscribe *Subscribe `json:"subscribe,omitempty"` // report Status now and after every change
@@ -43,7 +44,20 @@ type Track struct {
 }
 
 // Resign makes the named instances (all if none is named) send priority 0 and become BACKUP.
+// For as long as Hold they leave a master that can be heard alone, whatever its priority; they
+// become MASTER all the same if there is none. Asking again starts that time anew. A vrrpd that
+// does not know Hold yet gives up mastership and preempts as configured.
 type Resign struct {
+	Instances []string      `json:"instances,omitempty"` // vrrp_instance ID names
+	Hold      time.Duration `json:"hold,omitempty"`      // at most MaxHold
+}
+
+// MaxHold bounds a hold: whoever ordered it may be gone.
+const MaxHold = time.Hour
+
+// Release ends the hold of the named instances (all if none is named). It is no kind of Resign,
+// so that a vrrpd that does not know it refuses it, and resigns nothing.
+type Release struct {
 	Instances []string `json:"instances,omitempty"` // vrrp_instance ID names
 }
 
@@ -86,6 +100,8 @@ type InstanceStatus struct {
 	Master   netip.Addr `json:"master,omitzero"` // address of the master last heard, while BACKUP
 	// Transitions counts state changes since vrrpd first started this instance; adoption keeps it.
 	Transitions uint64 `json:"transitions"`
+	// HoldUntil is when a hold ends, while there is one.
+	HoldUntil time.Time `json:"hold_until,omitzero"`
 	// Conflicts are virtual addresses that somebody else put on this host.
 	Conflicts []string `json:"conflicts,omitempty"`
 	// Held are the virtual addresses that this node holds now.

@@ -284,6 +284,7 @@ func (l *loop) attend(r *router, may bool) {
 func (l *loop) fire(r *router, t vrrp.Timer) {
 	late := l.t - r.timers[t]
 	r.timers[t] = never
+	l.changed = l.changed || t == vrrp.HoldTimer
 	l.step(r, vrrp.TimerFired{Timer: t})
 	if r.m.State() == vrrp.Master && t == vrrp.Deadline && r.timers[t] != never && late < time.Duration(r.cfg.Interval)/4 {
 		r.timers[t] -= late

@@ -1,6 +1,7 @@
 package vrrpd
 
 import (
+	"github.com/hareconcile/hareconcile/internal/channel"
 	"github.com/hareconcile/hareconcile/internal/vrrp"
 )
 
@@ -17,6 +18,9 @@ func (l *loop) saved() saved {
 		}
 		if at := r.timers[vrrp.PreemptTimer]; at != never {
 			i.PreemptAt = at
+		}
+		if at := r.timers[vrrp.HoldTimer]; at != never {
+			i.HoldAt = at
 		}
 		if r.auth != nil {
 			s := r.auth.State()
@@ -65,6 +69,9 @@ func (l *loop) resume(doc saved, secrets map[string]string) {
 		r.gate = l.closedGate(r)
 	}
 	for _, r := range l.routers {
+		if rest := before[r.name].HoldAt - l.t; rest > 0 { // before the start: no owner is to take over at once
+			l.step(r, vrrp.Resign{Hold: min(rest, channel.MaxHold)})
+		}
 		l.start(r, adopt[r] && l.allOf(r, adopt))
 	}
 	l.table.Recheck()

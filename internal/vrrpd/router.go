@@ -33,6 +33,7 @@ type router struct {
 	was     string        // its state in the process before this one, until it has one in this
 	retell  bool          // what is announced for it has changed
 
+	holdUntil time.Time     // of the wall clock, while HoldTimer runs
 	preemptAt time.Duration // when a preempt_delay ends that a predecessor began; 0 if none runs
 
 	reason      string
@@ -54,7 +55,7 @@ func (r *router) port() wire.Port { return wire.Port{Index: r.index, IPv6: r.ipv
 const (
 	// warnEvery is how often one router logs one reason to reject.
 	warnEvery = time.Minute
-	numTimers = vrrp.PreemptTimer + 1
+	numTimers = vrrp.HoldTimer + 1
 )
 
 func newRouter(name string, cfg resource.VRRPInstance) *router {
@@ -134,8 +135,11 @@ func (l *loop) do(r *router, actions []vrrp.Action) {
 			l.advertise(r, a.Priority)
 		case vrrp.SetTimer:
 			r.timers[a.Timer] = l.t + a.After
-			if a.Timer == vrrp.PreemptTimer {
+			switch a.Timer {
+			case vrrp.PreemptTimer:
 				l.resumeDelay(r)
+			case vrrp.HoldTimer:
+				r.holdUntil, l.changed = time.Now().Add(a.After), true
 			}
 		case vrrp.ShiftTimer:
 			if r.timers[a.Timer] != never {
@@ -143,6 +147,7 @@ func (l *loop) do(r *router, actions []vrrp.Action) {
 			}
 		case vrrp.ClearTimer:
 			r.timers[a.Timer] = never
+			l.changed = l.changed || a.Timer == vrrp.HoldTimer
 		case vrrp.Announce:
 			l.announce.Again(r.name, l.t)
 		case vrrp.Move:

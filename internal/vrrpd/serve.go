@@ -51,7 +51,9 @@ func (l *loop) command(c *command) {
 	case q.Track != nil:
 		l.track(*q.Track)
 	case q.Resign != nil:
-		resp.Error = l.resign(q.Resign.Instances)
+		resp.Error = l.order(q.Resign.Instances, vrrp.Resign{Hold: q.Resign.Hold})
+	case q.Release != nil:
+		resp.Error = l.order(q.Release.Instances, vrrp.Release{})
 	case q.Query != nil:
 		resp.Status = l.status()
 	}
@@ -74,8 +76,8 @@ func (l *loop) stop() {
 	l.stopped, l.changed = true, true
 }
 
-// resign makes routers give mastership away; it returns what was wrong.
-func (l *loop) resign(names []string) string {
+// order gives the named routers, or all, an event; it returns what was wrong.
+func (l *loop) order(names []string, e vrrp.Event) string {
 	for _, name := range names {
 		if !slices.ContainsFunc(l.routers, func(r *router) bool { return r.name == name }) {
 			return "no instance is named " + name
@@ -83,7 +85,7 @@ func (l *loop) resign(names []string) string {
 	}
 	for _, r := range l.routers {
 		if len(names) == 0 || slices.Contains(names, r.name) {
-			l.step(r, vrrp.Resign{})
+			l.step(r, e)
 		}
 	}
 	return ""

@@ -63,11 +63,15 @@ func (l *loop) status() *channel.Status {
 		Instances: []channel.InstanceStatus{}, Trackers: []channel.TrackerStatus{},
 	}
 	for _, r := range l.routers {
-		s.Instances = append(s.Instances, channel.InstanceStatus{
+		i := channel.InstanceStatus{
 			Name: r.name, State: r.m.State().String(), Reason: r.reason, Since: r.since,
 			Priority: r.m.Priority(), Master: r.m.Master(), Transitions: r.transitions,
 			Conflicts: l.table.Conflicts(r.name), Held: l.table.Held(r.name), Alerts: r.alerts(l.t), Adverts: r.counters(),
-		})
+		}
+		if r.timers[vrrp.HoldTimer] != never {
+			i.HoldUntil = r.holdUntil
+		}
+		s.Instances = append(s.Instances, i)
 	}
 	for _, key := range l.trackerKeys() {
 		t := l.trackers[key]

@@ -49,9 +49,11 @@ type savedInstance struct {
 	Transitions uint64    `json:"transitions"`
 	Slot        int       `json:"slot"`
 	Held        []string  `json:"held,omitempty"`
-	// StartAt and PreemptAt are since boot, and 0 if start_delay or preempt_delay does not run.
+	// StartAt, PreemptAt and HoldAt are since boot, and 0 if start_delay, preempt_delay or a
+	// hold does not run.
 	StartAt   time.Duration `json:"start_at,omitempty"`
 	PreemptAt time.Duration `json:"preempt_at,omitempty"`
+	HoldAt    time.Duration `json:"hold_at,omitempty"`
 	// Auth is what must not be replayed.
 	Auth *vrrp.AuthState `json:"auth,omitempty"`
 }
