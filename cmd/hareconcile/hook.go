@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/hareconcile/hareconcile/hcl"
+	"github.com/hareconcile/hareconcile/internal/compile"
 	"github.com/hareconcile/hareconcile/internal/hook"
 	"github.com/hareconcile/hareconcile/internal/revision"
 	"github.com/hareconcile/hareconcile/internal/spec"
@@ -33,6 +34,7 @@ func runHook(ctx context.Context, e *env, args []string) int {
 	fs := e.flags("hook")
 	var folders listFlag
 	fs.Var(&folders, "path", "the `FOLDER` of a cluster in the repository; may be repeated; the root if it is absent")
+	signers := fs.String("signers", "", "the `FILE` of those who have to have signed every new commit, as allowed_signers_file in agent.hcl")
 	timeout := fs.Duration("timeout", time.Minute, "how `LONG` it may take to judge a push")
 	if err := e.parse(fs, args, 1); err != nil {
 		return e.exit(err)
@@ -42,7 +44,14 @@ func runHook(ctx context.Context, e *env, args []string) int {
 	}
 	ctx, cancel := context.WithTimeout(ctx, *timeout)
 	defer cancel()
-	err := e.judgePush(ctx, hook.Judge{Dir: ".", Folders: orRoot(folders)})
+	j := hook.Judge{Dir: ".", Folders: orRoot(folders)}
+	var err error
+	if *signers != "" {
+		j.Signers, err = compile.Signers(*signers)
+	}
+	if err == nil {
+		err = e.judgePush(ctx, j)
+	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = fmt.Errorf("it took longer than %v: %w", *timeout, err)
 	}

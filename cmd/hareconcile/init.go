@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/hareconcile/hareconcile/internal/compile"
 	"github.com/hareconcile/hareconcile/internal/hook"
 	"github.com/hareconcile/hareconcile/internal/lab"
 )
@@ -18,6 +19,7 @@ func runInit(ctx context.Context, e *env, args []string) int {
 	var folders listFlag
 	fs.Var(&folders, "path", "the `FOLDER` of a cluster in the repository; may be repeated; the root if it is absent")
 	branch := fs.String("branch", "main", "the `NAME` of the first branch")
+	signers := fs.String("signers", "", "the `FILE` of those who have to have signed every new commit, as allowed_signers_file in agent.hcl")
 	only := fs.Bool("hook-only", false, "put the hook into a repository that is there")
 	if err := e.parse(fs, args, 1); err != nil {
 		return e.exit(err)
@@ -30,7 +32,7 @@ func runInit(ctx context.Context, e *env, args []string) int {
 		err = hook.Create(ctx, dir, *branch)
 	}
 	if err == nil {
-		err = installHook(dir, folders)
+		err = installHook(dir, folders, *signers)
 	}
 	if err != nil {
 		return e.exit(err)
@@ -45,7 +47,7 @@ func runInit(ctx context.Context, e *env, args []string) int {
 }
 
 // installHook has the hook run this very program.
-func installHook(dir string, folders []string) error {
+func installHook(dir string, folders []string, signers string) error {
 	self, err := os.Executable()
 	if err != nil {
 		return fmt.Errorf("find this program: %w", err)
@@ -53,6 +55,16 @@ func installHook(dir string, folders []string) error {
 	words := []string{self, "hook", "pre-receive"}
 	for _, f := range folders {
 		words = append(words, "-path="+f)
+	}
+	if signers != "" {
+		abs, err := filepath.Abs(signers)
+		if err != nil {
+			return err
+		}
+		if _, err := compile.Signers(abs); err != nil { // rather than at the first push
+			return err
+		}
+		words = append(words, "-signers="+abs)
 	}
 	for k := range words {
 		words[k] = lab.Quote(words[k])

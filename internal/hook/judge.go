@@ -36,6 +36,8 @@ type Judge struct {
 	// Folders are those of the clusters in the repository. A branch without cluster.hcl in one
 	// of them is no definition of that cluster, and free to be anything.
 	Folders []string
+	// Signers says who has to have signed what is new; nil asks for no signature.
+	Signers *gitsource.Verification
 }
 
 // Judge returns a verdict on each cluster that the push defines; an error means that it could
@@ -58,6 +60,9 @@ func (j Judge) Judge(ctx context.Context, updates []Update) ([]Verdict, error) {
 				return nil, fmt.Errorf("the push has more than %d clusters in its branches and tags; push fewer at once", maxTips)
 			}
 			more, err := r.needed(ctx, v.New, v.Folder)
+			if err == nil && j.Signers != nil {
+				more, err = r.history(ctx, v.New, more)
+			}
 			if err != nil {
 				return nil, err
 			}
@@ -76,7 +81,12 @@ func (j Judge) Judge(ctx context.Context, updates []Update) ([]Verdict, error) {
 	for k := range out {
 		if v := &out[k]; v.Err == nil {
 			// Whether a node has verified an older one is for the node; the rest is the same.
-			q := gitsource.Request{Tip: v.New, TrustedFrom: v.New, Path: v.Folder, Reread: true}
+			q := gitsource.Request{Tip: v.New, TrustedFrom: v.New, Path: v.Folder, Reread: true, Verify: j.Signers}
+			if j.Signers != nil {
+				if q.TrustedFrom, err = r.known(ctx, v.Update); err != nil {
+					return nil, err
+				}
+			}
 			v.Cluster, v.Diagnostics, v.Err = compile.Push(ctx, dir, q)
 		}
 		if err := ctx.Err(); err != nil {

@@ -107,6 +107,30 @@ func (r repo) needed(ctx context.Context, commit, folder string) ([]string, erro
 	return out, nil
 }
 
+// history adds the commits of a branch to objects, which are small beside what they hold.
+func (r repo) history(ctx context.Context, commit string, objects []string) ([]string, error) {
+	all, err := r.git(ctx, "rev-list", commit)
+	return append(objects, strings.Fields(all)...), err
+}
+
+// known returns up to where the history of an update is not new to the server: where the branch
+// was, or where a new one leaves the server's own branch, or else its first commit, which is
+// what nodes are told to trust.
+func (r repo) known(ctx context.Context, u Update) (string, error) {
+	if u.Old != "" && strings.HasPrefix(u.Ref, "refs/heads/") {
+		return u.Old, nil
+	}
+	if base, err := r.git(ctx, "merge-base", u.New, "HEAD"); err == nil && base != "" {
+		return base, nil // it fails while the server has no branch, or one of other roots
+	}
+	roots, err := r.git(ctx, "rev-list", "--max-parents=0", u.New)
+	if err != nil {
+		return "", err
+	}
+	first, _, _ := strings.Cut(roots, "\n")
+	return first, nil
+}
+
 // copyOf makes a bare repository with some objects below a new folder. What judges them runs
 // with fewer rights than the server and must not see its other repositories.
 func (r repo) copyOf(ctx context.Context, objects []string) (dir string, remove func(), err error) {
