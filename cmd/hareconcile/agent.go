@@ -129,8 +129,12 @@ func (ps *parts) assemble(h *host, hs []reconcile.Handler, boot string, log *slo
 			return err
 		},
 		Peers: asPeers(ps.network),
-		Resign: func(ctx context.Context, ids []string) error {
-			_, err := ps.kept.Do(ctx, channel.Request{Resign: &channel.Resign{Instances: ids}})
+		Resign: func(ctx context.Context, ids []string, hold time.Duration) error {
+			_, err := ps.kept.Do(ctx, channel.Request{Resign: &channel.Resign{Instances: ids, Hold: hold}})
+			return err
+		},
+		Release: func(ctx context.Context, ids []string) error {
+			_, err := ps.kept.Do(ctx, channel.Request{Release: &channel.Release{Instances: ids}})
 			return err
 		},
 		Log: log,

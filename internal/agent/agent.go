@@ -80,10 +80,11 @@ type Config struct {
 	// SendTrack tells vrrpd how plugin trackers are, over a connection that it keeps.
 	SendTrack func(context.Context, channel.Track) error
 	// Peers are the other nodes; nil where nobody is to be asked. Resign hands over the named
-	// instances, or all.
-	Peers  Peers
-	Resign func(ctx context.Context, instances []string) error
-	Log    *slog.Logger
+	// instances, and has vrrpd leave another master alone for as long as hold; Release ends that.
+	Peers   Peers
+	Resign  func(ctx context.Context, instances []string, hold time.Duration) error
+	Release func(ctx context.Context, instances []string) error
+	Log     *slog.Logger
 }
 
 // An Agent reconciles one node. Create it with New and start it with Run; the methods
@@ -129,6 +130,7 @@ type Agent struct {
 	good         *revision.Revision        // the last that was verified
 	candidate    *candidate                // waits to be tried; nil while there is none
 	turn         turn
+	away         handedOver            // for the attempt under way or about to be
 	neighbours   map[string]*neighbour // the other nodes, where they take turns
 	ignored      map[string]bool       // those that a person said not to wait for
 	attempt      *attempt              // under way; nil while there is none

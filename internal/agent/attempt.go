@@ -66,6 +66,7 @@ func (a *Agent) offer(c candidate) {
 func (a *Agent) advanceAttempt(ctx context.Context) time.Duration {
 	wait := a.verify(ctx)
 	a.consider(ctx)
+	a.comeBack(ctx)
 	if a.candidate != nil {
 		wait = cmp.Or(min(wait, time.Second), time.Second) // its turn may come with nothing but time
 	}

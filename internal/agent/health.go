@@ -19,6 +19,7 @@ type baseline struct {
 	unknown  map[reconcile.ServerRef]bool // servers without a verdict
 	fault    map[string]bool              // instances in FAULT, by vrrp_instance ID name
 	trackers map[string]bool              // plugin trackers that were up
+	masters  map[string]census            // who was master of the instances, by their names
 }
 
 // worked returns what works now.
@@ -40,6 +41,7 @@ func (a *Agent) worked() baseline {
 	for id, role := range a.facts.Roles {
 		b.fault[id] = role == roleFault
 	}
+	b.masters = a.masters()
 	for name, v := range a.facts.Trackers {
 		b.trackers[name] = v.Serves()
 	}
@@ -55,6 +57,7 @@ func (a *Agent) unhealthy(b baseline) []string {
 		return []string{"not converged: " + cmp.Or(a.message, string(a.phase))}
 	}
 	out := a.sickInstances(b)
+	out = append(out, a.contested(b)...)
 	out = append(out, a.sickServices(b)...)
 	for _, t := range pluginTrackers(a.rev.Cluster, a.cfg.Node) {
 		if b.trackers[t.Name] && a.facts.Trackers[t.Name] == reconcile.Down {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/hareconcile/hareconcile/internal/channel"
 	"github.com/hareconcile/hareconcile/internal/control"
+	"github.com/hareconcile/hareconcile/internal/journal"
 	"github.com/hareconcile/hareconcile/internal/peer"
 	"github.com/hareconcile/hareconcile/internal/revision"
 	"github.com/hareconcile/hareconcile/internal/rollout"
@@ -24,10 +25,11 @@ import (
 type mesh struct {
 	mu     sync.Mutex
 	worlds map[string]*world
-	cut    map[string]bool // nodes that nobody hears
-	flying map[string]bool // nodes that are between applying and verified, as they said last
-	most   int             // of them at the same time
-	order  []string        // nodes in the order in which they began
+	cut    map[string]bool          // nodes that nobody hears
+	flying map[string]bool          // nodes that are between applying and verified, as they said last
+	most   int                      // of them at the same time
+	order  []string                 // nodes in the order in which they began
+	held   map[string]time.Duration // nodes that handed over, and for how long they stay away
 }
 
 // A link is one agent's view of the mesh.
@@ -124,12 +126,17 @@ func keyed(node, commit string, weight int) *revision.Revision {
 // newMesh starts ka1, which is master, ka2 and rs1, all at revision aaaaaaa.
 func newMesh(t *testing.T) *mesh {
 	t.Helper()
-	m := &mesh{worlds: map[string]*world{}, cut: map[string]bool{}, flying: map[string]bool{}}
+	m := &mesh{worlds: map[string]*world{}, cut: map[string]bool{}, flying: map[string]bool{}, held: map[string]time.Duration{}}
 	for _, node := range []string{"ka1", "ka2", "rs1"} {
 		w := newWorld(t)
 		c := w.config()
 		c.Node, c.Peers = node, &link{m: m, node: node}
-		c.Resign = func(context.Context, []string) error { m.master("ka2"); return nil }
+		c.Resign = func(_ context.Context, ids []string, hold time.Duration) error {
+			m.hold(node, hold)
+			m.master("ka2")
+			return nil
+		}
+		c.Release = func(context.Context, []string) error { m.hold(node, 0); m.master("ka1"); return nil }
 		w.Agent = New(c)
 		m.worlds[node] = w
 	}
@@ -151,6 +158,19 @@ func newMesh(t *testing.T) *mesh {
 	return m
 }
 
+// hold notes that vrrpd of a node stays away, or does not any more.
+func (m *mesh) hold(node string, d time.Duration) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.held[node] = d
+}
+
+func (m *mesh) holds(node string) time.Duration {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.held[node]
+}
+
 // master makes one of the directors master, and the other backup.
 func (m *mesh) master(node string) {
 	for _, name := range []string{"ka1", "ka2"} {
@@ -168,11 +188,14 @@ func (m *mesh) push(commit string, weight int) {
 	}
 }
 
-// at checks which revision is in force on all nodes.
-func (m *mesh) at(t *testing.T, want string) {
+// at checks which revision is in force on nodes; on all if none is named.
+func (m *mesh) at(t *testing.T, want string, nodes ...string) {
 	t.Helper()
-	for name, w := range m.worlds {
-		if s := w.Status(); s.Revision.Commit != want {
+	if len(nodes) == 0 {
+		nodes = slices.Sorted(maps.Keys(m.worlds))
+	}
+	for _, name := range nodes {
+		if s := m.worlds[name].Status(); s.Revision.Commit != want {
 			t.Errorf("%s is at %q, want %s; rollout %+v, message %q", name, s.Revision.Commit, want, s.Rollout, s.Message)
 		}
 	}
@@ -257,29 +280,150 @@ func TestSilenceBlocks(t *testing.T) {
 	})
 }
 
-// TestAMasterHandsOver before it makes a change that moves addresses.
+// moving is a revision whose plan moves addresses.
+func moving(node, commit string) *revision.Revision {
+	r := keyed(node, commit, 5)
+	r.Cluster.Instances[0].VirtualMAC = true
+	return r
+}
+
+// until lets time pass until ok, for ten minutes at most.
+func until(ok func() bool) bool {
+	for range 600 {
+		if ok() {
+			return true
+		}
+		after(time.Second)
+	}
+	return ok()
+}
+
+func (m *mesh) role(node string) string { return m.worlds[node].Report().Instances[0].State }
+
+// TestAMasterHandsOver before it makes a change that moves addresses, stays away while it is
+// made and verified, and comes back.
 func TestAMasterHandsOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMesh(t)
 		for node, w := range m.worlds {
-			r := keyed(node, "bbbbbbb", 5)
-			r.Cluster.Instances[0].VirtualMAC = true
-			w.origin.push(r)
+			w.origin.push(moving(node, "bbbbbbb"))
 		}
-		var role string
-		for i := 0; i < 600 && !slices.Contains(m.began(), "ka1"); i++ {
+		ka1 := m.worlds["ka1"]
+		if !until(func() bool { return ka1.Report().Phase == rollout.Verifying }) {
+			t.Fatalf("ka1 does not try it: %+v", ka1.Status().Rollout)
+		}
+		if m.role("ka2") != "MASTER" || m.holds("ka1") != 4*time.Minute {
+			t.Errorf("ka2 is %s, ka1 is held for %v, want two healthy_deadlines", m.role("ka2"), m.holds("ka1"))
+		}
+		if !until(func() bool { return ka1.Report().Phase == rollout.Idle }) {
+			t.Fatalf("ka1 does not come to an end: %+v", ka1.Status().Rollout)
+		}
+		after(time.Second)
+		m.at(t, "bbbbbbb")
+		if m.role("ka1") != "MASTER" || m.holds("ka1") != 0 || m.most != 1 {
+			t.Errorf("ka1 is %s, held for %v, %d at once, want it to be back", m.role("ka1"), m.holds("ka1"), m.most)
+		}
+	})
+}
+
+// TestAMasterStaysAwayWhileItGoesBack: the hold ends with the rollback, not before.
+func TestAMasterStaysAwayWhileItGoesBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMesh(t)
+		for node, w := range m.worlds {
+			w.origin.push(moving(node, "bbbbbbb"))
+		}
+		ka1 := m.worlds["ka1"]
+		if !until(func() bool { return ka1.Report().Phase == rollout.Verifying }) {
+			t.Fatalf("ka1 does not try it: %+v", ka1.Status().Rollout)
+		}
+		ka1.verdict("rs1", reconcile.Down)
+		ka1.verdict("rs2", reconcile.Down)
+		for ka1.Report().Phase == rollout.Verifying {
+			if m.holds("ka1") == 0 {
+				t.Fatal("it came back while the revision was verified")
+			}
 			after(time.Second)
 		}
-		after(time.Minute)
+		if !until(func() bool { return m.holds("ka1") == 0 }) {
+			t.Fatal("it never comes back")
+		}
+		if s := ka1.Status(); s.Revision.Commit != "aaaaaaa" || len(s.Quarantined) != 1 {
+			t.Errorf("ka1 is at %s, with %+v in quarantine", s.Revision.Commit, s.Quarantined)
+		}
+		for _, name := range []string{"ka2", "rs1"} { // who verified it stays on it, as status says
+			if s := m.worlds[name].Status(); s.Revision.Commit != "bbbbbbb" {
+				t.Errorf("%s is at %s, want bbbbbbb", name, s.Revision.Commit)
+			}
+		}
+	})
+}
+
+// TestTwoMastersAreNotHealthy: a revision that makes a second one is undone.
+func TestTwoMastersAreNotHealthy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMesh(t)
+		m.push("bbbbbbb", 5)
+		ka2 := m.worlds["ka2"]
+		if !until(func() bool { return ka2.Report().Phase == rollout.Verifying }) {
+			t.Fatalf("ka2 does not try it: %+v", ka2.Status().Rollout)
+		}
+		both := func(state string, held ...string) {
+			ka2.VRRPStatus(&channel.Status{Instances: []channel.InstanceStatus{{Name: "eth0/100/ipv4", State: state, Held: held}}}, nil)
+		}
+		both("MASTER", "172.25.254.100/24")
+		if !until(func() bool { return len(ka2.Status().Quarantined) == 1 }) {
+			t.Fatalf("ka2 does not undo it: %+v", ka2.Status().Rollout)
+		}
+		if why := ka2.Status().Quarantined[0].Reason; !strings.Contains(why, "has the masters ka1 and ka2") {
+			t.Errorf("the reason is %q", why)
+		}
+		both("BACKUP")
+		after(5 * time.Minute)
+		m.at(t, "aaaaaaa", "ka1", "ka2")
+	})
+}
+
+// TestSilenceIsSkipped where the cluster file says so, after its progress_deadline.
+func TestSilenceIsSkipped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMesh(t)
+		skip := func(commit string) {
+			for node, w := range m.worlds {
+				r := keyed(node, commit, 5)
+				r.Cluster.Rollout.SkipUnreachable, r.Cluster.Rollout.ProgressDeadline = true, 10*time.Minute
+				w.origin.push(r)
+			}
+		}
+		skip("bbbbbbb")
+		after(5 * time.Minute)
 		m.at(t, "bbbbbbb")
-		for _, i := range m.worlds["ka2"].Report().Instances {
-			role = i.State
+		m.sever("rs1", true)
+		skip("ccccccc")
+		after(9 * time.Minute)
+		m.at(t, "bbbbbbb", "ka1", "ka2")
+		after(6 * time.Minute)
+		m.at(t, "ccccccc", "ka1", "ka2")
+	})
+}
+
+// TestABetterPushReplacesOneThatWaits and one that is being verified.
+func TestABetterPushReplacesOneThatWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMesh(t)
+		m.push("bbbbbbb", 5)
+		if !until(func() bool { return m.worlds["rs1"].Report().Phase == rollout.Verifying }) {
+			t.Fatal("rs1 does not try it")
 		}
-		if role != "MASTER" {
-			t.Errorf("ka2 is %s, want ka1 to have handed over", role)
+		m.push("ccccccc", 7)
+		after(5 * time.Minute)
+		m.at(t, "ccccccc")
+		if m.most != 1 {
+			t.Errorf("%d at once", m.most)
 		}
-		if m.worlds["ka1"].Report().Phase != rollout.Idle || m.most != 1 {
-			t.Errorf("ka1 reports %+v, %d at once", m.worlds["ka1"].Report(), m.most)
+		h, err := m.worlds["ka1"].History(t.Context())
+		if err != nil || slices.ContainsFunc(h.Records, func(r journal.Record) bool { return r.Commit == "bbbbbbb" && r.Outcome == journal.Verified }) {
+			t.Errorf("ka1's history is %+v, %v", h, err)
 		}
 	})
 }

@@ -240,11 +240,7 @@ func (a *Agent) yield(ctx context.Context, v rollout.View) {
 		}
 	}
 	a.cfg.Log.Info("handing over", "instances", strings.Join(v.Concerns, ", "))
-	a.works.Go(func() {
-		if err := a.cfg.Resign(ctx, ids); err != nil && ctx.Err() == nil {
-			a.cfg.Log.Warn("vrrpd does not hand over", "err", err)
-		}
-	})
+	a.handOver(ctx, ids)
 }
 
 // selfReport is what this node says of itself for the rule.
