@@ -47,6 +47,7 @@ type disruption struct {
 	commit  string
 	moves   bool
 	routers []string // names of vrrp_instance IDs
+	resets  bool     // it takes something away that has connections
 }
 
 // The pace of a claim and of a hand-over.
@@ -148,9 +149,9 @@ func (a *Agent) takeTurn(ctx context.Context, c *candidate) (bool, string) {
 // view is what the rule decides on.
 func (a *Agent) view(ctx context.Context, c *candidate) rollout.View {
 	r := a.rev.Cluster.Rollout
+	p := a.disruptionOf(ctx, c.rev)
 	v := rollout.View{Self: a.selfReport(), Candidate: c.rev.Commit, HandOver: !r.NoHandOver && !c.rev.Cluster.Rollout.NoHandOver}
 	if v.HandOver {
-		p := a.disruptionOf(ctx, c.rev)
 		v.Disruptive = p.moves
 		for _, id := range p.routers {
 			v.Concerns = append(v.Concerns, instanceName(a.rev.Cluster, id))
@@ -179,7 +180,7 @@ func (a *Agent) disruptionOf(ctx context.Context, r *revision.Revision) *disrupt
 	if err == nil {
 		var d reconcile.Disruption
 		d, p.routers = plan.Disruption()
-		p.moves = d >= reconcile.MovesAddresses
+		p.moves, p.resets = d >= reconcile.MovesAddresses, d >= reconcile.ResetsConnections
 	}
 	a.turn.plan = p
 	return p
@@ -263,6 +264,8 @@ func (a *Agent) selfReport() rollout.Report {
 			r.Instances = append(r.Instances, rollout.Instance{Name: i.Name, State: a.facts.Roles[reconcile.InstanceID(i).Name], Priority: int(p)})
 		}
 	}
+	p := a.turn.plan
+	r.Withdraws = len(r.Instances) == 0 && p != nil && p.commit == r.Candidate && p.resets
 	return r
 }
 

@@ -78,6 +78,7 @@ func TestOrder(t *testing.T) {
 	nodes := []Report{
 		both("e", master, master), both("d", master, backup), node("c", backup, 150), node("b", backup, 100),
 		node("rs2", "", 0), node("rs1", "", 0), node("z", fault, 200),
+		{Node: "rs0", Withdraws: true},
 	}
 	slices.SortFunc(nodes, func(a, b Report) int {
 		if before(a, b) {
@@ -89,7 +90,7 @@ func TestOrder(t *testing.T) {
 	for _, n := range nodes {
 		got = append(got, n.Node)
 	}
-	if want := []string{"z", "rs1", "rs2", "b", "c", "d", "e"}; !slices.Equal(got, want) {
+	if want := []string{"z", "rs1", "rs2", "b", "c", "d", "e", "rs0"}; !slices.Equal(got, want) {
 		t.Errorf("the order is %q, want %q", got, want)
 	}
 }

@@ -47,9 +47,12 @@ type Report struct {
 	Stable bool  `json:"stable"`
 	Phase  Phase `json:"phase,omitempty"`
 	// Candidate is the commit that it waits with, or tries.
-	Candidate   string     `json:"candidate,omitempty"`
-	Quarantined []string   `json:"quarantined,omitempty"`
-	Instances   []Instance `json:"instances,omitempty"`
+	Candidate   string   `json:"candidate,omitempty"`
+	Quarantined []string `json:"quarantined,omitempty"`
+	// Withdraws says that the candidate takes from this node what others send clients to, such
+	// as a real server's address: it goes when they do so no more.
+	Withdraws bool       `json:"withdraws,omitempty"`
+	Instances []Instance `json:"instances,omitempty"`
 }
 
 // state returns the node's state in an instance; "" if it takes no part.
@@ -118,7 +121,8 @@ func (v View) holding() []string {
 }
 
 // before reports whether a goes before b: nodes in FAULT, then those in no instance, then by how
-// many instances they hold, how high their priority is, and their names.
+// many instances they hold, how high their priority is, and their names. What others rely on
+// is there before they do, and goes after them: those in no instance that lose something are last.
 func before(a, b Report) bool {
 	ka, kb := rank(a), rank(b)
 	for i := range ka {
@@ -134,6 +138,8 @@ func rank(r Report) [3]int {
 	switch {
 	case sick && n == 0:
 		return [3]int{0, 0, 0}
+	case len(r.Instances) == 0 && r.Withdraws:
+		return [3]int{3, 0, 0}
 	case len(r.Instances) == 0:
 		return [3]int{1, 0, 0}
 	}

@@ -23,7 +23,7 @@ func wrongServers(t *testing.T) {
 			m := nodeLine.FindStringSubmatch(line)
 			return fmt.Sprintf("  node %q {\n    address = %s\n    key     = %q\n  }", m[1], m[2], peer.Public(lab.NodeKey("lab", m[1])))
 		})
-		return strings.Replace(text, "  rollout {\n", "  rollout {\n    min_healthy_time = \"2s\"\n    healthy_deadline = \"40s\"\n", 1)
+		return strings.Replace(strings.Replace(text, `"50%"`, `"100%"`, 1), "  rollout {\n", "  rollout {\n    min_healthy_time = \"2s\"\n    healthy_deadline = \"40s\"\n", 1)
 	})
 	t.Logf("settled after %s", s.settled(t).Round(100*time.Millisecond))
 	good := func(ctx context.Context, commit string) error {
