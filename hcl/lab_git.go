@@ -15,6 +15,7 @@ var gitBlock = &block{
 		{name: "address", kind: addressKind, doc: "Its address there; the highest free one if it is absent."},
 		{name: "ssh", kind: boolKind, def: "true", doc: "Whether it serves over ssh, with OpenSSH's sshd."},
 		{name: "https", kind: boolKind, def: "true", doc: "Whether it serves over https, with git http-backend. Agents ask over ssh where both are served."},
+		{name: "signed", kind: boolKind, def: "false", doc: "Whether agents ask for signatures. `lab push` signs with the lab's key then, and `git push` may use it, too: it is the file `signer` in the lab's folder."},
 	},
 }
 
@@ -25,7 +26,7 @@ func (f *flatFile) git(l *spec.Lab, c *spec.Cluster) *spec.LabGit {
 		return nil // that there is no segment is reported elsewhere
 	}
 	in := found[0]
-	g := &spec.LabGit{Origin: in.origin(), Name: in.name, SSH: in.boolean("ssh"), HTTPS: in.boolean("https")}
+	g := &spec.LabGit{Origin: in.origin(), Name: in.name, SSH: in.boolean("ssh"), HTTPS: in.boolean("https"), Signed: in.boolean("signed")}
 	if !g.SSH && !g.HTTPS {
 		f.report.errorf(in.at, "The git server serves nothing", "Leave ssh or https to be true.")
 	}

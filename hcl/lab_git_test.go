@@ -32,7 +32,8 @@ host "client" {
 		  segment = "lan"
 		  address = "192.0.2.9"
 		  ssh     = false
-		}`: {Name: "forge", Segment: "lan", HTTPS: true},
+		  signed  = true
+		}`: {Name: "forge", Segment: "lan", HTTPS: true, Signed: true},
 	} {
 		l, ds := ParseLab("lab.hcl", []byte(lan+block), c)
 		if l == nil || l.Git == nil {

@@ -27,6 +27,7 @@ const (
 	recordName  = "process.json"
 	logName     = "lab.log"
 	signerKey   = "signer" // who signs; the file of that name with .pub is its public part
+	signedMark  = "signed" // is there if pushes are to be signed
 	guestFolder = "guest"  // the guest's memory, in the lab's own mount namespace
 )
 

@@ -162,18 +162,22 @@ func (c *config) addHostsFile() error {
 func agentConfig(node string, s settings) string {
 	sources := fmt.Sprintf("source \"git\" \"lab\" {\n  url      = %q\n  ref      = { branch = \"main\" }\n  interval = %q\n}\n",
 		"file://"+filepath.Join(s.dir, repository), s.interval)
+	signers := ""
 	if s.forge != nil {
 		sources = s.forge.sources(s)
+		if s.forge.Signed {
+			signers = "  allowed_signers_file = \"/etc/hareconcile/allowed_signers\"\n"
+		}
 	}
 	return fmt.Sprintf(`node_name = %q
 
 %s
 verify {
   trusted_from = %q
-}
+%s}
 
 plugins {
   dir = %q
 }
-`, node, sources, s.trusted, s.bin)
+`, node, sources, s.trusted, signers, s.bin)
 }

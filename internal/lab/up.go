@@ -187,6 +187,11 @@ func (c *Client) build(ctx context.Context, dir string, cl *spec.Cluster, l *spe
 			return err
 		}
 		s.forge = &forge{*l.Git, keys, c.Repository()}
+		if l.Git.Signed {
+			if err := os.WriteFile(filepath.Join(c.dir, signedMark), nil, 0o644); err != nil {
+				return err
+			}
+		}
 	}
 	cfg, err := topology(cl, l, s)
 	if err != nil {

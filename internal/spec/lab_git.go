@@ -10,4 +10,6 @@ type LabGit struct {
 	Address netip.Addr `json:"address"`
 	SSH     bool       `json:"ssh"`
 	HTTPS   bool       `json:"https"`
+	// Signed has agents take no commit that the lab's key has not signed.
+	Signed bool `json:"signed,omitempty"`
 }

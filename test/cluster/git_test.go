@@ -42,8 +42,9 @@ segment "lan" {
 }
 
 git "forge" {
-  ssh   = %t
-  https = %t
+  ssh    = %[1]t
+  https  = %[2]t
+  signed = %[1]t
 }
 `
 
@@ -91,6 +92,9 @@ func TestRepositoryOverSSHAndHTTPS(t *testing.T) {
 					t.Errorf("reconcile on %s: %v %+v, want code 9 and that %.7s is refused", n, err, r, bad)
 				}
 			}
+			if ssh {
+				s.unsigned(t, pair)
+			}
 		})
 	}
 }
@@ -124,4 +128,18 @@ func (s *story) withoutGit(t *testing.T, service string, pair []string) {
 			return s.converged(ctx, n)
 		})
 	})
+}
+
+// unsigned pushes what is good but for its signature.
+func (s *story) unsigned(t *testing.T, pair []string) {
+	t.Helper()
+	commit, err := s.PushUnsigned(t.Context(), map[string][]byte{"cluster.hcl": []byte(fetchedCluster)}, "Forget to sign")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range pair {
+		if r, err := s.Exec(t.Context(), n, "hareconcile", "reconcile", "-wait"); err != nil || r.Code != 9 || !strings.Contains(r.Stderr, commit[:7]+" is refused by verify") {
+			t.Errorf("reconcile on %s: %v %+v, want code 9 and that %.7s is refused", n, err, r, commit)
+		}
+	}
 }
