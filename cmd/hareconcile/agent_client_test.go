@@ -160,15 +160,15 @@ func startAgent(t *testing.T, a *fakeAgent) (config string) {
 	return "-config=" + path
 }
 
-func (x *fakeAgent) Order(_ context.Context, o control.Order) (control.OrderResult, error) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.ordered = append(x.ordered, o)
-	return control.OrderResult{Message: "it will be so"}, x.refusal
+func (a *fakeAgent) Order(_ context.Context, o control.Order) (control.OrderResult, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.ordered = append(a.ordered, o)
+	return control.OrderResult{Message: "it will be so"}, a.refusal
 }
 
-func (x *fakeAgent) History(context.Context) (control.HistoryResult, error) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return control.HistoryResult{Records: x.history}, nil
+func (a *fakeAgent) History(context.Context) (control.HistoryResult, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return control.HistoryResult{Records: a.history}, nil
 }

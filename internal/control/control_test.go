@@ -288,15 +288,15 @@ func TestApplyIsAudited(t *testing.T) {
 	}
 }
 
-func (x *backend) Order(_ context.Context, o Order) (OrderResult, error) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.ordered = append(x.ordered, o)
-	return OrderResult{Message: "it will be so"}, x.refusal
+func (b *backend) Order(_ context.Context, o Order) (OrderResult, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.ordered = append(b.ordered, o)
+	return OrderResult{Message: "it will be so"}, b.refusal
 }
 
-func (x *backend) History(context.Context) (HistoryResult, error) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return HistoryResult{Records: x.history}, nil
+func (b *backend) History(context.Context) (HistoryResult, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return HistoryResult{Records: b.history}, nil
 }
