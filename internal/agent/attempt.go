@@ -31,7 +31,6 @@ type candidate struct {
 	findings []reconcile.Finding
 	since    time.Time
 	waits    string // for what; empty until it was asked
-	by       string // who ordered it, where a person did
 }
 
 // An attempt is a revision that is being tried, or undone.
