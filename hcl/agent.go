@@ -78,6 +78,7 @@ func ParseAgent(name string, b []byte) (*spec.Agent, Diagnostics) {
 		RepoPolicyDir: policies.string("repo_dir"),
 		PlanOnly:      f.only("reconcile").string("mode") == "plan-only",
 		AllowEmpty:    f.only("reconcile").boolean("allow_empty"),
+		Drift:         f.drift(f.only("reconcile")),
 		Webhook:       f.webhook(),
 	}
 	if !namePattern.MatchString(a.NodeName) {

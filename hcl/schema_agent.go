@@ -41,7 +41,8 @@ var agentFile = &block{
 			attrs: append([]attribute{
 				{name: "mode", kind: choice("apply", "plan-only"), def: `"apply"`, doc: "Whether it applies plans or only reports them."},
 				{name: "allow_empty", kind: boolKind, def: "false", doc: "Whether a push may leave no virtual router, virtual server and haproxy of a definition that had some."},
-			}, laterAttrs("drift", "prune")...),
+				driftAttr,
+			}, laterAttrs("prune")...),
 			blocks: laterBlocks("retry"),
 		},
 		{

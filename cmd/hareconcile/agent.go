@@ -111,7 +111,7 @@ func (ps *parts) assemble(h *host, hs []reconcile.Handler, boot string, log *slo
 		log.Error("this node has no key, so it cannot take turns with others", "err", err)
 	}
 	a = agent.New(agent.Config{
-		Node: cfg.NodeName, Version: build.Version, BootID: boot, Git: cfg.Source, PlanOnly: cfg.PlanOnly, AllowEmpty: cfg.AllowEmpty,
+		Node: cfg.NodeName, Version: build.Version, BootID: boot, Git: cfg.Source, PlanOnly: cfg.PlanOnly, AllowEmpty: cfg.AllowEmpty, Drift: cfg.Drift,
 		Handlers:  hs,
 		Source:    compile.New(cfg, log.With("kind", "source")),
 		Journal:   journal.New(cfg.DataDir),

@@ -119,14 +119,7 @@ func writeHead(w io.Writer, s control.Status, now time.Time) {
 			t.row(" ", fmt.Sprintf("%s could not measure, the last one %s: %s: %s", thousands(int(c.Unmeasured)), age(now, c.ComplainedAt), c.Complainer, c.Complaint))
 		}
 	}
-	drift := fmt.Sprintf("%d repaired", s.Drift.Total)
-	if s.Drift.PollInterval > 0 {
-		drift += fmt.Sprintf(", polled every %v", s.Drift.PollInterval.Round(100*time.Millisecond))
-	}
-	t.row("Drift", drift)
-	for _, d := range s.Drift.Last {
-		t.row(" ", fmt.Sprintf("%s: %s %s", age(now, d.Time), d.Action, d.Resource))
-	}
+	writeDrift(t, s.Drift, now)
 }
 
 func writeInstances(w io.Writer, s control.Status, now time.Time) {

@@ -60,6 +60,8 @@ type Config struct {
 	Store      Store
 	Journal    Journal
 	Drains     DrainStore
+	// Drift is what becomes of what others change.
+	Drift spec.Drift
 	// SetPlaces, if not nil, tells the Handlers of what definitions objects are looked at that
 	// are where the cluster file says. It must not block.
 	SetPlaces func(...*spec.Cluster)
@@ -149,9 +151,12 @@ type Agent struct {
 	findings     []reconcile.Finding
 	conflicts    []reconcile.Conflict
 	drift        control.Drift
-	vrrpRepair   uint64                 // the part of vrrpd's repair counter that is in drift already
-	work         *work                  // that is under way beside the loop
-	hung         map[resource.Kind]hang // what did not answer lately
+	event        time.Time                // when the kernel's events were last looked after
+	left         map[resource.ID]leftover // drift that is reported and stays
+	contests     contests                 // who else writes what
+	vrrpRepair   uint64                   // the part of vrrpd's repair counter that is in drift already
+	work         *work                    // that is under way beside the loop
+	hung         map[resource.Kind]hang   // what did not answer lately
 	outside      outside
 	raised       map[string][]reconcile.Alarm      // by virtual server
 	alarms       []reconcile.Alarm                 // each of them once, in order
@@ -189,6 +194,7 @@ func New(cfg Config) *Agent {
 			Quorum:   map[string]bool{},
 		},
 		right:    resource.Set{},
+		contests: contests{of: map[resource.ID]*contest{}},
 		hung:     map[resource.Kind]hang{},
 		upSince:  map[reconcile.ServerRef]time.Time{},
 		orders:   orderBook{},

@@ -62,6 +62,7 @@ func (a *Agent) plan(ctx context.Context) (planfile.File, reconcile.Plan, reconc
 	if err != nil {
 		return planfile.File{}, plan, target, err
 	}
+	plan = a.shown(plan)
 	f := planfile.New(planfile.Meta{
 		Version: a.cfg.Version, Node: a.cfg.Node, BootID: a.cfg.BootID, Revision: planRevision(a),
 		Digest: a.rev.Digest, Created: time.Now().UTC(), FactsKnown: true,

@@ -236,6 +236,7 @@ func (a *Agent) install(ctx context.Context, rev *revision.Revision, findings []
 	if !first {
 		a.dropMovedServers(a.rev.Cluster, rev.Cluster)
 		a.unsettle(a.rev.Cluster, rev.Cluster)
+		a.releaseDrift()
 	}
 	a.rev, a.findings, a.failed, a.converged = rev, findings, "", time.Time{}
 	a.index, a.homes = nil, homes(rev.Cluster)

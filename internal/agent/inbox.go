@@ -70,6 +70,13 @@ func (n news) matters() bool {
 	return n.kernel || len(n.servers) > 0 || len(n.trackers) > 0 || n.vrrp != nil || n.vrrpErr != nil
 }
 
+// nothingElse reports whether n is of the kernel's events alone.
+func (n news) nothingElse() bool {
+	k := n
+	k.kernel = false
+	return n.kernel && !k.matters()
+}
+
 // ServerVerdict reports what checks say of a server.
 func (a *Agent) ServerVerdict(r checker.Result) {
 	a.inbox.put(func(n *news) { n.servers[r.Ref] = r })

@@ -19,6 +19,9 @@ const (
 	pollInterval = 500 * time.Millisecond
 	pollCost     = 20 // a poll may take one part in so many of the time
 	retryMax     = 30 * time.Second
+	// eventPause is between two looks for the sake of the kernel's events, which others may
+	// cause by the thousand: the first is looked at at once.
+	eventPause = 50 * time.Millisecond
 	// costWindow is how many observations the cost is taken from: the cheapest tells what
 	// looking costs, the others also what else the machine was doing.
 	costWindow = 8
@@ -33,6 +36,7 @@ func (a *Agent) loop(ctx context.Context) error {
 	defer show.Stop()
 	trial := time.NewTimer(0) // an attempt whose time comes
 	defer trial.Stop()
+	late := false // an event is still to be looked after
 	for {
 		select {
 		case <-ctx.Done():
@@ -42,6 +46,9 @@ func (a *Agent) loop(ctx context.Context) error {
 			a.absorb(n)
 			switch {
 			case !n.matters():
+			case n.nothingElse() && time.Since(a.event) < eventPause:
+				late = true
+				poll.Reset(eventPause - time.Since(a.event))
 			case !n.kernel && a.dear():
 				a.failures = 0
 				a.react(ctx, n.decide(a)) // and the look that is due corrects it
@@ -54,6 +61,10 @@ func (a *Agent) loop(ctx context.Context) error {
 				poll.Reset(a.nextPoll())
 			}
 		case <-poll.C:
+			if late {
+				late = false
+				a.mend(ctx)
+			}
 			a.pass(ctx)
 			poll.Reset(a.nextPoll())
 		case f := <-a.requests: // does not put polling off, however many come
@@ -117,7 +128,7 @@ func (a *Agent) pass(ctx context.Context) {
 	}
 	a.follows(target)
 	a.expireSuspension()
-	plan = a.withheld(plan)
+	plan = a.restrain(a.withheld(plan))
 	a.conflicts = plan.Conflicts
 	switch {
 	case a.cfg.PlanOnly:
@@ -148,6 +159,7 @@ func (a *Agent) observe(ctx context.Context, t reconcile.Target) (reconcile.Plan
 // times as long; the pass that follows does, and reports what went wrong here. Sysctls are
 // looked at, because an address must not come before them.
 func (a *Agent) mend(ctx context.Context) {
+	a.event = time.Now()
 	if a.rev == nil || a.cfg.PlanOnly || a.suspension != nil || a.live.Owned == nil {
 		return // the first pass is still to come
 	}
@@ -172,7 +184,8 @@ func (a *Agent) mend(ctx context.Context) {
 		return
 	}
 	live.Unobserved = others
-	_ = reconcile.Diff(live, target).Apply(ctx, quick, a.applied)
+	plan, _ := a.corrections(reconcile.Diff(live, target))
+	_ = plan.Apply(ctx, quick, a.applied)
 }
 
 // carryOut makes plan's changes and tells made of each.
@@ -232,7 +245,7 @@ func (a *Agent) applied(c reconcile.Change) {
 	drift := a.isDrift(c)
 	a.cfg.Log.Info("change applied", "id", c.ID, "action", c.Action, "drift", drift)
 	if drift {
-		a.countDrift(c.ID.String(), c.Action.String())
+		a.noteDrift(c)
 	}
 }
 

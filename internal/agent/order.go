@@ -173,12 +173,6 @@ func (a *Agent) withheld(p reconcile.Plan) reconcile.Plan {
 	if a.suspension == nil || a.attempt != nil {
 		return p
 	}
-	kept := make([]reconcile.Change, 0, len(p.Changes))
-	for _, c := range p.Changes {
-		if !a.isDrift(c) {
-			kept = append(kept, c)
-		}
-	}
-	p.Changes = kept
+	p, _ = without(p, a.isDrift)
 	return p
 }

@@ -22,7 +22,7 @@ func (a *Agent) react(ctx context.Context, decide func() (reconcile.Target, erro
 		a.fail(err)
 		return
 	}
-	plan := reconcile.Diff(a.live, target)
+	plan, _ := a.corrections(reconcile.Diff(a.live, target))
 	if len(plan.Changes) == 0 || a.tooEarly(plan) {
 		return
 	}

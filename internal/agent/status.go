@@ -108,7 +108,7 @@ func (a *Agent) snapshotStatus() control.Status {
 		Phase:         a.phase,
 		Message:       a.message,
 		ConvergedAt:   a.converged,
-		Alarms:        a.alarms,
+		Alarms:        slices.Concat(a.alarms, a.contests.alarms()),
 		Source:        a.source,
 		Look:          a.looked,
 		Refused:       a.refused,
@@ -118,7 +118,7 @@ func (a *Agent) snapshotStatus() control.Status {
 		Suspension:    a.suspension,
 		Peers:         a.peersStatus(),
 		StoreError:    a.storeErr,
-		Drift:         control.Drift{Total: a.drift.Total, Last: append([]control.DriftItem{}, a.drift.Last...), PollInterval: a.nextPoll()},
+		Drift:         a.driftStatus(),
 		VRRPD:         "up",
 		// Programs that read JSON expect lists, not null.
 		Instances: []control.Instance{}, Services: []control.Service{}, Trackers: []control.Tracker{}, Conflicts: []control.Conflict{},

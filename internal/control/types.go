@@ -198,6 +198,19 @@ type Drift struct {
 	Last  []DriftItem `json:"last"` // newest first, at most 16
 	// PollInterval is how often what sends no events is looked at now.
 	PollInterval time.Duration `json:"poll_interval"`
+	// Left is drift that agent.hcl says to report and not to correct, the oldest first, at most
+	// 16 of LeftTotal.
+	Left      []DriftLeft `json:"left,omitempty"`
+	LeftTotal int         `json:"left_total,omitempty"`
+}
+
+// A DriftLeft is an object that somebody changed and that stays so until the next revision or
+// `hareconcile apply`.
+type DriftLeft struct {
+	Resource string    `json:"resource"` // kind/name
+	Since    time.Time `json:"since"`
+	Found    string    `json:"found"`
+	Want     string    `json:"want"`
 }
 
 // A DriftItem is one repair.

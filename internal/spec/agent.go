@@ -27,6 +27,8 @@ type Agent struct {
 	PlanOnly bool `json:"plan_only"`
 	// AllowEmpty lets a push take everything away that the cluster file asks for.
 	AllowEmpty bool `json:"allow_empty,omitempty"`
+	// Drift is what becomes of what others change (reconcile { drift = ... }).
+	Drift Drift `json:"drift,omitzero"`
 	// Webhook is where a git host may tell of a push; nil if nowhere.
 	Webhook *Webhook `json:"webhook,omitempty"`
 }

@@ -49,11 +49,11 @@ func addressDrift(t *testing.T, s *story) {
 
 // mends does what f does, which returns how long the repair took, and checks that it took at
 // most limit and was counted. The lab may share its processor with other tests, so one of
-// eight has to keep the limit, and all have to be repaired.
+// four has to keep the limit, and all have to be repaired; after five it would be contested.
 func (s *story) mends(t *testing.T, limit time.Duration, node, what string, f func() time.Duration) {
 	t.Helper()
 	var took []time.Duration
-	for range 8 {
+	for range 4 {
 		before, _ := s.drifts(t, node)
 		took = append(took, f())
 		s.counted(t, node, before, what)
