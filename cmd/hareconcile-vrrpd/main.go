@@ -14,6 +14,7 @@ import (
 	"syscall"
 
 	"github.com/hareconcile/hareconcile/internal/build"
+	"github.com/hareconcile/hareconcile/internal/sys"
 	"github.com/hareconcile/hareconcile/internal/vrrpd"
 )
 
@@ -65,7 +66,10 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	upgrade := make(chan os.Signal, 1) // one is as good as many
 	signal.Notify(upgrade, syscall.SIGUSR2)
 	o.Upgrade = upgrade
-	err := vrrpd.Run(ctx, o)
+	err := sys.NoCore()
+	if err == nil {
+		err = vrrpd.Run(ctx, o)
+	}
 	switch {
 	case err == nil:
 		return 0

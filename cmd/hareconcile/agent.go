@@ -28,6 +28,7 @@ import (
 	"github.com/hareconcile/hareconcile/internal/revision"
 	"github.com/hareconcile/hareconcile/internal/secret"
 	"github.com/hareconcile/hareconcile/internal/spec"
+	"github.com/hareconcile/hareconcile/internal/sys"
 	"github.com/hareconcile/hareconcile/internal/vrrpd"
 	"github.com/hareconcile/hareconcile/reconcile"
 	"github.com/hareconcile/hareconcile/reconcile/kind/address"
@@ -52,6 +53,9 @@ func serveAgent(ctx context.Context, e *env, config string, verbose bool) error 
 		return err
 	}
 	if err := h.mayFollow(config); err != nil {
+		return err
+	}
+	if err := sys.NoCore(); err != nil {
 		return err
 	}
 	level := slog.LevelInfo
