@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/hareconcile/hareconcile/internal/control"
+	"github.com/hareconcile/hareconcile/internal/event"
 	"github.com/hareconcile/hareconcile/internal/journal"
 	"github.com/hareconcile/hareconcile/reconcile"
 	"github.com/hareconcile/hareconcile/reconcile/planfile"
@@ -31,6 +32,7 @@ type fakeAgent struct {
 	history  []journal.Record
 	work     func() // what Apply does first, if anything
 	status   control.Status
+	events   *event.Log
 	changed  chan struct{}
 	fetch    func(asked time.Time, s *control.Status) // what FetchNow makes of the status
 }
@@ -40,6 +42,8 @@ func (a *fakeAgent) Status() control.Status {
 	defer a.mu.Unlock()
 	return a.status
 }
+
+func (a *fakeAgent) Events() *event.Log { return a.events }
 
 func (a *fakeAgent) Changed() <-chan struct{} {
 	a.mu.Lock()

@@ -32,6 +32,7 @@ func commands() []command {
 		{"undrain", "take a drained server back", "[-json] [-config FILE] POOL/SERVER", runUndrain},
 		{"reconcile", "have the agent look at its source now", "[-wait] [-timeout LONG] [-config FILE]", runReconcile},
 		{"history", "print what became of revisions on this node", "[-n MANY] [-json] [-config FILE]", runHistory},
+		{"events", "print what happened on this node, and what happens", "[-f] [-n MANY] [-kind KINDS] [-json] [-config FILE]", runEvents},
 		{"rollback", "go back to the good revision before this one", "[-auto-approve] [-config FILE] [COMMIT]", runRollback},
 		{"retry", "let a revision in quarantine be tried again", "[-ignore NODE] [-config FILE] [COMMIT]", runRetry},
 		{"suspend", "take no new revision and correct nothing for a while", "-reason WHY [-for LONG] [-config FILE]", runSuspend},

@@ -13,6 +13,7 @@ import (
 	"github.com/hareconcile/hareconcile/internal/checker"
 	"github.com/hareconcile/hareconcile/internal/control"
 	"github.com/hareconcile/hareconcile/internal/drain"
+	"github.com/hareconcile/hareconcile/internal/event"
 	"github.com/hareconcile/hareconcile/internal/journal"
 	"github.com/hareconcile/hareconcile/internal/peer"
 	"github.com/hareconcile/hareconcile/internal/revision"
@@ -103,6 +104,7 @@ type Agent struct {
 	fetch   chan struct{}
 	track   *trackBook
 	status  atomic.Pointer[published]
+	events  *event.Log
 	toPeers atomic.Pointer[peer.Message] // what peers are told
 	// storing has one place, for whoever writes the drains to disk; never closed.
 	storing chan struct{}
@@ -111,6 +113,7 @@ type Agent struct {
 	// The fields below belong to the loop's goroutine.
 
 	started      time.Time
+	reporter     *reporter                          // of what is in events
 	rev          *revision.Revision                 // in force; nil at first
 	index        *reconcile.Index                   // of rev; nil until it is asked for
 	homes        map[reconcile.ServerRef]*spec.Pool // the pools of rev, by server
@@ -184,6 +187,8 @@ func New(cfg Config) *Agent {
 		fetch:    make(chan struct{}, 1),
 		track:    newTrackBook(),
 		storing:  make(chan struct{}, 1),
+		events:   event.NewLog(),
+		reporter: newReporter(),
 		facts: reconcile.Facts{
 			Servers:  map[reconcile.ServerRef]reconcile.Verdict{},
 			Roles:    map[string]string{},

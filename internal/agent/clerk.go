@@ -53,6 +53,7 @@ func (b *book) ring() {
 // record adds a line to the history.
 func (a *Agent) record(r journal.Record) {
 	r.Time = time.Now().UTC()
+	a.tellRecord(r)
 	a.note(func(e *entries) { e.records = append(e.records, r) })
 }
 

@@ -77,6 +77,7 @@ func (a *Agent) publishNow() {
 	if same {
 		a.status.Store(&published{status: next, changed: last.changed})
 	} else {
+		a.tellEvents(next)
 		a.show(next)
 	}
 	if cost := time.Since(start); cost > time.Millisecond {

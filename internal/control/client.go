@@ -135,8 +135,18 @@ func (c *Client) WatchProgress(ctx context.Context, f func(Progress) error) erro
 	return watch(ctx, c, "events?of=progress", f)
 }
 
+// watch reads a stream that has no end.
 func watch[T any](ctx context.Context, c *Client, what string, f func(T) error) error {
-	err := c.do(ctx, http.MethodGet, what, nil, func(r io.Reader) error {
+	err := watchOnce(ctx, c, what, f)
+	if ctx.Err() != nil {
+		return nil
+	}
+	return cmp.Or(err, fmt.Errorf("follow the agent's events: %w", io.ErrUnexpectedEOF))
+}
+
+// watchOnce reads a stream, a document a line, until it ends.
+func watchOnce[T any](ctx context.Context, c *Client, what string, f func(T) error) error {
+	return c.do(ctx, http.MethodGet, what, nil, func(r io.Reader) error {
 		lines := bufio.NewScanner(r)
 		lines.Buffer(nil, maxBody)
 		for lines.Scan() {
@@ -148,12 +158,11 @@ func watch[T any](ctx context.Context, c *Client, what string, f func(T) error) 
 				return err
 			}
 		}
-		return fmt.Errorf("follow the agent's events: %w", cmp.Or(lines.Err(), io.ErrUnexpectedEOF))
-	})
-	if ctx.Err() != nil {
+		if err := lines.Err(); err != nil {
+			return fmt.Errorf("follow the agent's events: %w", err)
+		}
 		return nil
-	}
-	return err
+	})
 }
 
 func (c *Client) ask(ctx context.Context, what string, v any) error {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/hareconcile/hareconcile/internal/event"
 	"github.com/hareconcile/hareconcile/internal/journal"
 	"github.com/hareconcile/hareconcile/internal/spec"
 	"github.com/hareconcile/hareconcile/reconcile"
@@ -26,6 +27,7 @@ import (
 
 // backend is an agent without a loop: a status that tests set, and a plan that must match.
 type backend struct {
+	events  *event.Log
 	mu      sync.Mutex
 	status  Status
 	changed chan struct{}
@@ -45,6 +47,8 @@ func (b *backend) Status() Status {
 	defer b.mu.Unlock()
 	return b.status
 }
+
+func (b *backend) Events() *event.Log { return b.events }
 
 func (b *backend) Changed() <-chan struct{} {
 	b.mu.Lock()

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/hareconcile/hareconcile/internal/event"
 	"github.com/hareconcile/hareconcile/internal/limit"
 	"github.com/hareconcile/hareconcile/reconcile/planfile"
 )
@@ -30,6 +31,8 @@ type Backend interface {
 	// Changed returns a channel that is closed when Status next differs from what it
 	// returns after this call.
 	Changed() <-chan struct{}
+	// Events is what happened on this node.
+	Events() *event.Log
 	Plan(ctx context.Context) (planfile.File, error)
 	// Apply carries out an approved plan, or refuses it with an *APIError.
 	Apply(ctx context.Context, r ApplyRequest) (ApplyResult, error)
@@ -87,6 +90,7 @@ func (s *server) routes() http.Handler {
 	mux.HandleFunc("GET /v1/snapshot", s.one(func(ctx context.Context) (any, error) { return s.b.Snapshot(ctx) }))
 	mux.HandleFunc("GET /v1/drains", s.one(func(context.Context) (any, error) { return DrainResult{s.drains()}, nil }))
 	mux.HandleFunc("GET /v1/events", s.events)
+	mux.HandleFunc("GET /v1/log", s.happened)
 	mux.HandleFunc("POST /v1/apply", s.apply)
 	mux.HandleFunc("POST /v1/drain", s.drain)
 	mux.HandleFunc("POST /v1/order", s.order)

@@ -3,6 +3,7 @@
 //	GET  /v1/status    Status
 //	GET  /v1/events    a stream of Status, one JSON document a line, now and after every change;
 //	                   with ?of=progress or ?of=drains of that part of it alone
+//	GET  /v1/log       a stream of LogEntry: what happened; ?after=SEQ, ?follow=1
 //	GET  /v1/plan      planfile.File for the agent's target revision
 //	POST /v1/apply     ApplyRequest -> ApplyResult
 //	POST /v1/reconcile look at the source now -> ReconcileResult
