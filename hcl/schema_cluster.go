@@ -7,8 +7,8 @@ var clusterFile = &block{
 	doc: "The folder that a node points at holds cluster.hcl. One definition serves every node.",
 	blocks: append([]*block{
 		hareconcileBlock, variableBlock, localsBlock, includeBlock, clusterBlock,
-		vrrpBlock, syncGroupBlock, trackerBlock, poolBlock, virtualServerBlock, ipvsBlock, haproxyBlock, movedBlock,
-	}, laterBlocks("notify", "check")...),
+		vrrpBlock, syncGroupBlock, trackerBlock, poolBlock, virtualServerBlock, ipvsBlock, haproxyBlock, notifyBlock, movedBlock,
+	}, laterBlocks("check")...),
 }
 
 var hareconcileBlock = &block{

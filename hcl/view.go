@@ -54,6 +54,14 @@ func (p *program) view(base *spec.Cluster, n spec.Node) *view {
 	for _, in := range v.ev.all(haproxyBlock) {
 		c.HAProxies = append(c.HAProxies, v.haproxy(in))
 	}
+	for _, b := range p.blocks["notify"] {
+		if len(b.Labels) != len(notifyBlock.labels) {
+			continue // reported by checkBody
+		}
+		if n, ok := v.notify(b); ok {
+			c.Notify = append(c.Notify, n)
+		}
+	}
 	for k, b := range p.blocks["moved"] {
 		if m, ok := v.moved(b, k); ok {
 			c.Moved = append(c.Moved, m)

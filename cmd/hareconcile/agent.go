@@ -23,6 +23,7 @@ import (
 	"github.com/hareconcile/hareconcile/internal/control"
 	"github.com/hareconcile/hareconcile/internal/drain"
 	"github.com/hareconcile/hareconcile/internal/journal"
+	"github.com/hareconcile/hareconcile/internal/notify"
 	"github.com/hareconcile/hareconcile/internal/peer"
 	"github.com/hareconcile/hareconcile/internal/pluginhost"
 	"github.com/hareconcile/hareconcile/internal/revision"
@@ -101,6 +102,7 @@ type parts struct {
 	kept    *channel.Kept
 	bell    doorbell
 	network *peer.Network // nil without a key
+	told    *notify.Host
 }
 
 // assemble makes the agent, and the parts that tell it something.
@@ -128,6 +130,7 @@ func (ps *parts) assemble(h *host, hs []reconcile.Handler, boot string, log *slo
 		},
 		CheckStats: func() control.Checks { return checkStats(ps.checks.Stats()) },
 		Webhook:    ps.bell.stats,
+		SetNotify:  func(n []spec.Notify) { ps.told.Set(n) }, NotifyStats: func() []notify.Stats { return ps.told.Stats() },
 		SendTrack: func(ctx context.Context, t channel.Track) error {
 			_, err := ps.kept.Do(ctx, channel.Request{Track: &t})
 			return err
@@ -143,6 +146,7 @@ func (ps *parts) assemble(h *host, hs []reconcile.Handler, boot string, log *slo
 		},
 		Log: log,
 	})
+	ps.told = newNotifier(h, a.Events(), log)
 	return a
 }
 
@@ -173,6 +177,7 @@ func runParts(ctx context.Context, h *host, listener net.Listener, log *slog.Log
 	}
 	g.Go(func() error { return checks.Run(ctx) })
 	g.Go(func() error { return ps.bell.run(ctx) })
+	g.Go(func() error { return ps.told.Run(ctx) })
 	g.Go(func() error { return plugins.Run(ctx) })
 	g.Go(func() error { return control.Serve(ctx, listener, a, log.With("kind", "control")) })
 	g.Go(func() error { return channel.Watch(ctx, cfg.VRRPSocket, a.VRRPStatus) })

@@ -15,6 +15,7 @@ import (
 	"github.com/hareconcile/hareconcile/internal/drain"
 	"github.com/hareconcile/hareconcile/internal/event"
 	"github.com/hareconcile/hareconcile/internal/journal"
+	"github.com/hareconcile/hareconcile/internal/notify"
 	"github.com/hareconcile/hareconcile/internal/peer"
 	"github.com/hareconcile/hareconcile/internal/revision"
 	"github.com/hareconcile/hareconcile/internal/spec"
@@ -70,6 +71,10 @@ type Config struct {
 	// not block.
 	SetChecks   func([]checker.Job)
 	SetTrackers func([]spec.Tracker, *spec.Lock)
+	// SetNotify, if not nil, replaces who is told of events, and NotifyStats says how that goes.
+	// They must not block.
+	SetNotify   func([]spec.Notify)
+	NotifyStats func() []notify.Stats
 	// Reports returns what plugins said last, by tracker; nil if there are none. It must not
 	// block.
 	Reports func() map[string]control.Report

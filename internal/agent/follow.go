@@ -257,6 +257,9 @@ func (a *Agent) install(ctx context.Context, rev *revision.Revision, findings []
 	a.cfg.SetChecks(jobs(rev.Cluster, a.cfg.Node, a.facts))
 	a.tellAgain(before)
 	a.cfg.SetTrackers(append(pluginTrackers(rev.Cluster, a.cfg.Node), a.outside.trackers...), rev.Cluster.Lock)
+	if a.cfg.SetNotify != nil {
+		a.cfg.SetNotify(rev.Cluster.Notify)
+	}
 }
 
 // seed takes the verdicts over that an earlier agent left in the kernel's table, once it

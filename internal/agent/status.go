@@ -127,9 +127,7 @@ func (a *Agent) snapshotStatus() control.Status {
 	if m := a.toPeers.Load(); m != nil && len(s.Peers) > 0 {
 		s.Self = m
 	}
-	if a.cfg.Webhook != nil {
-		s.Webhook = a.cfg.Webhook()
-	}
+	a.doorsStatus(&s)
 	switch {
 	case a.vrrpErr != nil:
 		s.VRRPD = a.vrrpErr.Error()
@@ -162,6 +160,16 @@ func (a *Agent) snapshotStatus() control.Status {
 		a.clusterStatus(&s, a.rev.Cluster)
 	}
 	return s
+}
+
+// doorsStatus adds how others tell this node of pushes, and how it tells others of events.
+func (a *Agent) doorsStatus(s *control.Status) {
+	if a.cfg.NotifyStats != nil {
+		s.Notify = a.cfg.NotifyStats()
+	}
+	if a.cfg.Webhook != nil {
+		s.Webhook = a.cfg.Webhook()
+	}
 }
 
 // takesPart reports whether a node is a member of a virtual router.

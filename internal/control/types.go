@@ -21,6 +21,7 @@ import (
 
 	"github.com/hareconcile/hareconcile/internal/channel"
 	"github.com/hareconcile/hareconcile/internal/journal"
+	"github.com/hareconcile/hareconcile/internal/notify"
 	"github.com/hareconcile/hareconcile/internal/peer"
 	"github.com/hareconcile/hareconcile/internal/revision"
 	"github.com/hareconcile/hareconcile/reconcile"
@@ -81,9 +82,11 @@ type Status struct {
 	Drains     []Drain    `json:"drains,omitempty"`
 	Checks     *Checks    `json:"checks,omitempty"` // nil where nothing is checked
 	Trackers   []Tracker  `json:"trackers"`
-	Drift      Drift      `json:"drift"`
-	Conflicts  []Conflict `json:"conflicts"`
-	VRRPD      string     `json:"vrrpd"` // "up", or why it cannot be reached
+	// Notify is how each notify block copes.
+	Notify    []notify.Stats `json:"notify,omitempty"`
+	Drift     Drift          `json:"drift"`
+	Conflicts []Conflict     `json:"conflicts"`
+	VRRPD     string         `json:"vrrpd"` // "up", or why it cannot be reached
 	// Findings are the advisory policies that spoke up on the revision in force.
 	Findings []reconcile.Finding `json:"findings,omitempty"`
 }

@@ -25,6 +25,7 @@ type Cluster struct {
 	VirtualServers  []VirtualServer `json:"virtual_servers,omitempty"`
 	IPVS            *IPVS           `json:"ipvs,omitempty"`
 	HAProxies       []HAProxy       `json:"haproxies,omitempty"`
+	Notify          []Notify        `json:"notify,omitempty"`
 	Moved           []Moved         `json:"moved,omitempty"`
 	// Lock says which binaries of plugins the repository trusts; nil if there is no lock file.
 	Lock *Lock `json:"lock,omitempty"`

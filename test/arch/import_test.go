@@ -59,12 +59,13 @@ var layers = map[string][]string{
 
 	"internal/haproxy":        {"internal/spec"},
 	"internal/haproxy/socket": {},
+	"internal/event":          {},
 
 	"internal/check/due":   {},
 	"internal/check/watch": {"internal/check", "internal/check/due"},
 	"internal/check/http1": {"internal/check/answer"},
 
-	"hcl":           {"reconcile/resource", "internal/spec", "internal/build", "internal/haproxy"},
+	"hcl":           {"reconcile/resource", "internal/spec", "internal/build", "internal/haproxy", "internal/event"},
 	"policies":      {"hcl", "reconcile", "reconcile/planfile", "reconcile/resource", "internal/spec"},
 	"plugins/proto": {},
 	"plugins/sdk":   {"plugins/proto/..."},
