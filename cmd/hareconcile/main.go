@@ -37,6 +37,7 @@ func commands() []command {
 		{"retry", "let a revision in quarantine be tried again", "[-ignore NODE] [-config FILE] [COMMIT]", runRetry},
 		{"suspend", "take no new revision and correct nothing for a while", "-reason WHY [-for LONG] [-config FILE]", runSuspend},
 		{"resume", "end a suspension", "[-config FILE]", runResume},
+		{"handover", "give up mastership on purpose", "[-instance NAME] [-hold LONG] [-wait] [-timeout LONG] [-force] [-release] [-config FILE]", runHandover},
 		{"node-key", "print this node's key for the cluster file", "[-json] [-config FILE]", runNodeKey},
 		{"agent", "follow a git repository and keep this host as it says", "[-config FILE] [-v]", runAgent},
 		{"init", "make a git repository that refuses bad pushes", "[-branch NAME] [-path FOLDER]... [-signers FILE] [-hook-only] DIR.git", runInit},

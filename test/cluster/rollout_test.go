@@ -182,6 +182,20 @@ func TestRollout(t *testing.T) {
 			t.Errorf("%s has not handed over: %v", lead, err)
 		}
 	})
+	t.Run("a person hands over", func(t *testing.T) {
+		from, to := heir, lead
+		if r.master(t.Context(), from) != nil {
+			from, to = to, from
+		}
+		out := r.sh(t, from, "hareconcile handover -instance web -wait")
+		if !strings.Contains(out, "given up; for 5m0s") || !strings.Contains(out, "is master.") {
+			t.Errorf("it says\n%s", out)
+		}
+		r.sh(t, to, "hareconcile handover -wait && hareconcile handover -release") // which a hold does not keep from coming back
+		if out, err := r.Exec(t.Context(), "c", "hareconcile", "handover"); err != nil || out.Code != 1 || !strings.Contains(out.Stderr, "hareconcile-vrrpd cannot be asked") {
+			t.Errorf("on a node that has none: %v %+v", err, out)
+		}
+	})
 	t.Run("a bad push is undone where it fails", func(t *testing.T) {
 		bad := strings.Replace(text, `tracker "uplink" { interface = "eth0" }`, `tracker "uplink" { interface = "eth9" }`, 1)
 		commit := r.push(t, bad, "Watch what is not there")
