@@ -97,6 +97,7 @@ func (h *host) withoutAgent(ctx context.Context) control.Status {
 		Drift:     control.Drift{Last: []control.DriftItem{}},
 		Instances: []control.Instance{}, Services: []control.Service{}, Trackers: []control.Tracker{}, Conflicts: []control.Conflict{},
 	}
+	s.Conditions = s.Judge(nil, time.Now())
 	good, err := revision.NewStore(h.cfg.DataDir).LoadGood()
 	switch {
 	case err != nil:

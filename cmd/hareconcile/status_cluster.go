@@ -21,7 +21,7 @@ func writeCluster(w io.Writer, s control.Status, now time.Time, _ bool) error {
 		_, err := w.Write(b.Bytes())
 		return err
 	}
-	fmt.Fprintf(&b, "Cluster %s, as %s hears of it\n\n", clean(s.Cluster), clean(s.Node))
+	fmt.Fprintf(&b, "Cluster %s, as %s hears of it%s\n\n", clean(s.Cluster), clean(s.Node), clean(rolled(s)))
 	t := newTable(&b)
 	t.row("NODE", "ROLE", "REVISION", "PHASE", "STATE", "DRIFT", "HEARD", "MESSAGE")
 	nodeRow(t, *s.Self, "this node")
@@ -35,6 +35,28 @@ func writeCluster(w io.Writer, s control.Status, now time.Time, _ bool) error {
 	_ = t.Flush() // a buffer takes everything
 	_, err := w.Write(b.Bytes())
 	return err
+}
+
+// rolled says how far the revision is that nodes are about to try.
+func rolled(s control.Status) string {
+	nodes := []peer.Message{*s.Self}
+	for _, p := range s.Peers {
+		nodes = append(nodes, p.Message)
+	}
+	next := s.Self.Candidate
+	for _, m := range nodes {
+		next = cmp.Or(next, m.Candidate)
+	}
+	if next == "" {
+		return ""
+	}
+	n := 0
+	for _, m := range nodes {
+		if m.Verified == next {
+			n++
+		}
+	}
+	return fmt.Sprintf("; %.7s is verified on %d of %d nodes", next, n, len(nodes))
 }
 
 func nodeRow(t table, m peer.Message, heard string) {

@@ -138,8 +138,16 @@ func writeInstances(w io.Writer, s control.Status, now time.Time) {
 		case i.Master.IsValid():
 			master = i.Master.String()
 		}
-		t.row(i.Name, i.State, age(now, i.Since), i.Priority, master, held(i.Held), i.Transitions, i.Reason)
+		t.row(i.Name, i.State, age(now, i.Since), i.Priority, master, held(i.Held), i.Transitions, i.Reason+holdOf(i, now))
 	}
+}
+
+// holdOf tells how long an instance still leaves another master alone.
+func holdOf(i control.Instance, now time.Time) string {
+	if rest := i.HoldUntil.Sub(now).Round(time.Second); rest > 0 {
+		return fmt.Sprintf("; held back for %v", rest)
+	}
+	return ""
 }
 
 // held lists addresses while they are few.

@@ -282,7 +282,7 @@ func (a *Agent) rollout() *control.Rollout {
 	if c := a.candidate; c != nil {
 		return &control.Rollout{
 			Stage: control.Waiting, Revision: planfile.Revision{Ref: c.rev.Ref, Commit: c.rev.Commit, Subject: c.rev.Subject},
-			Since: c.since, Reason: c.waits,
+			Since: c.since, Reason: c.waits, Deadline: a.stallsAt(c),
 		}
 	}
 	return nil

@@ -70,6 +70,7 @@ func (a *Agent) publish() time.Duration {
 func (a *Agent) publishNow() {
 	start := time.Now()
 	next, last := a.snapshotStatus(), a.status.Load()
+	next.Conditions = next.Judge(last.status.Conditions, start)
 	counts := next.Checks
 	next.Checks = last.status.Checks // figures that always grow are no news
 	same := reflect.DeepEqual(next, last.status)

@@ -146,6 +146,14 @@ func (a *Agent) takeTurn(ctx context.Context, c *candidate) (bool, string) {
 	return false, d.Why
 }
 
+// stallsAt is when a candidate has waited for its turn for too long; zero where there are none.
+func (a *Agent) stallsAt(c *candidate) time.Time {
+	if len(a.neighbours) == 0 {
+		return time.Time{}
+	}
+	return c.since.Add(a.rev.Cluster.Rollout.ProgressDeadline)
+}
+
 // view is what the rule decides on.
 func (a *Agent) view(ctx context.Context, c *candidate) rollout.View {
 	r := a.rev.Cluster.Rollout

@@ -35,7 +35,7 @@ type Rollout struct {
 	// Reason is for what it waits, what is not healthy, or why it is undone.
 	Reason string `json:"reason,omitempty"`
 	// HealthySince is since when all is well without a break; Needed is how long that has to be
-	// so, before Deadline.
+	// so, before Deadline. What waits for longer than Deadline is stalled.
 	HealthySince time.Time     `json:"healthy_since,omitzero"`
 	Needed       time.Duration `json:"needed,omitempty"`
 	Deadline     time.Time     `json:"deadline,omitzero"`

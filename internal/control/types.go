@@ -70,6 +70,8 @@ type Status struct {
 	Peers []Peer        `json:"peers,omitempty"`
 	// Rollout is the revision on its way; nil while there is none.
 	Rollout *Rollout `json:"rollout,omitempty"`
+	// Conditions are the whole in a few conditions, for programs that wait for one.
+	Conditions []Condition `json:"conditions,omitempty"`
 	// Failed says why the revision in force should not be, where it stays all the same.
 	Failed string `json:"failed,omitempty"`
 	// Quarantined are the revisions that failed and are not tried again.
