@@ -58,6 +58,12 @@ var elsewhere = []struct{ command, file, text string }{
 	{"hareconcile node-key", "test/script/testdata/root/orders.txtar", "hareconcile node-key -config agent.hcl"},
 	{"hareconcile status -cluster", "test/script/testdata/root/orders.txtar", "hareconcile status -config agent.hcl -cluster"},
 	{"hareconcile retry -ignore ka2", "internal/agent/mesh_test.go", `control.Order{Ignore: "rs1"`},
+	{"hareconcile handover", "cmd/hareconcile/handover_test.go", "h.handOver(t.Context()"},
+	{"hareconcile handover -instance web -wait", "test/cluster/rollout_test.go", `"hareconcile handover -instance web -wait"`},
+	{
+		`hareconcile status -json | jq -e '.conditions[] | select(.type == "Ready") | .status == "True"'`, "internal/control/condition_test.go",
+		`Ready: "True Converged"`,
+	},
 	{"hareconcile reconcile", "cmd/hareconcile/reconcile_test.go", `"reconcile", config)`},
 	{"hareconcile reconcile -wait -timeout 2m", "cmd/hareconcile/reconcile_test.go", `"reconcile", config, "-wait", "-timeout", "1m"`},
 	{"systemctl stop hareconcile-vrrpd", "internal/vrrpd/namespace_test.go", "syscall.SIGTERM"},
