@@ -168,7 +168,7 @@ func (a *Agent) view(ctx context.Context, c *candidate) rollout.View {
 	for name, n := range a.neighbours {
 		gone := !n.heard && time.Since(n.lost) > r.ProgressDeadline
 		v.Peers = append(v.Peers, rollout.Peer{
-			Report: n.message.Report, Heard: n.heard, Fresh: n.fresh, Absent: gone && r.SkipUnreachable || a.ignored[name],
+			Report: n.message.Report, Heard: n.heard, Fresh: n.fresh, Absent: gone && r.SkipUnreachable || a.ignored[name], Ignored: a.ignored[name],
 		})
 		if v.Peers[len(v.Peers)-1].Node == "" { // never heard
 			v.Peers[len(v.Peers)-1].Node = name

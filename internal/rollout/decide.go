@@ -32,8 +32,8 @@ type Decision struct {
 // says that it wants to go (Claiming), and only then asks every other. Of two that do so at the
 // same time at least one sees the other's claim; the one whose name comes later takes its own back.
 func Decide(v View) Decision {
-	for _, p := range v.Peers {
-		if !p.Absent && slices.Contains(p.Quarantined, v.Candidate) {
+	for _, p := range v.Peers { // also those that are absent: the revision may be what took them away
+		if !p.Ignored && slices.Contains(p.Quarantined, v.Candidate) {
 			return Decision{Never, []string{p.Node}, fmt.Sprintf("%s has quarantined it", p.Node)}
 		}
 	}

@@ -53,6 +53,8 @@ func TestDecide(t *testing.T) {
 		{"silence that does not count", ka1, []Peer{{Report: done(ka2), Absent: true}}, true, Claim, "asks all others"},
 		{"an unhealthy one", ka1, heard(with(done(ka2), func(r *Report) { r.Stable = false })), false, Wait, "waits for ka2, which is not healthy with new"},
 		{"a quarantine", ka1, heard(with(ka2, func(r *Report) { r.Quarantined = []string{"new"} })), false, Never, "ka2 has quarantined it"},
+		{"a quarantine of one that is absent", ka1, []Peer{{Report: with(ka2, func(r *Report) { r.Quarantined = []string{"new"} }), Absent: true}}, false, Never, "ka2 has quarantined it"},
+		{"a quarantine that a person ignores", ka1, []Peer{{Report: with(ka2, func(r *Report) { r.Quarantined = []string{"new"} }), Absent: true, Ignored: true}}, false, Claim, "asks all others"},
 		{"two masters", rs1, heard(ka1, node("ka2", master, 100)), false, Wait, "ka1 and ka2 are all master of web; a rollout waits until one is"},
 		{"a master hands over", claims(ka1), heard(done(ka2)), true, Yield, "hands over web to ka2"},
 		{"and goes", in(HandingOver)(node("ka1", backup, 150)), heard(done(node("ka2", master, 100))), true, Go, "it is this node's turn"},

@@ -243,6 +243,8 @@ func (m *model) may(s *state, i int) error {
 	for j := range m.nodes {
 		o := s.n[j]
 		switch {
+		case s.seen[i][j].was.bad == s.n[i].candidate:
+			return fmt.Errorf("%s goes though it heard that %s has quarantined the revision", name(i), name(j))
 		case j == i || o.verified == 0 || o.dead && m.skip:
 			continue
 		case o.phase.InFlight():

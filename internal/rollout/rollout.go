@@ -86,6 +86,8 @@ type Peer struct {
 	// Absent says that it does not count: nobody heard it for long, and the cluster's rollout
 	// says that this is good enough, or a person did.
 	Absent bool
+	// Ignored says that a person said so; only then what it has in quarantine does not count either.
+	Ignored bool
 }
 
 // A View is what a node knows when it decides.

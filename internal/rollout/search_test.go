@@ -134,6 +134,9 @@ var mistakes = map[string]func(View) Decision{
 	"quarantines do not count": func(v View) Decision {
 		return Decide(changed(v, func(p *Peer) { p.Quarantined = nil }))
 	},
+	"quarantines of the absent do not count": func(v View) Decision {
+		return Decide(changed(v, func(p *Peer) { p.Ignored = p.Absent }))
+	},
 	"masters keep what they hold": func(v View) Decision {
 		v.HandOver = false
 		return Decide(v)
@@ -171,6 +174,7 @@ func TestModelFindsMistakes(t *testing.T) {
 			for _, m := range []*model{
 				{nodes: 2, member: pair(), faults: 1, disruptive: true, decide: decide},
 				{nodes: 2, member: pair(), faults: 2, decide: decide},
+				{nodes: 2, member: pair(), faults: 1, skip: true, decide: decide},
 			} {
 				if _, _, err := m.search(); err != nil {
 					found = err
