@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"context"
 	"testing"
 	"time"
 
@@ -21,4 +23,36 @@ func TestEventsAreFilteredAndCounted(t *testing.T) {
 	run(t, "", "events", config, "-kind", "alarm").want(t, exitOK, "^$", "")
 	run(t, "", "events", config, "-n", "0").want(t, exitOK, `^\(1 events before this one are no longer known\)`, "")
 	run(t, "", "events", config, "-kind", "vrrp_transitions").want(t, exitError, "", `vrrp_transition"`)
+}
+
+// TestEventsAreFollowed: what happens later is printed when it does, and an interrupt is no error.
+func TestEventsAreFollowed(t *testing.T) {
+	a := &fakeAgent{events: event.NewLog()}
+	a.events.Add(event.Event{Kind: event.VRRPTransition, Subject: "before"})
+	config := startAgent(t, a)
+	for _, format := range [][]string{nil, {"-json"}} {
+		ctx, interrupt := context.WithCancel(t.Context())
+		out := &follower{seen: map[string]func(){
+			"before": func() { a.events.Add(event.Event{Kind: event.VRRPTransition, Subject: "later"}) },
+			"later":  interrupt,
+		}}
+		var errs bytes.Buffer
+		args := append([]string{"events", config, "-f", "-kind", "vrrp_transition,alarm"}, format...)
+		if code := dispatch(ctx, &env{stdout: out, stderr: &errs}, args); code != exitOK || errs.Len() > 0 {
+			t.Errorf("%q: exit code %d, stderr %q", args, code, &errs)
+		}
+	}
+}
+
+// A follower calls a function the first time that a text is written.
+type follower struct{ seen map[string]func() }
+
+func (f *follower) Write(b []byte) (int, error) {
+	for text, do := range f.seen {
+		if bytes.Contains(b, []byte(text)) {
+			delete(f.seen, text)
+			do()
+		}
+	}
+	return len(b), nil
 }

@@ -166,7 +166,8 @@ func (a *Agent) view(ctx context.Context, c *candidate) rollout.View {
 		}
 	}
 	for name, n := range a.neighbours {
-		gone := !n.heard && time.Since(n.lost) > r.ProgressDeadline
+		// Who was on its way when it was last heard may still be, or died of it.
+		gone := !n.heard && time.Since(n.lost) > r.ProgressDeadline && !n.message.Phase.InFlight()
 		v.Peers = append(v.Peers, rollout.Peer{
 			Report: n.message.Report, Heard: n.heard, Fresh: n.fresh, Absent: gone && r.SkipUnreachable || a.ignored[name], Ignored: a.ignored[name],
 		})
