@@ -139,6 +139,10 @@ func (w *worker) tell(ctx context.Context) {
 	}
 	tried, tell := 0, uint64(0)
 	for {
+		select {
+		case <-w.more: // what it stands for is in the queue
+		default:
+		}
 		events := w.head()
 		if len(events) == 0 {
 			select {

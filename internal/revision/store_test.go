@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -100,7 +101,18 @@ func TestDamageIsAnError(t *testing.T) {
 	}
 }
 
+// TestAFullDiskLeavesTheOldRevision runs in a process of its own: the limit holds for all that a
+// process writes, as what go test notes of it.
 func TestAFullDiskLeavesTheOldRevision(t *testing.T) {
+	const alone = "HARECONCILE_TEST_ALONE"
+	if os.Getenv(alone) == "" {
+		cmd := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.run=^"+t.Name()+"$")
+		cmd.Env = append(os.Environ(), alone+"=1")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		return
+	}
 	dir := t.TempDir()
 	s := NewStore(dir)
 	if err := s.SaveGood(sample(commitA)); err != nil {
