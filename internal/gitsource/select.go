@@ -90,10 +90,11 @@ func Select(dir string, q Request) (*Selection, error) {
 	return s, err
 }
 
-// follows checks that the tip descends from what was trusted before, and returns that.
+// follows checks that the tip descends from what was trusted before, and returns that as a
+// whole hash: an abbreviation fits one commit of the tip's history, but perhaps others elsewhere.
 func follows(repo *git.Repository, tip *object.Commit, q Request) (from string, err error) {
 	if q.Base == "" {
-		return q.TrustedFrom, firstContact(tip, q)
+		return firstContact(tip, q)
 	}
 	base, err := repo.CommitObject(plumbing.NewHash(q.Base))
 	if errors.Is(err, plumbing.ErrObjectNotFound) {
@@ -104,75 +105,77 @@ func follows(repo *git.Repository, tip *object.Commit, q Request) (from string, 
 	if err != nil {
 		return "", fmt.Errorf("read commit %s: %w", q.Base, err)
 	}
-	ok, err := descends(tip, q.Base)
-	if ok || err != nil {
-		return q.Base, err
+	from, err = ancestor(tip, q.Base)
+	if from != "" || err != nil {
+		return from, err
 	}
-	back, err := descends(base, q.Tip)
+	back, err := ancestor(base, q.Tip)
 	if err != nil {
 		return "", err
 	}
-	if back {
+	if back != "" {
 		return "", reject("select", "the branch was rewound to %.12s, which is older than %.12s, the last verified "+
 			"commit; to go back, push a commit that reverts", q.Tip, q.Base)
 	}
 	// A trusted_from outside the base's history was set by the host's owner after the branch
 	// was rewritten. Nobody else can set it, so the rewritten branch is taken as on first contact.
 	if q.TrustedFrom != "" {
-		known, err := descends(base, q.TrustedFrom)
+		known, err := ancestor(base, q.TrustedFrom)
 		if err != nil {
 			return "", err
 		}
-		if !known {
-			return q.TrustedFrom, firstContact(tip, q)
+		if known == "" {
+			return firstContact(tip, q)
 		}
 	}
 	return "", reject("select", "the branch was rewritten: %.12s does not descend from %.12s, the last verified "+
 		"commit; if that was meant, set trusted_from = %q in agent.hcl", q.Tip, q.Base, q.Tip)
 }
 
-func firstContact(tip *object.Commit, q Request) error {
+// firstContact returns the commit that trusted_from means.
+func firstContact(tip *object.Commit, q Request) (from string, err error) {
 	if q.TrustedFrom == "" {
-		return reject("select", "first contact with this branch and no trusted_from: if you trust %.12s, "+
+		return "", reject("select", "first contact with this branch and no trusted_from: if you trust %.12s, "+
 			"set trusted_from = %q in agent.hcl", q.Tip, q.Tip)
 	}
 	if len(q.TrustedFrom) < 7 || strings.Trim(q.TrustedFrom, "0123456789abcdef") != "" {
-		return reject("select", "trusted_from = %q is no commit hash of 7 to 40 lower-case hex digits", q.TrustedFrom)
+		return "", reject("select", "trusted_from = %q is no commit hash of 7 to 40 lower-case hex digits", q.TrustedFrom)
 	}
-	ok, err := descends(tip, q.TrustedFrom)
-	if ok || err != nil {
-		return err
+	from, err = ancestor(tip, q.TrustedFrom)
+	if from != "" || err != nil {
+		return from, err
 	}
-	return reject("select", "%.12s does not descend from trusted_from = %q; if you trust it, "+
+	return "", reject("select", "%.12s does not descend from trusted_from = %q; if you trust it, "+
 		"set trusted_from = %q in agent.hcl", q.Tip, q.TrustedFrom, q.Tip)
 }
 
 var errAmbiguous = errors.New("ambiguous")
 
-// descends reports whether the commit whose hash starts with digits is c or an ancestor of
-// it. An abbreviation is looked up in the whole history, and refused if it fits two commits.
-func descends(c *object.Commit, digits string) (bool, error) {
-	found := 0
+// ancestor returns the hash that starts with digits, of c or of an ancestor of it; empty if there
+// is none. An abbreviation is looked up in the whole history, and refused if it fits two commits.
+func ancestor(c *object.Commit, digits string) (string, error) {
+	found := ""
 	err := object.NewCommitIterCTime(c, nil, nil).ForEach(func(x *object.Commit) error {
-		if !strings.HasPrefix(x.Hash.String(), digits) {
+		hash := x.Hash.String()
+		switch {
+		case !strings.HasPrefix(hash, digits):
 			return nil
-		}
-		found++
-		if len(digits) == 40 {
-			return io.EOF
-		}
-		if found > 1 {
+		case found != "":
 			return errAmbiguous
+		}
+		found = hash
+		if hash == digits {
+			return io.EOF
 		}
 		return nil
 	})
 	if errors.Is(err, errAmbiguous) {
-		return false, reject("select", "%q fits more than one commit; write more digits", digits)
+		return "", reject("select", "%q fits more than one commit; write more digits", digits)
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
-		return false, fmt.Errorf("walk the history of %s: %w", c.Hash, err)
+		return "", fmt.Errorf("walk the history of %s: %w", c.Hash, err)
 	}
-	return found == 1, nil
+	return found, nil
 }
 
 // read fills in the files, unless they are those of the base.

@@ -84,15 +84,11 @@ func signer(c *object.Commit, trust *signature.Trust, now time.Time) (string, er
 	return trust.Verify(payload, c.PGPSignature, now)
 }
 
-// ancestors returns the commit that begins with digits, and all that it descends from.
-func ancestors(repo *git.Repository, digits string) (map[plumbing.Hash]bool, error) {
-	h, err := repo.ResolveRevision(plumbing.Revision(digits))
+// ancestors returns the commit of that hash, and all that it descends from.
+func ancestors(repo *git.Repository, hash string) (map[plumbing.Hash]bool, error) {
+	c, err := repo.CommitObject(plumbing.NewHash(hash))
 	if err != nil {
-		return nil, fmt.Errorf("read commit %.12s: %w", digits, err)
-	}
-	c, err := repo.CommitObject(*h)
-	if err != nil {
-		return nil, fmt.Errorf("read commit %s: %w", h, err)
+		return nil, fmt.Errorf("read commit %s: %w", hash, err)
 	}
 	out := map[plumbing.Hash]bool{}
 	err = object.NewCommitIterCTime(c, nil, nil).ForEach(func(x *object.Commit) error {
