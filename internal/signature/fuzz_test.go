@@ -54,3 +54,21 @@ func TestNobody(t *testing.T) {
 		}
 	}
 }
+
+// TestBlanks: ssh-keygen takes tabs for blanks, and quoted principals.
+func TestBlanks(t *testing.T) {
+	for text, want := range map[string]string{
+		"alice@example.com " + aKey:                      "alice@example.com",
+		"alice@example.com\tnamespaces=\"git\"\t" + aKey: "alice@example.com",
+		`"alice of ops" ` + aKey:                         "alice of ops",
+	} {
+		trust, err := New([]byte(text))
+		if err != nil {
+			t.Errorf("New(%q): %v", text, err)
+			continue
+		}
+		if got := trust.signers[0].principals; got != want {
+			t.Errorf("New(%q) has principals %q, want %q", text, got, want)
+		}
+	}
+}

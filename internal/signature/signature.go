@@ -105,12 +105,12 @@ func cmpErr(err error) error {
 	return err
 }
 
-// cutWord cuts off the first word, which may be in double quotes.
+// cutWord cuts off the first word, which may be in double quotes; blanks and tabs end it.
 func cutWord(s string) (word, rest string, ok bool) {
 	if strings.HasPrefix(s, `"`) {
 		word, rest, ok = strings.Cut(s[1:], `"`)
-	} else {
-		word, rest, ok = strings.Cut(s, " ")
+	} else if n := strings.IndexAny(s, " \t"); n > 0 {
+		word, rest, ok = s[:n], s[n:], true
 	}
 	return word, strings.TrimSpace(rest), ok && strings.TrimSpace(rest) != ""
 }
