@@ -30,7 +30,7 @@ var agentFile = &block{
 		{
 			name: "verify", single: true, doc: "What a commit has to be before it counts.",
 			attrs: append([]attribute{
-				{name: "trusted_from", kind: stringKind, doc: "The first commit that this host trusts, at least 7 hexadecimal digits. Without it no commit of a branch that is new to this host is taken, and the refusal says what to write."},
+				{name: "trusted_from", kind: stringKind, doc: "The first commit that this host trusts, at least 7 hexadecimal digits; with keys the whole hash, because anybody can make a commit that begins with a few digits. Without it no commit of a branch that is new to this host is taken, and the refusal says what to write."},
 				{name: "mode", kind: choice("commit", "none"), doc: "`commit`: every new commit, not the last alone and on every side of a merge, has to be signed by somebody named here. `none`: no signature is asked for. Without it what holds follows from whether there are keys."},
 				{name: "allowed_signers_file", kind: pathKind, doc: "ssh: whose keys count, a file of allowed signers (ssh-keygen(1)). Nobody but root may write it."},
 				{name: "gpg_keys", kind: listOf(pathKind), doc: "OpenPGP: files with armored public keys that count. Nobody but root may write them."},

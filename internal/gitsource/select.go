@@ -141,6 +141,12 @@ func firstContact(tip *object.Commit, q Request) (from string, err error) {
 	if len(q.TrustedFrom) < 7 || strings.Trim(q.TrustedFrom, "0123456789abcdef") != "" {
 		return "", reject("select", "trusted_from = %q is no commit hash of 7 to 40 lower-case hex digits", q.TrustedFrom)
 	}
+	if q.Verify != nil && len(q.TrustedFrom) < 40 {
+		// What it names is trusted without a signature, and who may push can make a commit of
+		// any 7 digits in minutes.
+		return "", reject("select", "trusted_from = %q is short enough for a stranger's commit to begin with it; with keys "+
+			"in verify, write the whole hash, as git rev-parse %s says in a clone that you trust", q.TrustedFrom, q.TrustedFrom)
+	}
 	from, err = ancestor(tip, q.TrustedFrom)
 	if from != "" || err != nil {
 		return from, err

@@ -98,7 +98,7 @@ func TestSignatures(t *testing.T) {
 			c := source(t, r)
 			fetch(t, c)
 			for what, q := range map[string]Request{
-				"after a good one": {Tip: tip, Base: base}, "on first contact": {Tip: tip, TrustedFrom: base[:10]},
+				"after a good one": {Tip: tip, Base: base}, "on first contact": {Tip: tip, TrustedFrom: base},
 			} {
 				q.Verify = &Verification{Allowed: []byte(tt.allowed), Now: now}
 				if tt.want != "" {
@@ -111,6 +111,30 @@ func TestSignatures(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestAnAbbreviationTrustsNobody: who may push but not sign makes a commit whose hash begins as
+// trusted_from does. Here it is the other way about, which Select cannot tell apart.
+func TestAnAbbreviationTrustsNobody(t *testing.T) {
+	nstest.Need(t, "git", "ssh-keygen")
+	v := &Verification{Allowed: []byte("alice@example.com " + newPerson(t, "alice").public), Now: time.Now()}
+	r := gittest.New(t)
+	first := r.CommitFile("cluster.hcl", "zero")
+	r.Git("checkout", "-q", "--orphan", "strange")
+	r.CommitFile("cluster.hcl", "strange")
+	r.Git("branch", "-q", "-M", "main")
+	c := source(t, r)
+	strange := fetch(t, c)
+	for _, n := range []int{7, 39} {
+		rejected(t, c.Dir, Request{Tip: strange, TrustedFrom: strange[:n], Verify: v}, "select", strange[:n], "write the whole hash", "git rev-parse")
+	}
+	rejected(t, c.Dir, Request{Tip: strange, TrustedFrom: first, Verify: v}, "select", "does not descend")
+	// Who asks for no signature trusts whoever may push.
+	for _, q := range []Request{{Tip: strange, TrustedFrom: strange[:7]}, {Tip: strange, TrustedFrom: strange, Verify: v}} {
+		if s := selected(t, c.Dir, q); s.Rejected != nil {
+			t.Errorf("Select(%+v): %v", q, s.Rejected)
+		}
 	}
 }
 
