@@ -124,6 +124,10 @@ func (w *worker) put(e event.Event) {
 func (w *worker) head() []event.Event {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	select {
+	case <-w.more: // what it stands for is in the queue
+	default:
+	}
 	n := min(len(w.queue), 1)
 	if w.block.SMTP != nil {
 		n = min(len(w.queue), maxDigest)
@@ -139,10 +143,6 @@ func (w *worker) tell(ctx context.Context) {
 	}
 	tried, tell := 0, uint64(0)
 	for {
-		select {
-		case <-w.more: // what it stands for is in the queue
-		default:
-		}
 		events := w.head()
 		if len(events) == 0 {
 			select {
