@@ -59,7 +59,7 @@ func TestConvergedRevisionIsKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		defer converged(t, w)()
-		if w.shelf.good == nil || w.shelf.good.Commit != "aaaaaaa" {
+		if w.shelf.good == nil || w.shelf.commit() != "aaaaaaa" {
 			t.Errorf("stored revision = %v, want aaaaaaa", w.shelf.good)
 		}
 	})

@@ -31,6 +31,9 @@ func (w *world) outcomes() []string {
 	return out
 }
 
+// prior returns the commit of the good revision before the last.
+func prior(w *world) string { _, prior := w.shelf.kept(); return prior }
+
 // push pushes a revision and waits for the next look at the source.
 func (w *world) push(r *revision.Revision) {
 	w.origin.push(r)
@@ -46,15 +49,15 @@ func TestARevisionIsGoodOnceItWasHealthyForLongEnough(t *testing.T) {
 			t.Fatalf("weight after the push = %d, want 5", got)
 		}
 		s := w.Status()
-		if s.Rollout == nil || s.Rollout.Stage != control.Verifying || s.Rollout.Prior != "aaaaaaa" || w.shelf.good.Commit != "aaaaaaa" {
-			t.Fatalf("rollout = %+v with %s good, want bbbbbbb to be verified", s.Rollout, w.shelf.good.Commit)
+		if s.Rollout == nil || s.Rollout.Stage != control.Verifying || s.Rollout.Prior != "aaaaaaa" || w.shelf.commit() != "aaaaaaa" {
+			t.Fatalf("rollout = %+v with %s good, want bbbbbbb to be verified", s.Rollout, w.shelf.commit())
 		}
 		if a := w.journal.Load().Attempt; a == nil || a.Revision != "bbbbbbb" || a.Prior != "aaaaaaa" || a.BootID != "boot" {
 			t.Errorf("the journal has %+v", a)
 		}
 		after(30 * time.Second)
-		if s := w.Status(); s.Rollout != nil || w.shelf.good.Commit != "bbbbbbb" || w.shelf.prior.Commit != "aaaaaaa" {
-			t.Errorf("rollout = %+v with %s good after 30 s of health, want it to be over", s.Rollout, w.shelf.good.Commit)
+		if s := w.Status(); s.Rollout != nil || w.shelf.commit() != "bbbbbbb" || prior(w) != "aaaaaaa" {
+			t.Errorf("rollout = %+v with %s good after 30 s of health, want it to be over", s.Rollout, w.shelf.commit())
 		}
 		st := w.journal.Load()
 		if st.Attempt != nil || !slices.Equal(w.outcomes(), []string{"verified aaaaaaa", "verified bbbbbbb"}) {
@@ -91,7 +94,7 @@ func TestABadRevisionIsUndone(t *testing.T) {
 			t.Errorf("refused = %+v, want the quarantine", s.Refused)
 		}
 		after(10 * time.Minute)
-		if s := w.Status(); s.Revision.Commit != "aaaaaaa" || w.shelf.good.Commit != "aaaaaaa" {
+		if s := w.Status(); s.Revision.Commit != "aaaaaaa" || w.shelf.commit() != "aaaaaaa" {
 			t.Errorf("ten minutes later at %s, want no second try", s.Revision.Commit)
 		}
 		if want := []string{"verified aaaaaaa", "rolled back bbbbbbb"}; !slices.Equal(w.outcomes(), want) {
@@ -99,7 +102,7 @@ func TestABadRevisionIsUndone(t *testing.T) {
 		}
 		w.push(slowly("ccccccc", 7))
 		after(time.Minute)
-		if s := w.Status(); s.Revision.Commit != "ccccccc" || w.shelf.good.Commit != "ccccccc" || s.Refused != nil {
+		if s := w.Status(); s.Revision.Commit != "ccccccc" || w.shelf.commit() != "ccccccc" || s.Refused != nil {
 			t.Errorf("after a fix at %s, refused %+v, want ccccccc", s.Revision.Commit, s.Refused)
 		}
 	})
@@ -167,8 +170,8 @@ func TestAnAgentThatEndsInAnAttempt(t *testing.T) {
 				w.verdict("rs2", reconcile.Up)
 				after(5 * time.Minute)
 				s := w.Status()
-				if s.Revision.Commit != tt.end || w.shelf.good.Commit != tt.end || len(s.Quarantined) != tt.kept || s.Rollout != nil {
-					t.Errorf("at %s (%s on disk) with %+v in quarantine and %+v, want %s", s.Revision.Commit, w.shelf.good.Commit, s.Quarantined, s.Rollout, tt.end)
+				if s.Revision.Commit != tt.end || w.shelf.commit() != tt.end || len(s.Quarantined) != tt.kept || s.Rollout != nil {
+					t.Errorf("at %s (%s on disk) with %+v in quarantine and %+v, want %s", s.Revision.Commit, w.shelf.commit(), s.Quarantined, s.Rollout, tt.end)
 				}
 				if st := w.journal.Load(); st.Attempt != nil {
 					t.Errorf("the journal has %+v left", st.Attempt)
@@ -189,8 +192,8 @@ func TestNothingIsTriedWithoutAJournal(t *testing.T) {
 		}
 		w.shelf.noCandidate(nil)
 		after(journalRetry + time.Minute)
-		if w.shelf.good.Commit != "bbbbbbb" {
-			t.Errorf("%s is good once there is room, want bbbbbbb", w.shelf.good.Commit)
+		if w.shelf.commit() != "bbbbbbb" {
+			t.Errorf("%s is good once there is room, want bbbbbbb", w.shelf.commit())
 		}
 	})
 }
@@ -226,8 +229,8 @@ func TestAPersonGoesBackAndTriesAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 		after(time.Minute)
-		if s := w.Status(); s.Revision.Commit != "aaaaaaa" || w.weight() != 2 || s.Refused == nil || w.shelf.good.Commit != "aaaaaaa" {
-			t.Errorf("at %s with weight %d, refused %+v, %s good, want aaaaaaa", s.Revision.Commit, w.weight(), s.Refused, w.shelf.good.Commit)
+		if s := w.Status(); s.Revision.Commit != "aaaaaaa" || w.weight() != 2 || s.Refused == nil || w.shelf.commit() != "aaaaaaa" {
+			t.Errorf("at %s with weight %d, refused %+v, %s good, want aaaaaaa", s.Revision.Commit, w.weight(), s.Refused, w.shelf.commit())
 		}
 		if _, err := w.Order(t.Context(), control.Order{Retry: "bbbbbb"}); err == nil {
 			t.Error("six digits were enough")

@@ -219,6 +219,22 @@ func (s *shelf) LoadGood() (*revision.Revision, error) {
 	return s.good, s.err
 }
 
+// kept returns the commits of the last good revision and the one before.
+func (s *shelf) kept() (good, prior string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.good != nil {
+		good = s.good.Commit
+	}
+	if s.prior != nil {
+		prior = s.prior.Commit
+	}
+	return good, prior
+}
+
+// commit returns the last good revision's.
+func (s *shelf) commit() string { good, _ := s.kept(); return good }
+
 func (s *shelf) LoadPrior() (*revision.Revision, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -122,7 +122,7 @@ func TestUnwritableStoreIsToldAndTriedAgain(t *testing.T) {
 		}
 		w.shelf.full(nil)
 		after(storeRetry)
-		if s := w.Status(); s.StoreError != "" || w.shelf.good == nil || w.shelf.good.Commit != "aaaaaaa" {
+		if s := w.Status(); s.StoreError != "" || w.shelf.good == nil || w.shelf.commit() != "aaaaaaa" {
 			t.Errorf("store %q holds %v, want aaaaaaa once there is room", s.StoreError, w.shelf.good)
 		}
 	})
