@@ -31,7 +31,6 @@ test: deps ## everything that CI runs, the longest package first; storms alone; 
 			./internal/agent ./internal/rollout ./test/crash ./reconcile/planfile ./reconcile/kind/tunnel ./reconcile/kind/haproxy ./cmd/... \
 		-- -vet=off -timeout 10m ./test/storm \
 		-- -vet=off -run 'TestSimulation$$|TestRandomWalkInAFake' ./internal/vrrpd ./internal/vrrpd/holding \
-		-- -race -vet=off -run 'Attempt|APush|ABadPush|ANewer|ARevision|APerson|Suspended|Journal|HandsOver|Reload|Drain|Event' ./internal/agent \
 		-- -p 4 -race -vet=off -timeout 10m ./internal/vrrpd/... ./...
 
 soak: deps ## the tests with full counts, and those of haproxy with another release

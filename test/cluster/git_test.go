@@ -51,6 +51,7 @@ git "forge" {
 // TestRepositoryOverSSHAndHTTPS pushes to a lab's git server, which serves as real ones do:
 // a good push arrives by webhook, and a bad one is refused in the words of reconcile -wait.
 func TestRepositoryOverSSHAndHTTPS(t *testing.T) {
+	t.Parallel()
 	nstest.Need(t, "root", "netns", "git", "sshd", "ssh-keygen")
 	for scheme, ssh := range map[string]bool{"ssh": true, "https": false} {
 		t.Run(scheme, func(t *testing.T) {

@@ -137,7 +137,7 @@ var stories = []story{
 // there all the time.
 func TestAnEndAfterEveryOperation(t *testing.T) {
 	nstest.Need(t, "root", "netns", "nsenter", "ip", "git", "sysctl", "haproxy")
-	everyEnd(t, 6, stories)
+	everyEnd(t, 3, stories)
 }
 
 // TestAnEndAfterEveryOperationOnATable is the same where there is IPVS.
@@ -146,7 +146,7 @@ func TestAnEndAfterEveryOperationOnATable(t *testing.T) {
 	if nstest.UML(t, binEnv+"="+bin, nstest.SoakEnv+"="+os.Getenv(nstest.SoakEnv)) {
 		return
 	}
-	everyEnd(t, 2, []story{{
+	everyEnd(t, 1, []story{{
 		name: "table", node: "ka1", keep: kept,
 		old: cluster(false, kept, gone), new: cluster(false, kept, come),
 		live: func(n *node) string { return n.vrrpd() + n.ns.Run("ipvsadm", "-Sn") },

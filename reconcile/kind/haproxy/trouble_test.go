@@ -36,6 +36,12 @@ func TestAFrozenHAProxy(t *testing.T) {
 	}
 	thaw := func() { _ = syscall.Kill(worker, syscall.SIGCONT) }
 	t.Cleanup(thaw)
+	// A stop takes effect when the process next comes to it (signal(7)).
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for stat := ""; !strings.Contains(stat, ") T "); stat = h.read(fmt.Sprintf("/proc/%d/stat", worker)) {
+		<-tick.C
+	}
 	c := h.plain()
 	c.client = "9s"
 	live, err := reconcile.Observe(t.Context(), h.hs)
