@@ -38,6 +38,7 @@ type Store interface {
 	SaveGood(*revision.Revision) error
 	LoadGood() (*revision.Revision, error)
 	LoadPrior() (*revision.Revision, error)
+	GoBack(*revision.Revision) error
 	SaveCandidate(*revision.Revision) error
 	LoadCandidate() (*revision.Revision, error)
 }

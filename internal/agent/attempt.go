@@ -197,7 +197,7 @@ func (a *Agent) finished() {
 		return
 	}
 	a.good, a.failed, a.ignored = t.rev, "", nil
-	a.note(func(e *entries) { e.good, e.end = t.rev, true })
+	a.note(func(e *entries) { e.good, e.back, e.end = t.rev, false, true })
 	a.record(journal.Record{Commit: t.rev.Commit, Subject: t.rev.Subject, Outcome: journal.Verified})
 	a.cfg.Log.Info("verified", "revision", t.rev.Short())
 }
@@ -209,7 +209,7 @@ func (a *Agent) undo(ctx context.Context) {
 	why := fmt.Sprintf("not verified within %s: %s", healthyDeadline(t.rev.Cluster), t.reason)
 	if t.rev.Cluster.Rollout.KeepFailed {
 		a.attempt, a.good, a.failed = nil, t.rev, why
-		a.note(func(e *entries) { e.good, e.end = t.rev, true })
+		a.note(func(e *entries) { e.good, e.back, e.end = t.rev, false, true })
 		a.record(journal.Record{Commit: t.rev.Commit, Subject: t.rev.Subject, Outcome: journal.Failed, Reason: why + " (auto_revert = false)"})
 		a.cfg.Log.Error("revision failed, and stays in force (auto_revert = false)", "revision", t.rev.Short(), "err", why)
 		return

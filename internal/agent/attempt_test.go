@@ -324,3 +324,29 @@ func TestAnEmptyDefinitionIsRefused(t *testing.T) {
 		}
 	})
 }
+
+// TestARollbackOutlivesTheAgent that was ordered to make it and could not write what it did.
+func TestARollbackOutlivesTheAgent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		stop := converged(t, w)
+		w.push(lab("bbbbbbb", 5))
+		w.shelf.full(errors.New("no space left on device"))
+		if _, err := w.Order(t.Context(), control.Order{Rollback: &control.RollbackOrder{}, By: "uid 0"}); err != nil {
+			t.Fatal(err)
+		}
+		after(time.Second)
+		stop()
+		w.shelf.full(nil)
+		w.Agent = New(w.config())
+		defer w.start(t)()
+		after(time.Minute)
+		s := w.Status()
+		if s.Revision.Commit != "aaaaaaa" || w.shelf.commit() != "aaaaaaa" || len(s.Quarantined) != 1 || w.journal.Load().Attempt != nil {
+			t.Errorf("at %s, %s good, %+v in quarantine, want aaaaaaa", s.Revision.Commit, w.shelf.commit(), s.Quarantined)
+		}
+		if _, err := w.Order(t.Context(), control.Order{Rollback: &control.RollbackOrder{}}); err == nil {
+			t.Error("a second rollback goes on to what the first one left")
+		}
+	})
+}

@@ -25,6 +25,7 @@ type entries struct {
 	quarantined *[]journal.Quarantined
 	reverting   *journal.Attempt
 	good        *revision.Revision
+	back        bool // good was the prior one
 	end         bool // of the attempt, once all before it is on disk
 	suspended   *suspended
 	records     []journal.Record
@@ -138,8 +139,12 @@ func (a *Agent) write() (tried bool, err error) {
 		}
 	}
 	if err == nil && e.good != nil {
-		if err = a.cfg.Store.SaveGood(e.good); err == nil {
-			e.good = nil
+		save := a.cfg.Store.SaveGood
+		if e.back {
+			save = a.cfg.Store.GoBack
+		}
+		if err = save(e.good); err == nil {
+			e.good, e.back = nil, false
 		}
 	}
 	if err == nil && e.end {
@@ -173,7 +178,9 @@ func (b *book) back(e entries) {
 	n := &b.notes
 	n.quarantined = cmpOr(n.quarantined, e.quarantined)
 	n.reverting = cmpOr(n.reverting, e.reverting)
-	n.good = cmpOr(n.good, e.good)
+	if n.good == nil {
+		n.good, n.back = e.good, e.back
+	}
 	n.suspended = cmpOr(n.suspended, e.suspended)
 	n.end = n.end || e.end
 	n.records = append(e.records, n.records...)

@@ -79,7 +79,7 @@ func (a *Agent) rollBack(ctx context.Context, to, by string) (string, error) {
 		t.prior = prior
 	}
 	switch {
-	case t.prior == nil:
+	case t.prior == nil || t.prior.Commit == a.rev.Commit:
 		return "", refused("there is no good revision before %s on this node", a.rev.Short())
 	case to != "" && !named(t.prior.Commit, to):
 		return "", refused("this node keeps one revision to go back to, and that is %s, not %s; to go further back, push a commit that reverts", t.prior.Short(), to)
@@ -90,8 +90,10 @@ func (a *Agent) rollBack(ctx context.Context, to, by string) (string, error) {
 	a.candidate = nil
 	from := a.rev.Short()
 	a.revert(ctx, &t, "rolled back by a person", by)
-	a.good = t.prior
-	a.note(func(e *entries) { e.good = t.prior })
+	if a.good != t.prior {
+		a.good = t.prior
+		a.note(func(e *entries) { e.good, e.back = t.prior, true })
+	}
 	return fmt.Sprintf("goes back from %s to %s; %s is quarantined", from, t.prior.Short(), from), nil
 }
 

@@ -56,6 +56,10 @@ func (a *Agent) leftover(e *journal.Attempt) *attempt {
 	if e == nil {
 		return nil
 	}
+	if a.good != nil && a.good.Commit == e.Revision && e.Reverting {
+		a.goBack(e)
+		return nil
+	}
 	if a.good != nil && a.good.Commit == e.Revision {
 		a.note(func(n *entries) { n.end = true }) // it was verified, and no more was to be written
 		return nil
@@ -97,6 +101,25 @@ func (a *Agent) leftover(e *journal.Attempt) *attempt {
 		t.before.quorum = all(a.good.Cluster.VirtualServers)
 	}
 	return t
+}
+
+// goBack takes a good revision back that a person had rolled back when the agent ended.
+func (a *Agent) goBack(e *journal.Attempt) {
+	prior, err := a.cfg.Store.LoadPrior()
+	if err == nil && (prior == nil || prior.Commit != e.Prior || prior.Cluster.Node != a.cfg.Node) {
+		err = fmt.Errorf("there is no copy of %.7s", e.Prior)
+	}
+	if err != nil {
+		a.damaged = append(a.damaged, "the revision to go back to cannot be read: "+err.Error())
+		a.cfg.Log.Error("rollback failed: a person is needed", "revision", a.good.Short(), "err", err)
+		a.note(func(n *entries) { n.end = true })
+		return
+	}
+	if _, known := a.kept(e.Revision); !known {
+		a.quarantine(a.good, e.Reason)
+	}
+	a.good = prior
+	a.note(func(n *entries) { n.good, n.back, n.end = prior, true, true })
 }
 
 // all is the quorums of a baseline where nobody knows what worked: an agent that ended in the

@@ -59,6 +59,15 @@ func (s *shelf) kept() (good, prior string) {
 // commit returns the last good revision's.
 func (s *shelf) commit() string { good, _ := s.kept(); return good }
 
+func (s *shelf) GoBack(r *revision.Revision) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.save == nil {
+		s.good, s.prior = r, nil
+	}
+	return s.save
+}
+
 func (s *shelf) LoadPrior() (*revision.Revision, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 
 	"github.com/hareconcile/hareconcile/internal/disk"
@@ -42,6 +44,18 @@ func (s *Store) SaveGood(r *Revision) error {
 		}
 	}
 	return s.save(goodFile, r)
+}
+
+// GoBack makes r, which was the prior one, the last good revision again. What it replaces is
+// not kept: it failed, and nobody is to go back to it.
+func (s *Store) GoBack(r *Revision) error {
+	if err := s.save(goodFile, r); err != nil {
+		return err
+	}
+	if err := os.Remove(filepath.Join(s.dir, priorFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // LoadGood returns the last good revision, or nil if none was ever saved. A file that is

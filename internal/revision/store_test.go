@@ -151,3 +151,22 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+// TestGoingBackKeepsNothingToGoForwardTo: what was rolled back is not the prior one then.
+func TestGoingBackKeepsNothingToGoForwardTo(t *testing.T) {
+	s := NewStore(t.TempDir())
+	for _, commit := range []string{commitA, commitB} {
+		if err := s.SaveGood(sample(commit)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.GoBack(sample(commitA)); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := s.LoadGood(); err != nil || r.Commit != commitA {
+		t.Errorf("LoadGood = %v, %v, want the prior one", r, err)
+	}
+	if r, err := s.LoadPrior(); err != nil || r != nil {
+		t.Errorf("LoadPrior = %v, %v, want none", r, err)
+	}
+}

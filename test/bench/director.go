@@ -109,6 +109,8 @@ func (f fixed) Policy(context.Context, *revision.Revision, *revision.Revision, r
 
 func (f fixed) SaveGood(*revision.Revision) error { return nil }
 
+func (f fixed) GoBack(*revision.Revision) error { return nil }
+
 func (f fixed) LoadPrior() (*revision.Revision, error) { return nil, nil }
 
 func (f fixed) SaveCandidate(*revision.Revision) error { return nil }
